@@ -1,0 +1,3 @@
+//! Definitions: INI files read in three stages, fragment → merged → [`settings::Settings`].
+
+pub mod settings;

@@ -1,0 +1,216 @@
+//! The last stage of a definition: every value checked and typed, defaults filled in.
+//!
+//! Only what the sandbox honours has a field; the table of keys is `directives.rs`.
+
+use std::path::PathBuf;
+
+/// A whole, valid definition.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// `[Exec]`: what runs, as whom, with which rights.
+    pub exec: Exec,
+    /// `[Files]`: the root file system and what is mounted into it.
+    pub files: Files,
+    /// `[Network]`.
+    pub network: Network,
+    /// `[Console]`: scrollback and journal limits.
+    pub console: Console,
+    /// `[Unit]`, passed to the service's drop-in verbatim: key, value.
+    pub unit: Vec<(String, String)>,
+    /// `[Install]` `WantedBy=`: units that pull this container in.
+    pub wanted_by: Vec<String>,
+    /// `[Install]` `RequiredBy=`.
+    pub required_by: Vec<String>,
+    /// `[Resources]`, systemd.resource-control(5) passed to the slice verbatim: key, value.
+    pub resources: Vec<(String, String)>,
+}
+
+/// `[Exec]`, named as in systemd.nspawn(5).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exec {
+    /// `Boot=`: look for an init and run it. Off: `Parameters=` is the command.
+    pub boot: bool,
+    /// `Parameters=`: arguments of the init, or the command and its arguments.
+    pub parameters: Vec<String>,
+    /// `Environment=`: in order, later ones win.
+    pub environment: Vec<(String, String)>,
+    /// `WorkingDirectory=`, absolute, inside.
+    pub working_directory: Option<PathBuf>,
+    /// `KillSignal=` as a number; `None` leaves it to the kind of init.
+    pub kill_signal: Option<i32>,
+    /// `NotifyReady=`: ready when the payload says so, not when it was started.
+    pub notify_ready: bool,
+    /// `Hostname=`; the machine's name otherwise.
+    pub hostname: Option<String>,
+    /// `MachineID=`: 32 lower-case hexadecimal digits.
+    pub machine_id: Option<String>,
+    /// `PrivateUsers=`.
+    pub private_users: PrivateUsers,
+    /// `Capability=`: bit mask of capabilities kept beyond the default.
+    pub capability: u64,
+    /// `DropCapability=`: bit mask of capabilities dropped from the default.
+    pub drop_capability: u64,
+    /// `NoNewPrivileges=`.
+    pub no_new_privileges: bool,
+    /// `SystemCallFilter=`: system call names, in order.
+    pub system_call_filter: Vec<SyscallRule>,
+    /// `LimitNOFILE=` and its kin.
+    pub limits: Vec<ResourceLimit>,
+    /// `OOMScoreAdjust=`, -1000 to 1000.
+    pub oom_score_adjust: Option<i32>,
+    /// `LinkJournal=`.
+    pub link_journal: LinkJournal,
+}
+
+impl Default for Exec {
+    fn default() -> Exec {
+        Exec {
+            boot: true,
+            parameters: Vec::new(),
+            environment: Vec::new(),
+            working_directory: None,
+            kill_signal: None,
+            notify_ready: false,
+            hostname: None,
+            machine_id: None,
+            private_users: PrivateUsers::Pick,
+            capability: 0,
+            drop_capability: 0,
+            no_new_privileges: false,
+            system_call_filter: Vec::new(),
+            limits: Vec::new(),
+            oom_score_adjust: None,
+            link_journal: LinkJournal::TryGuest,
+        }
+    }
+}
+
+/// `PrivateUsers=` (systemd.nspawn(5)): which host ids the container's ids are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PrivateUsers {
+    /// `pick`, the default: a range of 65536 ids of the container's own, kept over restarts.
+    #[default]
+    Pick,
+    /// `no`: the host's ids, no user namespace.
+    No,
+    /// `identity`: a user namespace in which ids are the host's.
+    Identity,
+    /// `BASE[:SIZE]`: this range; the size is 65536 unless given.
+    Range {
+        /// First host id.
+        base: u32,
+        /// How many.
+        size: u32,
+    },
+}
+
+/// One entry of `SystemCallFilter=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyscallRule {
+    /// `name`: allowed beyond the default.
+    Allow(String),
+    /// `~name`: refused with EPERM.
+    Deny(String),
+}
+
+/// One `Limit…=` (setrlimit(2)); `None` is `infinity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResourceLimit {
+    /// The kernel's number, `libc::RLIMIT_*`.
+    pub resource: u32,
+    /// Soft limit in the resource's own unit.
+    pub soft: Option<u64>,
+    /// Hard limit in the resource's own unit.
+    pub hard: Option<u64>,
+}
+
+/// `LinkJournal=` (systemd.nspawn(5)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkJournal {
+    /// `no`: the guest's journal stays in the guest.
+    No,
+    /// `host`: the files are the host's, bound into the guest; failing is an error.
+    Host,
+    /// `try-host`.
+    TryHost,
+    /// `guest`: the files are the guest's, linked on the host; failing is an error.
+    Guest,
+    /// `try-guest`, the default as in systemd-nspawn@.service.
+    #[default]
+    TryGuest,
+    /// `auto`: as `host` where `/var/log/journal/MACHINE-ID` exists on the host.
+    Auto,
+}
+
+/// `[Files]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Files {
+    /// `RootDirectory=`, absolute on the host; the store's `NAME/rootfs` otherwise.
+    pub root_directory: Option<PathBuf>,
+    /// `ReadOnly=`: the whole root file system.
+    pub read_only: bool,
+    /// `Bind=`, `BindReadOnly=`, `TemporaryFileSystem=`, `Inaccessible=`, in the order written.
+    pub mounts: Vec<CustomMount>,
+}
+
+/// A mount that the definition asks for. Targets are absolute paths inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CustomMount {
+    /// `Bind=SOURCE[:TARGET[:OPTIONS]]`, `BindReadOnly=` alike.
+    Bind {
+        /// Absolute path on the host.
+        source: PathBuf,
+        /// Path inside; the source's where it is not given.
+        target: PathBuf,
+        /// `BindReadOnly=`.
+        read_only: bool,
+        /// Options `rbind` (default) or `norbind`.
+        recursive: bool,
+        /// Option `idmap`: the container's ids on the host's files.
+        idmap: bool,
+        /// A source written `-/path` may be missing.
+        optional: bool,
+    },
+    /// `TemporaryFileSystem=TARGET[:OPTIONS]`.
+    Tmpfs {
+        /// Path inside.
+        target: PathBuf,
+        /// Mount options of tmpfs(5): `size=`, `nr_inodes=`, `mode=`, in order.
+        options: Vec<(String, String)>,
+    },
+    /// `Inaccessible=TARGET`.
+    Inaccessible {
+        /// Path inside.
+        target: PathBuf,
+    },
+}
+
+/// `[Network]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// `Private=`: a network namespace of its own, the default; off shares the host's.
+    pub private: bool,
+}
+
+impl Default for Network {
+    fn default() -> Network {
+        Network { private: true }
+    }
+}
+
+/// `[Console]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// `BufferSize=`: bytes of scrollback kept.
+    pub buffer_bytes: u64,
+    /// `LogRateLimitIntervalSec=` (as in systemd.exec(5)), in microseconds; 0 is no limit.
+    pub rate_interval_usec: u64,
+    /// `LogRateLimitBurst=`: lines journaled per interval; 0 is no limit.
+    pub rate_burst: u32,
+}
+
+impl Default for Console {
+    fn default() -> Console {
+        Console { buffer_bytes: 1 << 20, rate_interval_usec: 30_000_000, rate_burst: 10_000 }
+    }
+}

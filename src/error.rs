@@ -1,0 +1,145 @@
+//! The one error type: what was tried, on what object, why it failed, and what the user can do.
+//!
+//! A message is lower case, operation first, object in single ticks, cause last:
+//! `failed to mount '/run/x' on '/y': device or resource busy`. Library functions return it; the verb, the
+//! D-Bus method and the supervisor's loop print it, once.
+
+use std::fmt;
+
+/// Result of everything fallible in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a caller may branch on. Each kind is one documented exit code of every program of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The operation was tried and failed.
+    Failed,
+    /// No such container, root file system or file.
+    NotFound,
+    /// The caller lacks the rights.
+    Denied,
+    /// The object exists already, is running, or another operation holds it.
+    Busy,
+    /// The host lacks a feature that is needed.
+    Unsupported,
+    /// A time limit ran out.
+    TimedOut,
+    /// A definition or an argument is wrong.
+    Config,
+    /// The user interrupted us (SIGINT, SIGTERM).
+    Interrupted,
+}
+
+impl Kind {
+    /// Exit code as documented in containerctl(1); 2 is left to usage errors, 133 to a container's reboot.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::NotFound => 3,
+            Kind::Denied => 4,
+            Kind::Busy => 5,
+            Kind::Unsupported => 6,
+            Kind::TimedOut => 7,
+            Kind::Config => 78,
+            Kind::Interrupted => 130,
+        }
+    }
+}
+
+/// A failure, told to a person.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// An error of the given kind.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), hint: None }
+    }
+
+    /// The commonest kind: the operation failed.
+    pub fn failed(message: impl Into<String>) -> Error {
+        Error::new(Kind::Failed, message)
+    }
+
+    /// A wrong definition or argument.
+    pub fn config(message: impl Into<String>) -> Error {
+        Error::new(Kind::Config, message)
+    }
+
+    /// Adds the next step that the user can take; one sentence without a full stop.
+    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What a caller may branch on.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The sentence without its hint.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Puts the operation and its object in front of a foreign error.
+pub trait Context<T> {
+    /// `operation` reads like `failed to open '/etc/x'`; it is only built on failure.
+    fn context<S: Into<String>>(self, operation: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T, E: Cause> Context<T> for std::result::Result<T, E> {
+    fn context<S: Into<String>>(self, operation: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|cause| Error::failed(format!("{}: {}", operation().into(), cause.cause())))
+    }
+}
+
+/// How a foreign error reads at the end of a sentence.
+pub trait Cause {
+    /// The cause alone, in the kernel's words where it is an errno.
+    fn cause(&self) -> String;
+}
+
+impl Cause for std::io::Error {
+    fn cause(&self) -> String {
+        match self.raw_os_error() {
+            Some(errno) => nix::errno::Errno::from_raw(errno).cause(),
+            None => self.to_string(),
+        }
+    }
+}
+
+impl Cause for nix::errno::Errno {
+    fn cause(&self) -> String {
+        self.desc().to_string()
+    }
+}
+
+impl Cause for rustix::io::Errno {
+    fn cause(&self) -> String {
+        nix::errno::Errno::from_raw(self.raw_os_error()).cause()
+    }
+}
+
+impl Cause for Error {
+    fn cause(&self) -> String {
+        self.to_string()
+    }
+}

@@ -1,0 +1,124 @@
+//! Checked names of machines, and the unit names that follow from them.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// A machine name as machined accepts it (`hostname_is_valid()`, machined(8)): 1 to 64 characters of
+/// `[A-Za-z0-9._-]`, no empty label, no label that begins or ends with a dash.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineName(String);
+
+impl MachineName {
+    /// Longest name that machined takes, which is the kernel's limit for host names.
+    pub const MAX: usize = 64;
+
+    /// Checks `name`.
+    pub fn new(name: &str) -> Result<MachineName> {
+        let refused = |why: &str| {
+            Err(Error::config(format!("'{}' is not a machine name: {why}", name.escape_debug()))
+                .hint("use 1 to 64 letters, digits, '-', '_' and '.'"))
+        };
+        if name.is_empty() {
+            return refused("it is empty");
+        }
+        if name.len() > Self::MAX {
+            return refused("it is longer than 64 characters");
+        }
+        if let Some(c) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_.".contains(*c)) {
+            return refused(&format!("'{}' is not allowed in it", c.escape_debug()));
+        }
+        if name.split('.').any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
+            return refused("a part between dots is empty, or begins or ends with '-'");
+        }
+        Ok(MachineName(name.to_string()))
+    }
+
+    /// The name as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The unit an administrator starts: `container@p1.service`.
+    pub fn service(&self) -> String {
+        format!("container@{}.service", self.0)
+    }
+
+    /// The slice that carries the limits. A dash would nest it, so it is escaped: `machine-web\x2d1.slice`.
+    pub fn slice(&self) -> String {
+        format!("machine-{}.slice", escape(&self.0))
+    }
+
+    /// The delegated scope that holds the payload: `machine-p1.scope`, as machined itself would call it.
+    pub fn scope(&self) -> String {
+        format!("machine-{}.scope", escape(&self.0))
+    }
+
+    /// The unit that machinectl asks for; the generator makes it an alias of [`Self::service`].
+    pub fn nspawn_service(&self) -> String {
+        format!("systemd-nspawn@{}.service", self.0)
+    }
+}
+
+impl fmt::Display for MachineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for MachineName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for MachineName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<MachineName> {
+        MachineName::new(name)
+    }
+}
+
+/// Escapes for use inside a unit name, as systemd-escape(1) does.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for (i, byte) in text.bytes().enumerate() {
+        match byte {
+            b'/' => escaped.push('-'),
+            b'.' if i == 0 => escaped.push_str("\\x2e"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => escaped.push(byte.into()),
+            _ => escaped.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_machined_takes_are_taken() {
+        for name in ["p1", "web-1", "a.b", "A_b", &"x".repeat(64)] {
+            assert!(MachineName::new(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_could_become_paths_or_options_are_refused() {
+        for name in ["", ".", "..", "a/b", "-x", "x-", "a..b", ".a", "a.", "a b", "a\nb", "ü", "@", &"x".repeat(65)]
+        {
+            let error = MachineName::new(name).expect_err(name);
+            assert_eq!(error.kind(), crate::error::Kind::Config, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_dash_does_not_nest_the_slice() {
+        let name = MachineName::new("web-1").expect("valid");
+        assert_eq!(name.slice(), "machine-web\\x2d1.slice");
+        assert_eq!(name.scope(), "machine-web\\x2d1.scope");
+        assert_eq!(name.service(), "container@web-1.service");
+    }
+}

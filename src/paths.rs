@@ -1,0 +1,72 @@
+//! Every path that we own, below one root, so that the generator and the tests can work on a tree of their own.
+
+use std::path::{Path, PathBuf};
+
+use crate::name::MachineName;
+
+/// The root below which all our paths lie: `/`, or a test's directory.
+#[derive(Clone, Debug)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// The host's own root.
+    pub fn system() -> Root {
+        Root(PathBuf::from("/"))
+    }
+
+    /// A tree elsewhere.
+    pub fn at(path: impl Into<PathBuf>) -> Root {
+        Root(path.into())
+    }
+
+    /// An absolute path of the host, below this root.
+    pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
+        let absolute = absolute.as_ref();
+        self.0.join(absolute.strip_prefix("/").unwrap_or(absolute))
+    }
+
+    /// Where definitions are looked for, the strongest first: the administrator's, run-time, packaged.
+    pub fn definition_dirs(&self) -> [PathBuf; 3] {
+        ["/etc/containerctl", "/run/containerctl", "/usr/lib/containerctl"].map(|dir| self.path(dir))
+    }
+
+    /// The administrator's definition of one machine, `/etc/containerctl/NAME.conf`.
+    pub fn definition(&self, name: &MachineName) -> PathBuf {
+        self.path("/etc/containerctl").join(format!("{name}.conf"))
+    }
+
+    /// Where root file systems live, `/var/lib/containerctl` (0700).
+    pub fn store(&self) -> PathBuf {
+        self.path("/var/lib/containerctl")
+    }
+
+    /// What the store holds of one machine, `/var/lib/containerctl/NAME`.
+    pub fn store_of(&self, name: &MachineName) -> PathBuf {
+        self.store().join(name.as_str())
+    }
+
+    /// The root file system of a machine whose definition names no other.
+    pub fn rootfs(&self, name: &MachineName) -> PathBuf {
+        self.store_of(name).join("rootfs")
+    }
+
+    /// The ranges of user ids that were given out, `NAME:BASE:SIZE` per line as in subuid(5).
+    pub fn id_ranges(&self) -> PathBuf {
+        self.store().join("ids")
+    }
+
+    /// Run-time state of all machines, `/run/containerctl` (0755).
+    pub fn runtime(&self) -> PathBuf {
+        self.path("/run/containerctl")
+    }
+
+    /// Run-time state of one machine, `/run/containerctl/NAME` (0700): control socket, state, lock.
+    pub fn runtime_of(&self, name: &MachineName) -> PathBuf {
+        self.runtime().join(name.as_str())
+    }
+
+    /// The image entry by which machinectl finds the root file system, `/run/machines/NAME`.
+    pub fn image_link(&self, name: &MachineName) -> PathBuf {
+        self.path("/run/machines").join(name.as_str())
+    }
+}
