@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// Result of everything fallible in this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a caller may branch on. Each kind is one documented exit code of every program of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,1 +1,21 @@
-//! sandbox
+//! What a container is confined by.
+//!
+//! [`plan`] decides, purely, from the settings and the facts of [`survey`]; [`mounts`] carries the mount part out
+//! in the child. The rest are the pieces: ids, capabilities, system calls, the kind of init.
+
+/// Capability names and the default set.
+pub mod capabilities;
+/// Ranges of user ids and their maps.
+pub mod idmap;
+/// Which init a root file system has, and how it is told to stop.
+pub mod init;
+/// Carrying out the mount operations of a plan.
+pub mod mounts;
+/// The printable list of everything a start does.
+pub mod plan;
+/// The system call filter.
+pub mod seccomp;
+/// What must be known of host and root file system before a plan can be made.
+pub mod survey;
+/// A container's tree, touched by file descriptor only.
+pub mod tree;

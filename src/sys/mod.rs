@@ -1,1 +1,20 @@
-//! sys
+//! The raw system calls that nix and rustix lack, each under the kernel's own name.
+//!
+//! The only place, beside [`crate::child`], where `unsafe` is allowed.
+
+/// clone3(2).
+pub mod clone;
+/// keyctl(2): the session keyring.
+pub mod keyring;
+/// mount_setattr(2).
+pub mod mount;
+/// What a pidfd tells beyond pidfd_send_signal(2).
+pub mod pidfd;
+/// File descriptors over unix sockets.
+pub mod scm;
+/// seccomp(2).
+pub mod seccomp;
+/// signal dispositions and sending.
+pub mod signal;
+/// The terminal ioctls.
+pub mod tty;

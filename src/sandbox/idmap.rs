@@ -1,0 +1,44 @@
+//! Ranges of user and group ids, and the maps the kernel wants of them (user_namespaces(7)).
+
+use std::fmt;
+
+use nix::unistd::Pid;
+
+use crate::error::{Context, Result};
+
+/// A contiguous range of host ids that are a container's ids from 0 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdRange {
+    /// The host id of the container's root.
+    pub base: u32,
+    /// How many ids.
+    pub size: u32,
+}
+
+impl IdRange {
+    /// The container's ids are the host's.
+    pub const IDENTITY: IdRange = IdRange { base: 0, size: 65536 };
+
+    /// The host id of an id inside.
+    pub fn host(&self, inside: u32) -> u32 {
+        self.base + inside
+    }
+}
+
+impl fmt::Display for IdRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0 {} {}", self.base, self.size)
+    }
+}
+
+/// Writes both maps of a process that has just entered a new user namespace.
+///
+/// The caller must be its parent, so that the number cannot have been given to another process.
+pub fn write_maps(pid: Pid, range: IdRange) -> Result<()> {
+    for map in ["uid_map", "gid_map"] {
+        let path = format!("/proc/{pid}/{map}");
+        std::fs::write(&path, format!("{range}\n"))
+            .context(|| format!("failed to write '{range}' to '{path}'"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Which init a root file system has, and which signal makes it shut down.
+
+use serde::Serialize;
+
+use crate::sandbox::tree::Tree;
+use crate::sys::signal::rtmin;
+
+/// Where an init is looked for, in this order.
+pub const CANDIDATES: [&str; 6] = [
+    "/usr/lib/systemd/systemd",
+    "/lib/systemd/systemd",
+    "/usr/sbin/init",
+    "/sbin/init",
+    "/etc/init",
+    "/bin/init",
+];
+
+/// The family an init belongs to; it decides the signals it understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InitKind {
+    /// systemd(1).
+    Systemd,
+    /// busybox's init applet.
+    Busybox,
+    /// openrc-init.
+    OpenRc,
+    /// sysvinit, and whatever reads an inittab.
+    Sysvinit,
+    /// runit-init.
+    Runit,
+    /// Anything else.
+    Other,
+}
+
+impl InitKind {
+    /// Judges by the name of the file behind all links.
+    fn of(file: &str) -> InitKind {
+        match file {
+            "systemd" => InitKind::Systemd,
+            "busybox" => InitKind::Busybox,
+            "openrc-init" => InitKind::OpenRc,
+            "runit" | "runit-init" => InitKind::Runit,
+            "init" => InitKind::Sysvinit,
+            _ => InitKind::Other,
+        }
+    }
+
+    /// The signal that asks for a clean power-off: systemd(1) SIGRTMIN+4, busybox SIGUSR2, openrc-init(8) and
+    /// runit-init(8) by SIGTERM and SIGCONT, others SIGPWR as LXC sends it.
+    pub fn poweroff_signal(self) -> i32 {
+        match self {
+            InitKind::Systemd => rtmin() + 4,
+            InitKind::Busybox => libc::SIGUSR2,
+            InitKind::OpenRc => libc::SIGTERM,
+            InitKind::Runit => libc::SIGCONT,
+            InitKind::Sysvinit | InitKind::Other => libc::SIGPWR,
+        }
+    }
+}
+
+/// An init that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Init {
+    /// The path to execute, inside.
+    pub path: String,
+    /// Its family.
+    pub kind: InitKind,
+}
+
+/// The first init in `tree`; the kind is told by the file behind the links, as `/sbin/init` is often one.
+pub fn find(tree: &Tree) -> Option<Init> {
+    CANDIDATES.iter().find_map(|path| {
+        let real = tree.real_path(path).ok()?;
+        let file = real.rsplit('/').next()?;
+        Some(Init { path: path.to_string(), kind: InitKind::of(file) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_init_behind_links_is_known_by_its_file() {
+        assert_eq!(InitKind::of("systemd"), InitKind::Systemd);
+        assert_eq!(InitKind::of("busybox"), InitKind::Busybox);
+        assert_eq!(InitKind::of("tini"), InitKind::Other);
+    }
+}

@@ -1,0 +1,146 @@
+//! What must be known of host and root file system before a plan can be made. Reads, and changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use rustix::thread::CapabilitySet;
+
+use crate::config::settings::{PrivateUsers, Settings};
+use crate::error::{Context, Error, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::sandbox::capabilities::Mask;
+use crate::sandbox::idmap::IdRange;
+use crate::sandbox::init::{self, Init};
+use crate::sandbox::tree::Tree;
+
+/// The facts that a plan is made from, beside the settings.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The machine.
+    pub name: MachineName,
+    /// Its root file system on the host.
+    pub rootfs: PathBuf,
+    /// Its run-time directory on the host.
+    pub runtime: PathBuf,
+    /// Its ids; `None` shares the host's.
+    pub ids: Option<IdRange>,
+    /// The init that was found, where one is to be booted.
+    pub init: Option<Init>,
+    /// 32 hexadecimal digits: the definition's, the image's, or random.
+    pub machine_id: String,
+    /// The capabilities that we ourselves may pass on.
+    pub bounding: Mask,
+    /// `ID`, `VERSION_ID`, `BUILD_ID` and `VARIANT_ID` of the host, for `$container_host_…`.
+    pub host: Vec<(String, String)>,
+}
+
+/// Looks at the root file system and the host. `pick` gives the range of a machine that asks for one.
+pub fn survey(
+    root: &Root,
+    name: &MachineName,
+    settings: &Settings,
+    pick: impl FnOnce() -> Result<IdRange>,
+) -> Result<Facts> {
+    let rootfs = settings.files.root_directory.clone().unwrap_or_else(|| root.rootfs(name));
+    let tree = Tree::open(&rootfs)?;
+    if tree.is_empty().context(|| format!("failed to read '{}'", rootfs.display()))? {
+        return Err(Error::config(format!("root file system '{}' is empty", rootfs.display()))
+            .hint("put a system into it, or create the container from a template"));
+    }
+    let init = settings.exec.boot.then(|| init::find(&tree)).flatten();
+    if settings.exec.boot && init.is_none() {
+        return Err(Error::config(format!(
+            "no init in '{}', looked for {}",
+            rootfs.display(),
+            init::CANDIDATES.join(", ")
+        ))
+        .hint("install one there, or set Boot=no and Parameters= in [Exec]"));
+    }
+    if !settings.exec.boot && settings.exec.parameters.is_empty() {
+        return Err(Error::config(format!("container '{name}' has Boot=no but no command"))
+            .hint("set Parameters= in [Exec]"));
+    }
+    let machine_id = match &settings.exec.machine_id {
+        Some(id) => id.clone(),
+        None => image_machine_id(&tree).map_or_else(random_id, Ok)?,
+    };
+    let ids = match settings.exec.private_users {
+        PrivateUsers::No => None,
+        PrivateUsers::Identity => Some(IdRange::IDENTITY),
+        PrivateUsers::Range { base, size } => Some(IdRange { base, size }),
+        PrivateUsers::Pick => Some(pick()?),
+    };
+    let runtime = root.runtime_of(name);
+    Ok(Facts {
+        name: name.clone(),
+        rootfs,
+        runtime,
+        ids,
+        init,
+        machine_id,
+        bounding: bounding_set(),
+        host: host_os(),
+    })
+}
+
+/// The id that the image carries, unless it is yet to be initialised (machine-id(5)).
+fn image_machine_id(tree: &Tree) -> Option<String> {
+    let id = tree.read("/etc/machine-id").ok()?;
+    let id = id.trim();
+    let valid = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
+    valid.then(|| id.to_string())
+}
+
+/// A random 128-bit id as 32 hexadecimal digits, marked as a version 4 UUID like sd_id128_randomize(3).
+pub fn random_id() -> Result<String> {
+    let path = "/proc/sys/kernel/random/uuid";
+    let uuid = std::fs::read_to_string(path).context(|| format!("failed to read '{path}'"))?;
+    Ok(uuid.trim().replace('-', ""))
+}
+
+/// Writes a 128-bit id the long way, with dashes.
+pub fn dashed(id: &str) -> String {
+    [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| id.get(range).unwrap_or_default()).join("-")
+}
+
+fn bounding_set() -> Mask {
+    let held =
+        |bit: &u32| rustix::thread::capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1 << bit));
+    (0..41).filter(|bit| held(bit).unwrap_or(false)).map(|bit| 1 << bit).sum()
+}
+
+/// The host's os-release(5) fields that the container interface passes on.
+fn host_os() -> Vec<(String, String)> {
+    let text = ["/etc/os-release", "/usr/lib/os-release"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(Path::new(path)).ok())
+        .unwrap_or_default();
+    os_fields(&text)
+}
+
+fn os_fields(text: &str) -> Vec<(String, String)> {
+    let wanted = ["ID", "VERSION_ID", "BUILD_ID", "VARIANT_ID"];
+    let field = |line: &str| {
+        let (key, value) = line.split_once('=')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        wanted.contains(&key).then(|| (format!("container_host_{}", key.to_lowercase()), value.to_string()))
+    };
+    text.lines().filter_map(field).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_dashed_as_a_uuid() {
+        assert_eq!(dashed("0123456789abcdef0123456789abcdef"), "01234567-89ab-cdef-0123-456789abcdef");
+    }
+
+    #[test]
+    fn the_hosts_identity_is_passed_on_without_quotes() {
+        let fields = os_fields("NAME=\"Debian\"\nID=debian\nVERSION_ID=\"13\"\nHOME_URL=x\n");
+        let expected = [("container_host_id", "debian"), ("container_host_version_id", "13")];
+        assert_eq!(fields, expected.map(|(k, v)| (k.to_string(), v.to_string())));
+    }
+}

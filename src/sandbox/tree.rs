@@ -1,0 +1,268 @@
+//! A container's tree, touched by file descriptor only.
+//!
+//! What lies in it was shaped by somebody who may want our privileges. So no path string of it ever reaches a
+//! call that resolves links on the host: every look-up is openat2(2) held inside the tree, magic links refused.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::error::{Context, Error, Kind, Result};
+
+/// How often a look-up is tried again when the kernel saw a rename beside it (`EAGAIN`, openat2(2)).
+const RETRIES: usize = 128;
+
+/// The largest file that we read out of a container.
+const READ_LIMIT: usize = 64 * 1024;
+
+/// An open root of a container.
+#[derive(Debug)]
+pub struct Tree(OwnedFd);
+
+impl Tree {
+    /// Opens the root file system at `path` of the host. The last component must be a directory, no link.
+    pub fn open(path: &Path) -> Result<Tree> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(fd) => Ok(Tree(fd)),
+            Err(Errno::NOENT) => Err(Error::new(
+                Kind::NotFound,
+                format!("root file system '{}' does not exist", path.display()),
+            )),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                Err(Error::config(format!("root file system '{}' is not a directory", path.display()))
+                    .hint("name the directory itself, not a link or a file"))
+            }
+            Err(errno) => {
+                Err(errno).context(|| format!("failed to open root file system '{}'", path.display()))
+            }
+        }
+    }
+
+    /// A tree that is open already.
+    pub fn from_fd(fd: OwnedFd) -> Tree {
+        Tree(fd)
+    }
+
+    /// Resolves `path` as the container would see it: links are followed, but never out of the tree.
+    pub fn resolve(&self, path: &str) -> Result<OwnedFd, Errno> {
+        self.openat2(path, OFlags::PATH, Links::Inside)
+    }
+
+    /// Resolves one of our own mount points, on which no link is tolerated.
+    pub fn resolve_strict(&self, path: &str) -> Result<OwnedFd, Errno> {
+        self.openat2(path, OFlags::PATH, Links::Refused)
+    }
+
+    /// Opens a file below a mount of our own, on whose path no link is tolerated.
+    pub fn open_strict(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        self.openat2(path, flags, Links::Refused)
+    }
+
+    /// Where `path` really lies, as an absolute path inside; only of files that are executable or directories.
+    pub fn real_path(&self, path: &str) -> Result<String, Errno> {
+        let fd = self.resolve(path)?;
+        let root = link_of(self.0.as_fd())?;
+        let real = link_of(fd.as_fd())?;
+        let inside = real.strip_prefix(root.trim_end_matches('/')).ok_or(Errno::XDEV)?;
+        Ok(inside.to_string())
+    }
+
+    /// Reads a small regular file; never waits on a FIFO or a device, and takes 64 KiB at most.
+    pub fn read(&self, path: &str) -> Result<String, Errno> {
+        let fd = self.openat2(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Links::Inside)?;
+        if FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) != FileType::RegularFile {
+            return Err(Errno::INVAL);
+        }
+        let mut content = vec![0; READ_LIMIT];
+        let mut filled = 0;
+        while filled < READ_LIMIT {
+            match rustix::io::read(&fd, &mut content[filled..])? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        content.truncate(filled);
+        String::from_utf8(content).map_err(|_| Errno::ILSEQ)
+    }
+
+    /// Whether the tree's root holds nothing at all.
+    pub fn is_empty(&self) -> Result<bool, Errno> {
+        let dir = self.openat2("/", OFlags::RDONLY | OFlags::DIRECTORY, Links::Refused)?;
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut entries = rustix::fs::RawDir::new(dir, &mut buffer);
+        while let Some(entry) = entries.next() {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Opens the directory `path`, creating what is missing of it.
+    pub fn make_dir(&self, path: &str, mode: u32) -> Result<OwnedFd, Errno> {
+        let mut parent = self.openat2("/", OFlags::PATH | OFlags::DIRECTORY, Links::Refused)?;
+        let mut prefix = String::new();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            prefix.push('/');
+            prefix.push_str(part);
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            parent = match self.openat2(&prefix, flags, Links::Inside) {
+                Err(Errno::NOENT) => {
+                    match rustix::fs::mkdirat(&parent, part, Mode::from_raw_mode(mode)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(errno) => return Err(errno),
+                    }
+                    self.openat2(&prefix, flags, Links::Inside)?
+                }
+                other => other?,
+            };
+        }
+        Ok(parent)
+    }
+
+    /// Opens the file `path` as a mount point, creating an empty one and its directories where missing.
+    pub fn make_file(&self, path: &str, mode: u32) -> Result<OwnedFd, Errno> {
+        match self.resolve(path) {
+            Err(Errno::NOENT) => {}
+            other => return other,
+        }
+        let (dir, name) = split(path).ok_or(Errno::ISDIR)?;
+        let parent = self.make_dir(dir, 0o755)?;
+        match rustix::fs::mknodat(&parent, name, FileType::RegularFile, Mode::from_raw_mode(mode), 0) {
+            Ok(()) | Err(Errno::EXIST) => self.resolve(path),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Makes a device node in a directory that we mounted ourselves, owned by `owner`.
+    pub fn make_node(&self, path: &str, device: (u32, u32), owner: u32) -> Result<(), Errno> {
+        let (dir, name) = split(path).ok_or(Errno::ISDIR)?;
+        let parent = self.resolve_strict(dir)?;
+        let number = rustix::fs::makedev(device.0, device.1);
+        let mode = Mode::from_raw_mode(0o666);
+        rustix::fs::mknodat(&parent, name, FileType::CharacterDevice, mode, number)?;
+        own(parent.as_fd(), name, owner)
+    }
+
+    /// Makes a symbolic link in a directory that we mounted ourselves, owned by `owner`.
+    pub fn make_symlink(&self, path: &str, target: &str, owner: u32) -> Result<(), Errno> {
+        let (dir, name) = split(path).ok_or(Errno::ISDIR)?;
+        let parent = self.resolve_strict(dir)?;
+        rustix::fs::symlinkat(target, &parent, name)?;
+        own(parent.as_fd(), name, owner)
+    }
+
+    fn openat2(&self, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd, Errno> {
+        let resolve = match links {
+            Links::Inside => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            Links::Refused => ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
+        };
+        for _ in 0..RETRIES {
+            match rustix::fs::openat2(&self.0, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => continue,
+                other => return other,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+}
+
+impl AsFd for Tree {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What becomes of symbolic links during a look-up.
+enum Links {
+    /// Followed, with the tree's root as `/`.
+    Inside,
+    /// An error.
+    Refused,
+}
+
+/// Directory and last component of an absolute path; none for `/`.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let (dir, name) = path.trim_end_matches('/').rsplit_once('/')?;
+    Some((if dir.is_empty() { "/" } else { dir }, name))
+}
+
+fn own(parent: BorrowedFd, name: &str, owner: u32) -> Result<(), Errno> {
+    let (uid, gid) = (rustix::fs::Uid::from_raw(owner), rustix::fs::Gid::from_raw(owner));
+    rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// The kernel's own name of an open file; used to compare two of ours, never to open anything.
+fn link_of(fd: BorrowedFd) -> Result<String, Errno> {
+    let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
+    link.into_string().map_err(|_| Errno::ILSEQ)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn tree() -> (tempfile::TempDir, Tree) {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let tree = Tree::open(dir.path()).expect("open");
+        (dir, tree)
+    }
+
+    #[test]
+    fn links_never_lead_out_of_the_tree() {
+        let (dir, tree) = tree();
+        std::fs::create_dir_all(dir.path().join("etc")).expect("mkdir");
+        std::fs::write(dir.path().join("etc/passwd"), "inside").expect("write");
+        symlink("/etc/passwd", dir.path().join("absolute")).expect("symlink");
+        symlink("../../../../etc/passwd", dir.path().join("relative")).expect("symlink");
+        assert_eq!(tree.read("/absolute").expect("read"), "inside");
+        assert_eq!(tree.read("/relative").expect("read"), "inside");
+    }
+
+    #[test]
+    fn magic_links_are_refused() {
+        let (dir, tree) = tree();
+        symlink("/proc/self/root", dir.path().join("x")).expect("symlink");
+        assert!(tree.resolve("/x/etc").is_err());
+    }
+
+    #[test]
+    fn our_own_mount_points_tolerate_no_link() {
+        let (dir, tree) = tree();
+        std::fs::create_dir(dir.path().join("real")).expect("mkdir");
+        symlink("real", dir.path().join("proc")).expect("symlink");
+        assert_eq!(tree.resolve_strict("/proc").expect_err("link"), Errno::LOOP);
+    }
+
+    #[test]
+    fn reading_never_waits_on_a_fifo() {
+        let (dir, tree) = tree();
+        nix::unistd::mkfifo(&dir.path().join("os-release"), nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
+        assert!(tree.read("/os-release").is_err());
+    }
+
+    #[test]
+    fn a_file_or_a_link_is_no_root() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        std::fs::write(dir.path().join("file"), "").expect("write");
+        symlink("/", dir.path().join("link")).expect("symlink");
+        for (name, kind) in [("file", Kind::Config), ("link", Kind::Config), ("none", Kind::NotFound)] {
+            assert_eq!(Tree::open(&dir.path().join(name)).expect_err(name).kind(), kind);
+        }
+    }
+
+    #[test]
+    fn missing_directories_are_made_below_links_that_stay_inside() {
+        let (dir, tree) = tree();
+        std::fs::create_dir(dir.path().join("run")).expect("mkdir");
+        symlink("/run", dir.path().join("var-run")).expect("symlink");
+        tree.make_dir("/var-run/a/b", 0o755).expect("make");
+        assert!(dir.path().join("run/a/b").is_dir());
+        tree.make_file("/var-run/c/file", 0o644).expect("make");
+        assert!(dir.path().join("run/c/file").is_file());
+    }
+}

@@ -1,0 +1,77 @@
+//! What a pidfd tells beyond pidfd_send_signal(2): namespaces and the exit status of a process that is not our
+//! child (linux/pidfd.h).
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// exit(2) with this status.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+    /// It ended, and nobody can say how.
+    Unknown,
+}
+
+impl Exit {
+    /// Decodes a wait(2) status.
+    fn from_wait(status: i32) -> Exit {
+        match (libc::WIFEXITED(status), libc::WIFSIGNALED(status)) {
+            (true, _) => Exit::Code(libc::WEXITSTATUS(status)),
+            (_, true) => Exit::Signal(libc::WTERMSIG(status)),
+            _ => Exit::Unknown,
+        }
+    }
+}
+
+/// The user namespace of the process (`PIDFD_GET_USER_NAMESPACE`, Linux 6.11).
+pub fn user_namespace(pidfd: impl AsFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: the ioctl takes no argument and returns a new descriptor.
+    let fd = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), libc::PIDFD_GET_USER_NAMESPACE, 0) };
+    // SAFETY: the descriptor is new and nobody else's.
+    Errno::result(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Joins the namespaces of the process that `flags` (`CLONE_NEW*`) names, all or none (setns(2)).
+pub fn setns(pidfd: BorrowedFd, flags: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    Errno::result(unsafe { libc::setns(pidfd.as_raw_fd(), flags) }).map(drop)
+}
+
+/// Takes the exit status of an ended process: by wait(2) where it is our child, by `PIDFD_INFO_EXIT`
+/// (Linux 6.15) where it was adopted. Never blocks; [`Exit::Unknown`] where the kernel does not tell.
+pub fn exit_status(pidfd: impl AsFd) -> Exit {
+    let pidfd = pidfd.as_fd();
+    match waitid(Id::PIDFd(pidfd), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+        Ok(WaitStatus::Exited(_, code)) => Exit::Code(code),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
+        _ => info(pidfd, libc::PIDFD_INFO_EXIT as u64)
+            .ok()
+            .filter(|info| info.mask & libc::PIDFD_INFO_EXIT as u64 != 0)
+            .map_or(Exit::Unknown, |info| Exit::from_wait(info.exit_code)),
+    }
+}
+
+/// The number of the process in our pid namespace (`PIDFD_GET_INFO`, Linux 6.13, else the descriptor's fdinfo).
+pub fn pid(pidfd: impl AsFd) -> Option<i32> {
+    let pidfd = pidfd.as_fd();
+    if let Ok(info) = info(pidfd, libc::PIDFD_INFO_PID as u64) {
+        return i32::try_from(info.pid).ok().filter(|pid| *pid > 0);
+    }
+    let fdinfo = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let line = fdinfo.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    line.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
+fn info(pidfd: BorrowedFd, mask: u64) -> Result<libc::pidfd_info, Errno> {
+    // SAFETY: an all-zero pidfd_info is valid.
+    let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
+    info.mask = mask;
+    // SAFETY: the kernel writes at most the size that the request number carries.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info) };
+    Errno::result(result).map(|_| info)
+}

@@ -1,0 +1,47 @@
+//! Messages with file descriptors over unix sockets (unix(7), `SCM_RIGHTS`).
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
+    socketpair,
+};
+
+/// A connected pair that keeps message boundaries, close-on-exec.
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+}
+
+/// Sends one message, with a descriptor where one is given.
+pub fn send(socket: impl AsFd, message: &[u8], fd: Option<RawFd>) -> Result<(), Errno> {
+    let fds = [fd.unwrap_or(-1)];
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let control: &[ControlMessage] = if fd.is_some() { &rights } else { &[] };
+    let parts = [IoSlice::new(message)];
+    sendmsg::<()>(socket.as_fd().as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
+}
+
+/// Receives one message: its length (0 is the end) and a descriptor that came with it, close-on-exec.
+pub fn receive(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+    let mut space = nix::cmsg_space!(RawFd);
+    let mut parts = [IoSliceMut::new(message)];
+    let raw = socket.as_fd().as_raw_fd();
+    let received = loop {
+        match recvmsg::<()>(raw, &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Err(Errno::EINTR) => continue,
+            other => break other?,
+        }
+    };
+    let mut taken = None;
+    for control in received.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(fds) = control {
+            for fd in fds {
+                // SAFETY: the kernel has just installed this descriptor for us alone.
+                taken = Some(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+        }
+    }
+    Ok((received.bytes, taken))
+}
