@@ -1,1 +1,26 @@
-//! child
+//! What runs between clone and exec.
+//!
+//! ```text
+//! supervisor ──clone──► assembler            new mount namespace, the host's user namespace
+//!     │  ▲                 │ ──clone──► leader    new user, pid, net, uts, ipc; the assembler's mounts
+//!     │  │                 │                      (the supervisor's child, by CLONE_PARENT)
+//!     │  └── Leader ───────┤
+//!     ├──── Mapped ───────►│ mounts everything   waits
+//!     │  ◄── Console ──────┤
+//!     ├──── Mapped ────────┼─────────────────► becomes root of its namespace
+//!     ├──── Placed ────────┼─────────────────► new cgroup namespace
+//!     │  ◄── Entered ──────┼───────────────────┤
+//!     ├──── Placed ───────►│ cgroup2, pivot_root, ends
+//!     ├──── Enter ─────────┼─────────────────► copies the mounts (now locked), /run, rights, exec
+//! ```
+//!
+//! The parent is single-threaded and everything is computed before the clone. A child enters one function that
+//! never returns, reports the step and the errno that stopped it, and leaves by _exit(2). One that loses its
+//! supervisor reads the end of its socket and leaves too.
+
+/// The helper that makes the mounts from outside.
+pub mod assembler;
+/// The container's PID 1 until it executes the payload.
+pub mod leader;
+/// What parent and children say to each other.
+pub mod message;

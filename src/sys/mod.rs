@@ -4,10 +4,14 @@
 
 /// clone3(2).
 pub mod clone;
+/// execve(2) and close_range(2).
+pub mod exec;
 /// keyctl(2): the session keyring.
 pub mod keyring;
 /// mount_setattr(2).
 pub mod mount;
+/// The interface ioctls.
+pub mod net;
 /// What a pidfd tells beyond pidfd_send_signal(2).
 pub mod pidfd;
 /// File descriptors over unix sockets.

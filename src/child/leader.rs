@@ -1,0 +1,178 @@
+//! The container's PID 1 until it executes the payload.
+//!
+//! Every step reads only what was computed before the clone. The rights go last: whatever needs them is done by
+//! then, and nothing of the payload has run.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno as NixErrno;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::MountPropagationFlags;
+use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
+
+use crate::child::message::{Order, Report, Step, await_order, named, report};
+use crate::sandbox::capabilities::Mask;
+use crate::sandbox::mounts::{Assembly, Sources, to_errno};
+use crate::sandbox::plan::Operation;
+use crate::sandbox::seccomp::Filters;
+use crate::sandbox::tree::Tree;
+use crate::sys::clone::exit_now;
+use crate::sys::exec::{StringList, close_on_exec_from, execve};
+use crate::sys::{keyring, seccomp, signal, tty};
+
+/// Everything the leader needs, ready before the clone.
+pub struct Leader<'a> {
+    /// Our end of the socket to the supervisor; closed by exec.
+    pub supervisor: BorrowedFd<'a>,
+    /// Mounts that the leader makes itself, with their sources.
+    pub inside: &'a [Operation],
+    /// Sources of those.
+    pub sources: &'a Sources,
+    /// What the kernel is to call the machine.
+    pub hostname: &'a str,
+    /// The network namespace is new, so its loopback interface is down.
+    pub private_network: bool,
+    /// Capabilities that are kept.
+    pub capabilities: Mask,
+    /// Set no_new_privs.
+    pub no_new_privileges: bool,
+    /// System call filters.
+    pub filters: &'a Filters,
+    /// Program and arguments.
+    pub command: &'a StringList,
+    /// Its environment.
+    pub environment: &'a StringList,
+    /// Its working directory.
+    pub working_directory: &'a CStr,
+    /// Take the console as controlling terminal, as a command that is no init expects.
+    pub controlling_terminal: bool,
+}
+
+/// A step that failed.
+type Failed = (Step, Errno);
+
+/// Runs the leader until it executes the payload; never returns.
+pub fn run(leader: &Leader) -> ! {
+    let Err((step, errno)) = enter(leader);
+    let errno = NixErrno::from_raw(errno.raw_os_error());
+    let _ = report(leader.supervisor, Report::Failed(step, errno), None);
+    exit_now(1)
+}
+
+/// The steps, in the one order that works.
+fn enter(this: &Leader) -> Result<std::convert::Infallible, Failed> {
+    at(named("become root of the user namespace"), become_root(this))?;
+    at(named("join a session keyring"), raw(keyring::join_new_session_keyring()))?;
+    at(named("set the host name"), rustix::system::sethostname(this.hostname.as_bytes()))?;
+    if this.private_network {
+        at(named("bring up the loopback interface"), loopback_up())?;
+    }
+    // Only now that the cgroup is ours can it become the root of our view.
+    let cgroup = named("enter a cgroup namespace");
+    at(cgroup, raw(await_order(this.supervisor, Order::Placed)))?;
+    at(cgroup, unshare(UnshareFlags::NEWCGROUP))?;
+    at(cgroup, raw(report(this.supervisor, Report::Entered, None)))?;
+    // The assembler has changed our root; copying its mounts from a lesser user namespace locks them.
+    at(named("enter a mount namespace"), raw(await_order(this.supervisor, Order::Enter)))?;
+    at(named("enter a mount namespace"), unshare(UnshareFlags::NEWNS))?;
+    at(named("enter a mount namespace"), rustix::process::chdir("/"))?;
+    mount_inside(this)?;
+    let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
+    at(named("share the mounts"), rustix::mount::mount_change("/", shared))?;
+    at(named("open the console"), take_console(this))?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    at(named("drop capabilities"), drop_capabilities(this.capabilities))?;
+    if this.no_new_privileges {
+        at(named("set no_new_privs"), rustix::thread::set_no_new_privs(true))?;
+    }
+    at(named("change to the working directory"), rustix::process::chdir(this.working_directory))?;
+    signal::reset_all();
+    at(named("close file descriptors"), close_on_exec())?;
+    for filter in this.filters {
+        at(named("load the system call filter"), raw(seccomp::load(filter)))?;
+    }
+    execute(this)
+}
+
+fn become_root(this: &Leader) -> Result<(), Errno> {
+    // No debugger in the namespaces may look into us before exec.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    raw(await_order(this.supervisor, Order::Mapped))?;
+    let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+/// Sets `lo` up (netdevice(7)); every distribution expects to find it so or does it again.
+fn loopback_up() -> Result<(), Errno> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    raw(crate::sys::net::set_up(&socket, c"lo"))
+}
+
+fn mount_inside(this: &Leader) -> Result<(), Failed> {
+    let root = Step::Inside(0);
+    let open = || rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let (tree, file, dir) = (at(root, open())?, at(root, open())?, at(root, open())?);
+    let assembly = Assembly { tree: Tree::from_fd(tree), owner: 0, blank: (file, dir) };
+    for (index, (operation, source)) in this.inside.iter().zip(this.sources).enumerate() {
+        at(Step::Inside(index as u16), assembly.apply(operation, source.as_ref()))?;
+    }
+    Ok(())
+}
+
+/// Makes the console our standard input, output and error.
+fn take_console(this: &Leader) -> Result<(), Errno> {
+    rustix::process::setsid()?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let console = rustix::fs::open("/dev/console", flags, Mode::empty())?;
+    if this.controlling_terminal {
+        raw(tty::set_controlling(&console))?;
+    }
+    rustix::stdio::dup2_stdin(&console)?;
+    rustix::stdio::dup2_stdout(&console)?;
+    rustix::stdio::dup2_stderr(&console)
+}
+
+/// Bounding, permitted and effective become `kept`; inheritable and ambient stay empty, always.
+fn drop_capabilities(kept: Mask) -> Result<(), Errno> {
+    rustix::thread::clear_ambient_capability_set()?;
+    for number in 0..64 {
+        let bit = CapabilitySet::from_bits_retain(1 << number);
+        if kept & (1 << number) == 0 {
+            match rustix::thread::remove_capability_from_bounding_set(bit) {
+                // The kernel has no capability of this number.
+                Err(Errno::INVAL) => break,
+                other => other?,
+            }
+        }
+    }
+    let set = CapabilitySet::from_bits_retain(kept);
+    let sets = CapabilitySets { effective: set, permitted: set, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets)
+}
+
+fn close_on_exec() -> Result<(), Errno> {
+    raw(close_on_exec_from(3))
+}
+
+fn execute(this: &Leader) -> Result<std::convert::Infallible, Failed> {
+    let errno = execve(this.command, this.environment);
+    Err((named("execute the payload"), to_errno(errno)))
+}
+
+fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+    // SAFETY: one thread, and neither flag that is used here shares or parts file descriptors.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+}
+
+fn at<T>(step: Step, result: Result<T, Errno>) -> Result<T, Failed> {
+    result.map_err(|errno| (step, errno))
+}
+
+fn raw<T>(result: Result<T, NixErrno>) -> Result<T, Errno> {
+    result.map_err(to_errno)
+}

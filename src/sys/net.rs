@@ -1,0 +1,23 @@
+//! The interface ioctls (netdevice(7)).
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::errno::Errno;
+
+/// Sets an interface of the caller's network namespace up, through any socket of it.
+pub fn set_up(socket: impl AsFd, name: &CStr) -> Result<(), Errno> {
+    // SAFETY: an all-zero ifreq is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays zero, so the name is terminated.
+    for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name.to_bytes()) {
+        *to = *from as libc::c_char;
+    }
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads and writes one ifreq.
+    Errno::result(unsafe { libc::ioctl(socket, libc::SIOCGIFFLAGS as _, &raw mut request) })?;
+    // SAFETY: the kernel has just filled in the flags.
+    unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
+    // SAFETY: the kernel reads one ifreq.
+    Errno::result(unsafe { libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request) }).map(drop)
+}
