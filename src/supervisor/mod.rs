@@ -1,1 +1,77 @@
-//! supervisor
+//! One process per container, with one thread and one poll loop. It may die: the container goes on, and the
+//! next one takes over from what systemd kept.
+//!
+//! ```text
+//! run ─┬─ nothing kept ──► start ──► watch ──► end ──► exit code
+//!      └─ state kept ────► adopt ──────┘
+//! ```
+//!
+//! [`start`] makes everything and keeps it (descriptors and a state memfd in the service manager's store) before
+//! it is relied on. [`watch`] is the loop: leader, console, notifications, control socket, signals. [`end`] says
+//! how the container ended and takes away what was ours.
+
+/// Taking over a running payload.
+pub mod adopt;
+/// The payload's part of its cgroup.
+pub mod cgroup;
+/// The container's console: ring buffer, journal, attached clients.
+pub mod console;
+/// The control socket and what is said on it.
+pub mod control;
+/// How a container ended, and clearing away.
+pub mod end;
+/// The guest's journal where the host's can find it.
+pub mod journal_link;
+/// What a running container does next; pure.
+pub mod lifecycle;
+/// Notifications of the payload's PID 1.
+pub mod notification;
+/// What a container's run-time directory holds.
+pub mod runtime;
+/// The parent's half of clone.
+pub mod spawn;
+/// From a name to a running payload.
+pub mod start;
+/// What a supervisor leaves to its successor.
+pub mod state;
+/// The poll loop.
+pub mod watch;
+
+use crate::error::Result;
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::systemd::journal::Journal;
+use crate::systemd::notify;
+
+/// Runs a container from start to end, or from adoption to end; the result is the process's exit code.
+pub fn run(name: &MachineName) -> Result<u8> {
+    let root = Root::system();
+    let signals = watch::block_signals()?;
+    let journal = Journal::open(name);
+    let running = match adopt::adopt(&root, name, &journal)? {
+        Some(running) => running,
+        None => start::start(&root, name, &journal)?,
+    };
+    watch::Watch::new(running, signals, &journal)?.run(&root)
+}
+
+/// What `ExecStopPost=` does: nothing after an orderly end, nothing when a crashed supervisor is about to be
+/// restarted, and otherwise the end that the supervisor could not bring about.
+pub fn cleanup(name: &MachineName) -> Result<u8> {
+    let root = Root::system();
+    let Some(state) = runtime::read_state(&root, name) else { return Ok(0) };
+    let leader = state.open_leader();
+    if leader.is_some() && !crate::systemd::payload::has_job(name)? {
+        return Ok(0);
+    }
+    if leader.is_some() {
+        cgroup::Cgroup::of(&state).kill()?;
+    }
+    end::clear_away(&root, name, &state, &Journal::open(name));
+    Ok(0)
+}
+
+/// Leaves a sentence where `systemctl status` and `containerctl start` find it.
+pub fn tell_failure(sentence: &str) {
+    notify::status(&format!("failed: {sentence}"));
+}

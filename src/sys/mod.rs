@@ -6,6 +6,8 @@
 pub mod clone;
 /// execve(2) and close_range(2).
 pub mod exec;
+/// Descriptors known by number only.
+pub mod fds;
 /// keyctl(2): the session keyring.
 pub mod keyring;
 /// mount_setattr(2).

@@ -1,0 +1,84 @@
+//! The payload's part of its scope's cgroup (cgroup delegation: systemd.io/CGROUP_DELEGATION).
+//!
+//! The scope's own cgroup is systemd's; the payload gets a child of it to be the root of its view. Attached
+//! processes get a leaf beside it, because a cgroup that hands on controllers may hold no process.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid, chown};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::supervisor::state::State;
+
+/// Where cgroup2 is mounted on every host that we support.
+const MOUNT: &str = "/sys/fs/cgroup";
+/// The payload's child of the scope.
+const PAYLOAD: &str = "payload";
+/// What the payload's root owns beside the directory (`/sys/kernel/cgroup/delegate`, systemd's own list).
+const DELEGATED: [&str; 5] =
+    ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
+
+/// The scope's cgroup.
+pub struct Cgroup {
+    path: PathBuf,
+}
+
+impl Cgroup {
+    /// The cgroup of a process that was just placed, as the kernel tells it.
+    pub fn of_process(pid: i32) -> Result<(Cgroup, String)> {
+        let path = format!("/proc/{pid}/cgroup");
+        let text = std::fs::read_to_string(&path).context(|| format!("failed to read '{path}'"))?;
+        let unified = text.lines().find_map(|line| line.strip_prefix("0::")).ok_or_else(|| {
+            Error::new(Kind::Unsupported, "this host has no cgroup2").hint("boot with the unified hierarchy")
+        })?;
+        Ok((Cgroup { path: Path::new(MOUNT).join(unified.trim_start_matches('/')) }, unified.to_string()))
+    }
+
+    /// The cgroup that a state names.
+    pub fn of(state: &State) -> Cgroup {
+        Cgroup { path: Path::new(MOUNT).join(state.cgroup.trim_start_matches('/')) }
+    }
+
+    /// Makes the payload's cgroup, moves its leader there and hands it over to the host id `owner`.
+    pub fn delegate(&self, leader: i32, owner: u32) -> Result<()> {
+        let payload = self.path.join(PAYLOAD);
+        std::fs::create_dir(&payload).context(|| format!("failed to create '{}'", payload.display()))?;
+        write(&payload.join("cgroup.procs"), &leader.to_string())?;
+        // With the leader out of it the scope's cgroup may hand its controllers on.
+        let controllers = std::fs::read_to_string(self.path.join("cgroup.controllers")).unwrap_or_default();
+        for controller in controllers.split_whitespace() {
+            // One that this kernel ties to something else is not worth a failed start.
+            let _ = std::fs::write(self.path.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+        let (uid, gid) = (Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)));
+        chown(&payload, uid, gid).context(|| format!("failed to hand over '{}'", payload.display()))?;
+        for file in DELEGATED {
+            // Not every kernel has each of them.
+            let _ = chown(&payload.join(file), uid, gid);
+        }
+        Ok(())
+    }
+
+    /// Kills every process in it, at once and for good (`cgroup.kill`, Linux 5.14). One that is gone is fine.
+    pub fn kill(&self) -> Result<()> {
+        match std::fs::write(self.path.join("cgroup.kill"), "1") {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other.context(|| format!("failed to kill '{}'", self.path.display())),
+        }
+    }
+
+    /// Whether systemd has taken it away.
+    pub fn is_gone(&self) -> bool {
+        !self.path.exists()
+    }
+
+    /// Whether its processes are frozen.
+    pub fn is_frozen(&self) -> bool {
+        let events = std::fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
+        events.lines().any(|line| line == "frozen 1")
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).context(|| format!("failed to write '{text}' to '{}'", path.display()))
+}

@@ -1,0 +1,111 @@
+//! A client that is attached to the console, behind the control socket. A slow one loses output, and is told so.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::supervisor::control::{self, Answer, Request};
+
+/// Output that waits for a slow client, in bytes.
+const QUEUE_LIMIT: usize = 256 * 1024;
+
+/// One connection.
+pub struct Client {
+    socket: OwnedFd,
+    attached: bool,
+    queue: VecDeque<Vec<u8>>,
+    queued: usize,
+    skipped: u64,
+    gone: bool,
+}
+
+impl Client {
+    /// A connection that was just accepted; it gets no output before it attaches.
+    pub fn new(socket: OwnedFd) -> Client {
+        Client { socket, attached: false, queue: VecDeque::new(), queued: 0, skipped: 0, gone: false }
+    }
+
+    /// The connection.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// It hung up, or broke the protocol.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Output waits for it.
+    pub fn wants_to_write(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// The next request; `None` when there is none now.
+    pub fn request(&mut self) -> Option<Request> {
+        match control::receive(&self.socket) {
+            Ok(Some(request)) => Some(request),
+            Ok(None) => None,
+            Err(_) => {
+                self.gone = true;
+                None
+            }
+        }
+    }
+
+    /// From now on it gets output, the scrollback first.
+    pub fn attach(&mut self, scrollback: &[u8]) {
+        self.attached = true;
+        // The scrollback is bounded, and it is why people attach: it is not subject to the queue's limit.
+        for chunk in scrollback.chunks(control::CHUNK) {
+            self.queue.push_back(control::encode(Answer::Output(chunk)));
+        }
+        self.flush();
+    }
+
+    /// Passes on what the payload has printed.
+    pub fn output(&mut self, bytes: &[u8]) {
+        if !self.attached || self.gone {
+            return;
+        }
+        if self.queued + bytes.len() > QUEUE_LIMIT {
+            self.skipped += bytes.len() as u64;
+            return;
+        }
+        if self.skipped > 0 {
+            let marker = format!("\r\n[{} bytes skipped]\r\n", std::mem::take(&mut self.skipped));
+            self.enqueue(Answer::Output(marker.as_bytes()));
+        }
+        for chunk in bytes.chunks(control::CHUNK) {
+            self.enqueue(Answer::Output(chunk));
+        }
+        self.flush();
+    }
+
+    /// The container is gone.
+    pub fn end(&mut self) {
+        self.enqueue(Answer::Ended);
+        self.flush();
+    }
+
+    fn enqueue(&mut self, answer: Answer) {
+        let message = control::encode(answer);
+        self.queued += message.len();
+        self.queue.push_back(message);
+    }
+
+    /// Sends as much as the client takes now.
+    pub fn flush(&mut self) {
+        while let Some(message) = self.queue.front() {
+            match control::send_now(&self.socket, message) {
+                Ok(true) => {
+                    self.queued = self.queued.saturating_sub(message.len());
+                    self.queue.pop_front();
+                }
+                Ok(false) => return,
+                Err(_) => {
+                    self.gone = true;
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The control socket `/run/containerctl/NAME/control` and what is said on it.
+//!
+//! A sequenced-packet socket in a directory that only root can enter. One packet is one message: a letter and
+//! what belongs to it. Both sides bound what they take, and a client that says anything else is cut off.
+//!
+//! | from | letter | then | meaning |
+//! |---|---|---|---|
+//! | client | `A` | rows, columns (two bytes each, little end first) | attach to the console |
+//! | client | `I` | bytes | input |
+//! | client | `W` | rows, columns | the window has a new size |
+//! | supervisor | `O` | bytes | output; the scrollback comes first |
+//! | supervisor | `E` | | the container has ended |
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, recv, send, socket,
+};
+
+use crate::error::{Context, Result};
+use crate::sys::scm;
+use crate::sys::tty::WindowSize;
+
+/// The largest piece of input or output in one message.
+pub const CHUNK: usize = 4096;
+
+/// What a client asks.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Attach to the console.
+    Attach(WindowSize),
+    /// Type this.
+    Input(Vec<u8>),
+    /// The window has a new size.
+    Resize(WindowSize),
+}
+
+/// What the supervisor tells a client.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// The payload printed this.
+    Output(&'a [u8]),
+    /// The container has ended.
+    Ended,
+}
+
+/// The message of a request.
+pub fn encode_request(request: &Request) -> Vec<u8> {
+    let size = |letter, size: &WindowSize| {
+        let (rows, columns) = (size.rows.to_le_bytes(), size.columns.to_le_bytes());
+        vec![letter, rows[0], rows[1], columns[0], columns[1]]
+    };
+    match request {
+        Request::Attach(window) => size(b'A', window),
+        Request::Resize(window) => size(b'W', window),
+        Request::Input(bytes) => [b"I", bytes.as_slice()].concat(),
+    }
+}
+
+/// The request in a message; `None` if it is none.
+pub fn decode_request(message: &[u8]) -> Option<Request> {
+    let size = |bytes: &[u8]| {
+        let [r0, r1, c0, c1] = *bytes else { return None };
+        Some(WindowSize { rows: u16::from_le_bytes([r0, r1]), columns: u16::from_le_bytes([c0, c1]) })
+    };
+    match message.split_first()? {
+        (b'A', rest) => size(rest).map(Request::Attach),
+        (b'W', rest) => size(rest).map(Request::Resize),
+        (b'I', rest) if rest.len() <= CHUNK => Some(Request::Input(rest.to_vec())),
+        _ => None,
+    }
+}
+
+/// The message of an answer.
+pub fn encode(answer: Answer) -> Vec<u8> {
+    match answer {
+        Answer::Output(bytes) => [b"O", bytes].concat(),
+        Answer::Ended => b"E".to_vec(),
+    }
+}
+
+/// The answer in a message; `None` if it is none.
+pub fn decode(message: &[u8]) -> Option<Answer<'_>> {
+    match message.split_first()? {
+        (b'O', rest) => Some(Answer::Output(rest)),
+        (b'E', []) => Some(Answer::Ended),
+        _ => None,
+    }
+}
+
+/// Listens at `path`, in place of whatever a killed predecessor left there.
+pub fn listen_at(path: &Path) -> Result<OwnedFd> {
+    let failed = || format!("failed to listen at '{}'", path.display());
+    let _ = std::fs::remove_file(path);
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).context(failed)?;
+    bind(fd.as_raw_fd(), &UnixAddr::new(path).context(failed)?).context(failed)?;
+    listen(&fd, Backlog::new(16).context(failed)?).context(failed)?;
+    Ok(fd)
+}
+
+/// Takes the next connection; `None` when there is none.
+pub fn accept(listener: impl AsFd) -> Option<OwnedFd> {
+    scm::accept(listener).ok()
+}
+
+/// Connects to a supervisor.
+pub fn connect_to(path: &Path) -> Result<OwnedFd, Errno> {
+    let fd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(fd)
+}
+
+/// The next request on a non-blocking connection; `None` when there is none now. Hang-up and nonsense are errors.
+pub fn receive(connection: impl AsFd) -> Result<Option<Request>, Errno> {
+    let mut message = [0; CHUNK + 2];
+    match recv(connection.as_fd().as_raw_fd(), &mut message, MsgFlags::empty()) {
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(errno) => Err(errno),
+        Ok(0) => Err(Errno::EPIPE),
+        Ok(len) => decode_request(&message[..len]).map(Some).ok_or(Errno::EBADMSG),
+    }
+}
+
+/// Sends one message if the other side takes it now.
+pub fn send_now(connection: impl AsFd, message: &[u8]) -> Result<bool, Errno> {
+    match send(connection.as_fd().as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn requests_arrive_as_they_were_meant() {
+        let size = WindowSize { rows: 24, columns: 300 };
+        for request in [Request::Attach(size), Request::Resize(size), Request::Input(b"ls\r".to_vec())] {
+            assert_eq!(decode_request(&encode_request(&request)), Some(request));
+        }
+        assert_eq!(decode(&encode(Answer::Output(b"x"))), Some(Answer::Output(b"x")));
+        assert_eq!(decode(&encode(Answer::Ended)), Some(Answer::Ended));
+    }
+
+    proptest! {
+        #[test]
+        fn nonsense_is_refused_and_never_panics(message in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(request) = decode_request(&message) {
+                prop_assert_eq!(encode_request(&request), message);
+            }
+        }
+    }
+}

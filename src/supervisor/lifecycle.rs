@@ -1,0 +1,157 @@
+//! What a running container does next. Pure: the loop feeds events and carries out the actions.
+//!
+//! ```text
+//!              StopAsked            signal can be taken           deadline, StopAsked again
+//! Running ──────────────► Stopping ─────────────────► Asked ───────────────────────► Killed
+//!    └──────────────────────┴───── leader gone ─────────┴──────────────────────────────┘──► end
+//! ```
+
+use std::time::Duration;
+
+/// How long a payload may take to shut down; less than the unit's `TimeoutStopSec=`, which would kill us too.
+pub const STOP_LIMIT: Duration = Duration::from_secs(90);
+/// How long to wait for a payload that cannot take its signal yet.
+pub const DEAF_LIMIT: Duration = Duration::from_secs(20);
+/// How long a kill may take before we say that something is stuck.
+pub const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where a container is between start and end. Times are those of the caller's monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Started; `ready` once systemd was told.
+    Running {
+        /// READY was sent.
+        ready: bool,
+    },
+    /// Asked to stop, while the payload cannot take its signal yet.
+    Stopping {
+        /// When we were asked.
+        since: Duration,
+    },
+    /// The payload was asked to shut down.
+    Asked {
+        /// When we were asked.
+        since: Duration,
+    },
+    /// Everything in the payload's cgroup was killed.
+    Killed {
+        /// When.
+        since: Duration,
+    },
+    /// Killed, and still there.
+    Stuck,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The payload says that it is ready, or was executed and need not say so.
+    Ready,
+    /// systemd or somebody else wants the container stopped.
+    StopAsked,
+    /// Time went by; `able` when the payload can take its signal.
+    Tick {
+        /// The payload has a handler for the stop signal, or has said that it has.
+        able: bool,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    None,
+    /// Tell systemd that the unit is up.
+    TellReady,
+    /// Tell systemd that it goes down, and thaw what is frozen.
+    BeginStop,
+    /// Send the stop signal to the leader.
+    AskPayload,
+    /// Kill the payload's cgroup.
+    Kill,
+    /// Report that the kill did not help, and leave.
+    GiveUp,
+}
+
+/// Decides.
+pub fn decide(phase: Phase, event: Event, now: Duration) -> (Phase, Action) {
+    match (phase, event) {
+        (Phase::Running { ready: false }, Event::Ready) => (Phase::Running { ready: true }, Action::TellReady),
+        (Phase::Running { .. }, Event::StopAsked) => (Phase::Stopping { since: now }, Action::BeginStop),
+        (Phase::Stopping { since }, Event::Tick { able }) if able || now >= since + DEAF_LIMIT => {
+            (Phase::Asked { since }, Action::AskPayload)
+        }
+        (Phase::Stopping { .. } | Phase::Asked { .. }, Event::StopAsked) => {
+            (Phase::Killed { since: now }, Action::Kill)
+        }
+        (Phase::Asked { since }, Event::Tick { .. }) if now >= since + STOP_LIMIT => {
+            (Phase::Killed { since: now }, Action::Kill)
+        }
+        (Phase::Killed { since }, Event::Tick { .. }) if now >= since + KILL_LIMIT => {
+            (Phase::Stuck, Action::GiveUp)
+        }
+        _ => (phase, Action::None),
+    }
+}
+
+/// When to look again without an event; `None` waits for one.
+pub fn next_tick(phase: Phase, now: Duration) -> Option<Duration> {
+    match phase {
+        Phase::Running { .. } | Phase::Stuck => None,
+        Phase::Stopping { .. } => Some(Duration::from_millis(20)),
+        Phase::Asked { since } => Some((since + STOP_LIMIT).saturating_sub(now)),
+        Phase::Killed { since } => Some((since + KILL_LIMIT).saturating_sub(now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn events() -> impl Strategy<Value = Vec<(Event, u64)>> {
+        let event = prop_oneof![
+            Just(Event::Ready),
+            Just(Event::StopAsked),
+            any::<bool>().prop_map(|able| Event::Tick { able }),
+        ];
+        prop::collection::vec((event, 0_u64..200), 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn ready_is_told_once_and_the_payload_asked_once(events in events()) {
+            let (mut phase, mut now) = (Phase::Running { ready: false }, Duration::ZERO);
+            let (mut told, mut asked, mut killed) = (0, 0, 0);
+            for (event, seconds) in events {
+                now += Duration::from_secs(seconds);
+                let (next, action) = decide(phase, event, now);
+                told += usize::from(action == Action::TellReady);
+                asked += usize::from(action == Action::AskPayload);
+                killed += usize::from(action == Action::Kill);
+                prop_assert!(!(action == Action::TellReady && !matches!(phase, Phase::Running { .. })));
+                phase = next;
+            }
+            prop_assert!(told <= 1 && asked <= 1 && killed <= 1);
+        }
+
+        #[test]
+        fn a_stop_always_ends(able in any::<bool>()) {
+            let (mut phase, _) = decide(Phase::Running { ready: true }, Event::StopAsked, Duration::ZERO);
+            let mut now = Duration::ZERO;
+            for _ in 0..20_000 {
+                let Some(wait) = next_tick(phase, now) else { break };
+                now += wait.max(Duration::from_millis(1));
+                phase = decide(phase, Event::Tick { able }, now).0;
+            }
+            prop_assert_eq!(phase, Phase::Stuck);
+            prop_assert!(now <= STOP_LIMIT + KILL_LIMIT + Duration::from_secs(1));
+        }
+    }
+
+    #[test]
+    fn a_second_request_to_stop_kills() {
+        let (phase, _) = decide(Phase::Running { ready: true }, Event::StopAsked, Duration::ZERO);
+        assert_eq!(decide(phase, Event::StopAsked, Duration::ZERO).1, Action::Kill);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a supervisor leaves to its successor, and to whoever wants to know: a few lines of `KEY=VALUE`.
+//!
+//! It lives in a memfd in the service manager's store, so that it is there exactly as long as the payload's
+//! descriptors are, and as a file in the run-time directory for readers. Unknown keys are skipped and missing
+//! ones have defaults, so that an older and a newer supervisor can follow each other.
+
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+use crate::error::{Context, Result};
+use crate::sandbox::idmap::IdRange;
+use crate::sys::pidfd;
+
+/// The version of this format that we write. A reader takes any; it is there for a change that cannot be taken.
+const VERSION: u32 = 1;
+
+/// Everything about a running container that cannot be asked of somebody else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// READY was sent; before that a payload is not adopted, but ended.
+    pub started: bool,
+    /// Pid of the leader in the host's namespace.
+    pub leader: i32,
+    /// When the leader started, in clock ticks since boot; with the pid it names one process.
+    pub leader_start: u64,
+    /// Cgroup of the scope, below the cgroup mount.
+    pub cgroup: String,
+    /// 32 hexadecimal digits.
+    pub machine_id: String,
+    /// The container's root file system on the host.
+    pub root: String,
+    /// First host id and number of ids; none shares the host's.
+    pub ids: Option<IdRange>,
+    /// Number of the signal that asks for shutdown.
+    pub stop_signal: i32,
+    /// Ready when the payload says so.
+    pub notify_ready: bool,
+    /// What the payload last said of a shutdown under way: `reboot`, `poweroff`, …
+    pub shutdown: String,
+    /// When the payload was started, in microseconds of CLOCK_BOOTTIME.
+    pub started_usec: u64,
+    /// Bytes of scrollback.
+    pub buffer_bytes: u64,
+    /// Lines journaled per interval; 0 is no limit.
+    pub rate_burst: u32,
+    /// The interval in microseconds.
+    pub rate_interval_usec: u64,
+}
+
+impl State {
+    /// As text.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("VERSION={VERSION}\n");
+        let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
+        let fields: [(&str, &dyn std::fmt::Display); 14] = [
+            ("STARTED", &u8::from(self.started)),
+            ("LEADER", &self.leader),
+            ("LEADER_START", &self.leader_start),
+            ("CGROUP", &self.cgroup),
+            ("MACHINE_ID", &self.machine_id),
+            ("ROOT", &self.root),
+            ("IDS", &ids),
+            ("STOP_SIGNAL", &self.stop_signal),
+            ("NOTIFY_READY", &u8::from(self.notify_ready)),
+            ("SHUTDOWN", &self.shutdown),
+            ("STARTED_USEC", &self.started_usec),
+            ("BUFFER_BYTES", &self.buffer_bytes),
+            ("RATE_BURST", &self.rate_burst),
+            ("RATE_INTERVAL_USEC", &self.rate_interval_usec),
+        ];
+        for (key, value) in fields {
+            let _ = writeln!(text, "{key}={value}");
+        }
+        text
+    }
+
+    /// From text; what cannot be read keeps its default.
+    pub fn parse(text: &str) -> State {
+        let mut state = State::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "STARTED" => state.started = value == "1",
+                "LEADER" => state.leader = value.parse().unwrap_or_default(),
+                "LEADER_START" => state.leader_start = value.parse().unwrap_or_default(),
+                "CGROUP" => state.cgroup = value.to_string(),
+                "MACHINE_ID" => state.machine_id = value.to_string(),
+                "ROOT" => state.root = value.to_string(),
+                "IDS" => state.ids = parse_ids(value),
+                "STOP_SIGNAL" => state.stop_signal = value.parse().unwrap_or_default(),
+                "NOTIFY_READY" => state.notify_ready = value == "1",
+                "SHUTDOWN" => state.shutdown = value.to_string(),
+                "STARTED_USEC" => state.started_usec = value.parse().unwrap_or_default(),
+                "BUFFER_BYTES" => state.buffer_bytes = value.parse().unwrap_or_default(),
+                "RATE_BURST" => state.rate_burst = value.parse().unwrap_or_default(),
+                "RATE_INTERVAL_USEC" => state.rate_interval_usec = value.parse().unwrap_or_default(),
+                _ => {}
+            }
+        }
+        state
+    }
+
+    /// The leader's pidfd, if the leader is alive and no other process has its number.
+    pub fn open_leader(&self) -> Option<OwnedFd> {
+        let pid = rustix::process::Pid::from_raw(self.leader)?;
+        let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
+        // The number is only judged while the pidfd holds on to its process.
+        (start_time(self.leader) == Some(self.leader_start)).then_some(fd)
+    }
+}
+
+fn parse_ids(value: &str) -> Option<IdRange> {
+    let (base, size) = value.split_once(':')?;
+    Some(IdRange { base: base.parse().ok()?, size: size.parse().ok()? })
+}
+
+/// When a process started, in clock ticks since boot (proc_pid_stat(5), field 22).
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command before it may hold anything, even parentheses.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The state as it is kept in the store.
+pub struct StateFile(OwnedFd);
+
+impl StateFile {
+    /// A new, empty one.
+    pub fn new() -> Result<StateFile> {
+        let fd = memfd_create("state", MemfdFlags::CLOEXEC).context(|| "failed to create the state memfd")?;
+        Ok(StateFile(fd))
+    }
+
+    /// One that was kept.
+    pub fn from_fd(fd: OwnedFd) -> StateFile {
+        StateFile(fd)
+    }
+
+    /// The descriptor to keep.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.0
+    }
+
+    /// Writes the whole state; it fits a page, which the kernel writes at once.
+    pub fn write(&self, state: &State) -> Result<()> {
+        let text = state.to_text();
+        rustix::io::pwrite(&self.0, text.as_bytes(), 0)
+            .and_then(|written| ftruncate(&self.0, written as u64))
+            .context(|| "failed to write the state memfd")
+    }
+
+    /// Reads it back.
+    pub fn read(&self) -> Result<State> {
+        let mut bytes = vec![0; 16384];
+        let read = rustix::io::pread(&self.0, &mut bytes, 0).context(|| "failed to read the state memfd")?;
+        Ok(State::parse(&String::from_utf8_lossy(&bytes[..read])))
+    }
+}
+
+/// The pid behind a kept pidfd, as long as its process is not reaped.
+pub fn pid_of(leader: &OwnedFd) -> i32 {
+    pidfd::pid(leader).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> State {
+        State {
+            started: true,
+            leader: 4711,
+            leader_start: 99,
+            cgroup: "/machine.slice/machine-p1.slice/machine-p1.scope".to_string(),
+            machine_id: "0".repeat(32),
+            root: "/srv/a=b".to_string(),
+            ids: Some(IdRange { base: 524288, size: 65536 }),
+            stop_signal: 38,
+            buffer_bytes: 1 << 20,
+            ..State::default()
+        }
+    }
+
+    #[test]
+    fn a_state_survives_its_memfd() {
+        let file = StateFile::new().expect("memfd");
+        file.write(&State { shutdown: "x".repeat(100), ..sample() }).expect("write");
+        file.write(&sample()).expect("write shorter");
+        assert_eq!(file.read().expect("read"), sample());
+    }
+
+    #[test]
+    fn keys_of_another_version_do_no_harm() {
+        let text = format!("NEWER=thing\nnonsense\n{}LEADER=oops\n", sample().to_text());
+        assert_eq!(State::parse(&text), State { leader: 0, ..sample() });
+    }
+
+    #[test]
+    fn another_process_with_the_same_number_is_not_the_leader() {
+        let pid = std::process::id() as i32;
+        let start = start_time(pid).expect("own start time");
+        let state = |leader_start| State { leader: pid, leader_start, ..State::default() };
+        assert!(state(start).open_leader().is_some());
+        assert!(state(start + 1).open_leader().is_none());
+    }
+}

@@ -1,0 +1,74 @@
+//! Our records in the journal: what we say of ourselves, and the lines of a container's console.
+//!
+//! A journal that is absent or does not read must not hold up a container: the socket never blocks, and what it
+//! does not take is the caller's to count.
+
+use std::collections::BTreeSet;
+use std::os::fd::RawFd;
+
+use log::{Level, Record};
+use systemd_journal_logger::JournalLog;
+
+use crate::name::MachineName;
+use crate::sys::fds::never_block;
+
+/// The journal, or standard error where there is none.
+pub struct Journal {
+    log: Option<JournalLog>,
+}
+
+impl Journal {
+    /// Opens the journal; every record names the machine in `CONTAINER_NAME=`.
+    pub fn open(name: &MachineName) -> Journal {
+        let before = open_fds();
+        let log = JournalLog::empty().ok();
+        // The logger offers no way to make its socket non-blocking. It is the descriptor that has just appeared.
+        for fd in open_fds().difference(&before) {
+            let _ = never_block(*fd);
+        }
+        let field = [("CONTAINER_NAME", name.as_str())];
+        let identified = |log: JournalLog| log.with_syslog_identifier(name.to_string()).with_extra_fields(field);
+        Journal { log: log.map(identified) }
+    }
+
+    /// One line of a console. False where the journal did not take it.
+    pub fn console(&self, line: &str) -> bool {
+        // The journal's "info" is the crate's Debug; its Info is "notice".
+        self.send(Level::Debug, "console", line)
+    }
+
+    /// Something to know.
+    pub fn info(&self, text: &str) {
+        self.say(Level::Debug, text);
+    }
+
+    /// Something that went wrong and was got over.
+    pub fn warning(&self, text: &str) {
+        self.say(Level::Warn, text);
+    }
+
+    /// Something that ended us.
+    pub fn error(&self, text: &str) {
+        self.say(Level::Error, text);
+    }
+
+    fn say(&self, level: Level, text: &str) {
+        if !self.send(level, "supervisor", text) {
+            eprintln!("{text}");
+        }
+    }
+
+    fn send(&self, level: Level, origin: &str, text: &str) -> bool {
+        let Some(log) = &self.log else { return false };
+        let fields = [("CONTAINER_ORIGIN", origin)];
+        let mut record = Record::builder();
+        let record = record.level(level).target(origin).key_values(&fields);
+        log.journal_send(&record.args(format_args!("{text}")).build()).is_ok()
+    }
+}
+
+/// The numbers of our open descriptors.
+fn open_fds() -> BTreeSet<RawFd> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return BTreeSet::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}

@@ -1,0 +1,223 @@
+//! A payload's scope with systemd (org.freedesktop.systemd1(5)) and its entry with machined
+//! (org.freedesktop.machine1(5)).
+//!
+//! zbus starts no thread as long as a connection lives inside one `block_on`, so each function here opens one,
+//! does its calls and closes it. Supervisors clone before they come here.
+
+use std::path::Path;
+use std::pin::Pin;
+
+use zbus::export::futures_core::Stream;
+use zbus::{OwnedObjectPath, Variant};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: &[(&str, Variant<'_>)],
+        aux: &[(&str, &[(&str, Variant<'_>)])],
+    ) -> zbus::Result<OwnedObjectPath>;
+    fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+    fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
+trait Unit {
+    #[zbus(property)]
+    fn job(&self) -> zbus::Result<(u32, OwnedObjectPath)>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.machine1.Manager",
+    default_service = "org.freedesktop.machine1",
+    default_path = "/org/freedesktop/machine1"
+)]
+trait Machined {
+    #[allow(clippy::too_many_arguments)]
+    fn register_machine_with_network(
+        &self,
+        name: &str,
+        id: &[u8],
+        service: &str,
+        class: &str,
+        leader: u32,
+        root_directory: &str,
+        interfaces: &[i32],
+    ) -> zbus::Result<OwnedObjectPath>;
+    fn unregister_machine(&self, name: &str) -> zbus::Result<()>;
+}
+
+impl crate::error::Cause for zbus::Error {
+    fn cause(&self) -> String {
+        match self {
+            zbus::Error::MethodError(_, Some(text), _) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A payload to be placed and registered.
+pub struct Payload<'a> {
+    /// The machine.
+    pub name: &'a MachineName,
+    /// Its leader.
+    pub leader: u32,
+    /// Its 128-bit id.
+    pub id: [u8; 16],
+    /// Its root file system on the host.
+    pub root: &'a Path,
+    /// Number of the signal that the scope is stopped with.
+    pub stop_signal: i32,
+    /// Devices beyond the standard ones: path or class, `rwm`.
+    pub devices: &'a [(&'a str, &'a str)],
+}
+
+/// How the registration went.
+pub enum Registration {
+    /// machined lists the machine.
+    Done,
+    /// It does not, for this reason; the container runs all the same.
+    Refused(String),
+}
+
+/// Asks systemd for the scope, calls `placed` once the leader sits in it, then registers with machined.
+pub fn place_and_register(payload: &Payload, placed: impl FnOnce() -> Result<()>) -> Result<Registration> {
+    zbus::block_on(async {
+        let bus = connect().await?;
+        place(&bus, payload).await?;
+        placed()?;
+        Ok(match register(&bus, payload).await {
+            Ok(()) => Registration::Done,
+            Err(error) => Registration::Refused(crate::error::Cause::cause(&error)),
+        })
+    })
+}
+
+/// Takes the machine off machined's list; one that is not on it is fine.
+pub fn unregister(name: &MachineName) -> Result<()> {
+    zbus::block_on(async {
+        let bus = connect().await?;
+        let machined = MachinedProxy::new(&bus).await.context(|| "failed to reach machined")?;
+        match machined.unregister_machine(name.as_str()).await {
+            Err(error) if is(&error, "org.freedesktop.machine1.NoSuchMachine") => Ok(()),
+            other => other.context(|| format!("failed to unregister machine '{name}'")),
+        }
+    })
+}
+
+/// Thaws the machine's scope, as a frozen payload takes no signal; one that is not frozen is fine.
+pub fn thaw(name: &MachineName) -> Result<()> {
+    zbus::block_on(async {
+        let bus = connect().await?;
+        let manager = ManagerProxy::new(&bus).await.context(|| "failed to reach systemd")?;
+        manager.thaw_unit(&name.scope()).await.context(|| format!("failed to thaw '{}'", name.scope()))
+    })
+}
+
+/// Whether systemd has a job for the container's service, as during a stop, and not while it restarts one that
+/// has crashed.
+pub fn has_job(name: &MachineName) -> Result<bool> {
+    let unreachable = || format!("failed to ask systemd for '{}'", name.service());
+    zbus::block_on(async {
+        let bus = connect().await?;
+        let manager = ManagerProxy::new(&bus).await.context(unreachable)?;
+        let path = manager.get_unit(&name.service()).await.context(unreachable)?;
+        let unit = UnitProxy::builder(&bus).path(path).context(unreachable)?.build().await.context(unreachable)?;
+        Ok(unit.job().await.context(unreachable)?.0 != 0)
+    })
+}
+
+async fn connect() -> Result<zbus::Connection> {
+    zbus::Connection::system().await.map_err(|error| {
+        Error::new(Kind::Unsupported, format!("failed to connect to the system bus: {error}"))
+            .hint("start dbus.service")
+    })
+}
+
+async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
+    let scope = payload.name.scope();
+    let failed = || format!("failed to start '{scope}'");
+    let manager = ManagerProxy::new(bus).await.context(failed)?;
+    // Listening comes first: the job may be done before its number is known here.
+    let mut removed = manager.receive_job_removed().await.context(failed)?;
+    let job = match start_scope(&manager, payload).await {
+        Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
+            // What a killed predecessor left: a failed scope can be let go of, a living one cannot.
+            let _ = manager.reset_failed_unit(&scope).await;
+            start_scope(&manager, payload).await
+        }
+        other => other,
+    };
+    let job = job.map_err(|error| match is(&error, "org.freedesktop.systemd1.UnitExists") {
+        true => Error::new(Kind::Busy, format!("'{scope}' still exists"))
+            .hint(format!("stop what is left of it with 'systemctl stop {scope}'")),
+        false => Error::failed(format!("{}: {}", failed(), crate::error::Cause::cause(&error))),
+    })?;
+    while let Some(signal) = std::future::poll_fn(|context| Pin::new(&mut removed).poll_next(context)).await {
+        let removed = signal.args().context(failed)?;
+        if removed.job == job {
+            return match removed.result.as_str() {
+                "done" => Ok(()),
+                other => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
+            };
+        }
+    }
+    Err(Error::failed(format!("{}: the system bus went away", failed())))
+}
+
+async fn start_scope(manager: &ManagerProxy<'_>, payload: &Payload<'_>) -> zbus::Result<OwnedObjectPath> {
+    let name = payload.name;
+    let slice = name.slice();
+    let description = format!("Payload of container {name}");
+    let service = name.service();
+    let properties = [
+        ("Description", Variant::from(description.as_str())),
+        ("PIDs", Variant::from(vec![payload.leader])),
+        ("Slice", Variant::from(slice.as_str())),
+        ("Delegate", Variant::from(true)),
+        ("CollectMode", Variant::from("inactive-or-failed")),
+        // At shutdown the service is stopped first, and it stops the payload cleanly.
+        ("Before", Variant::from(vec![service.as_str()])),
+        // Whoever stops the scope itself asks for a kill: a scope has no main process to be asked.
+        ("KillMode", Variant::from("mixed")),
+        ("KillSignal", Variant::from(payload.stop_signal)),
+        ("TimeoutStopUSec", Variant::from(10_000_000_u64)),
+        ("OOMPolicy", Variant::from("continue")),
+        ("TasksMax", Variant::from(16384_u64)),
+        ("DevicePolicy", Variant::from("closed")),
+        ("DeviceAllow", Variant::from(payload.devices.to_vec())),
+    ];
+    manager.start_transient_unit(&name.scope(), "fail", &properties, &[]).await
+}
+
+async fn register(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<()> {
+    let machined = MachinedProxy::new(bus).await?;
+    let name = payload.name.as_str();
+    let root = payload.root.to_string_lossy();
+    let (id, leader) = (&payload.id, payload.leader);
+    let call = || machined.register_machine_with_network(name, id, "containerctl", "container", leader, &root, &[]);
+    match call().await {
+        // A predecessor that was killed could not take its entry back.
+        Err(error) if is(&error, "org.freedesktop.machine1.MachineExists") => {
+            machined.unregister_machine(name).await?;
+            call().await.map(drop)
+        }
+        other => other.map(drop),
+    }
+}
+
+fn is(error: &zbus::Error, name: &str) -> bool {
+    matches!(error, zbus::Error::MethodError(found, _, _) if found.as_str() == name)
+}
