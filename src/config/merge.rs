@@ -45,22 +45,37 @@ impl Sources {
     }
 }
 
-/// The names of all definitions, sorted; masked ones and files whose name is no machine's are left out.
+/// What lies in the directories of definitions.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// All definitions that are not masked, sorted.
+    pub names: Vec<MachineName>,
+    /// Files whose name is no machine's, for a warning.
+    pub misnamed: Vec<PathBuf>,
+}
+
+impl Survey {
+    /// Looks through all directories; a missing one is empty.
+    pub fn of(root: &Root) -> Result<Survey> {
+        let mut survey = Survey::default();
+        let mut found = BTreeSet::new();
+        for dir in root.definition_dirs() {
+            for path in conf_files(&dir)? {
+                match MachineName::new(&path.file_stem().unwrap_or_default().to_string_lossy()) {
+                    Ok(name) => _ = found.insert(name),
+                    Err(_) => survey.misnamed.push(path),
+                }
+            }
+        }
+        let unmasked = |name: &MachineName| main_file(root, name).is_some_and(|main| !is_mask(&main));
+        survey.names = found.into_iter().filter(unmasked).collect();
+        Ok(survey)
+    }
+}
+
+/// The names of all definitions, sorted; none where the directories cannot be read.
 pub fn names(root: &Root) -> Vec<MachineName> {
-    let found: BTreeSet<MachineName> =
-        stems(root).filter_map(|(stem, _)| MachineName::new(&stem).ok()).collect();
-    let unmasked = |name: &MachineName| main_file(root, name).is_some_and(|main| !is_mask(&main));
-    found.into_iter().filter(unmasked).collect()
-}
-
-/// Files among the definitions whose name is no machine's, for a warning.
-pub fn misnamed(root: &Root) -> Vec<PathBuf> {
-    stems(root).filter(|(stem, _)| MachineName::new(stem).is_err()).map(|(_, path)| path).collect()
-}
-
-fn stems(root: &Root) -> impl Iterator<Item = (String, PathBuf)> {
-    let paths = root.definition_dirs().into_iter().flat_map(|dir| conf_files(&dir).unwrap_or_default());
-    paths.map(|path| (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path))
+    Survey::of(root).unwrap_or_default().names
 }
 
 fn main_file(root: &Root, name: &MachineName) -> Option<PathBuf> {
@@ -185,7 +200,8 @@ mod tests {
         let error = Sources::find(&tree.root(), &p1()).expect_err("masked");
         assert_eq!(error.kind(), Kind::NotFound);
         assert_eq!(names(&tree.root()), [MachineName::new("p2").expect("valid")]);
-        assert_eq!(misnamed(&tree.root()), [tree.path("etc/containerctl/no name.conf")]);
+        let survey = Survey::of(&tree.root()).expect("readable");
+        assert_eq!(survey.misnamed, [tree.path("etc/containerctl/no name.conf")]);
     }
 
     #[test]

@@ -25,4 +25,4 @@ mod verbatim;
 mod words;
 
 pub use definition::{Definition, Diagnostic, load};
-pub use merge::{Sources, misnamed, names};
+pub use merge::{Sources, Survey, names};
