@@ -40,8 +40,9 @@ fn record(level: log::Level, message: &str) -> String {
         log::Level::Info => 6,
         log::Level::Debug | log::Level::Trace => 7,
     };
-    // A message cannot forge a second record.
-    let message = message[..message.floor_char_boundary(MAX_BYTES)].replace(char::is_control, " ");
+    // Without control characters a message cannot forge a second record.
+    let fitting = message.char_indices().take_while(|(at, _)| *at < MAX_BYTES);
+    let message: String = fitting.map(|(_, c)| if c.is_control() { ' ' } else { c }).collect();
     format!("<{}>containerctl-generator[{}]: {message}\n", FACILITY | severity, std::process::id())
 }
 

@@ -19,37 +19,69 @@ fn packaged(dir: &Path) {
     }
 }
 
-/// What systemd-analyze has against `units`, newer keys aside; `None` where it is missing.
-fn complaints(path: &str, units: &[String]) -> Option<Vec<String>> {
-    let run = Command::new("systemd-analyze")
-        .args(["verify", "--man=no", "--recursive-errors=yes"])
-        .args(units)
-        .env("SYSTEMD_UNIT_PATH", path)
-        .output()
-        .ok()?;
-    let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
-    let newer = |line: &str| line.contains("Unknown key") && NEWER.iter().any(|key| line.contains(key));
-    Some(stderr.lines().filter(|line| !newer(line)).map(String::from).collect())
+/// The units of `case` beside the packaged ones, and the search path that finds them.
+struct Units {
+    own: tempfile::TempDir,
+    generated: tempfile::TempDir,
+}
+
+impl Units {
+    fn of(case: &Path) -> Units {
+        let new = || tempfile::tempdir().expect("directory");
+        let units = Units { own: new(), generated: new() };
+        packaged(units.own.path());
+        assert!(generate(case, units.generated.path()).status.success());
+        units
+    }
+
+    /// Units that have drop-ins, and the packaged one that has none.
+    fn names(&self) -> Vec<String> {
+        let tree = tree(self.generated.path());
+        let drop_ins =
+            tree.keys().filter_map(|path| path.split_once(".d/").map(|(unit, _)| unit.to_string()));
+        drop_ins.chain(["containerctl-images.service".to_string()]).collect()
+    }
+
+    /// What systemd-analyze prints and complains of; `None`, loudly, where it is missing.
+    fn verify(&self, log_level: &str) -> Option<(String, String)> {
+        let run = Command::new("systemd-analyze")
+            .args(["verify", "--man=no", "--recursive-errors=yes"])
+            .args(self.names())
+            // The empty last entry stands for the host's own directories.
+            .env(
+                "SYSTEMD_UNIT_PATH",
+                format!("{}:{}:", self.generated.path().display(), self.own.path().display()),
+            )
+            .env("SYSTEMD_LOG_LEVEL", log_level)
+            .output();
+        let Ok(run) = run else {
+            eprintln!("SKIPPED: systemd-analyze is missing");
+            return None;
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Some((text(&run.stdout), text(&run.stderr)))
+    }
 }
 
 #[test]
 fn systemd_accepts_the_packaged_and_the_generated_units() {
+    let is_newer = |line: &&str| line.contains("Unknown key") && NEWER.iter().any(|key| line.contains(key));
     for case in cases() {
-        let (own, generated) =
-            (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
-        packaged(own.path());
-        generate(&case, generated.path());
-        let drop_ins = tree(generated.path());
-        let names =
-            drop_ins.keys().filter_map(|path| path.split_once(".d/").map(|(unit, _)| unit.to_string()));
-        let mut units: Vec<String> = names.collect();
-        units.push("containerctl-images.service".to_string());
-        // The empty last entry stands for the host's own directories.
-        let path = format!("{}:{}:", generated.path().display(), own.path().display());
-        let Some(complaints) = complaints(&path, &units) else {
-            eprintln!("SKIPPED: systemd-analyze is missing");
-            return;
-        };
+        let Some((_, complaints)) = Units::of(&case).verify("info") else { return };
+        let complaints: Vec<_> = complaints.lines().filter(|line| !is_newer(line)).collect();
         assert!(complaints.is_empty(), "{}: {complaints:#?}", case.display());
+    }
+}
+
+#[test]
+fn systemd_reads_escaped_names_and_paths_as_meant() {
+    let cases_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generator");
+    for (case, line) in [
+        ("07-dash", "Slice: machine-web\\x2d1.slice\n"),
+        ("09-paths", "RequiresMountsFor: /srv/my containers/100% \"real\" ("),
+        ("09-paths", "RequiresMountsFor: /srv/a:b ("),
+    ] {
+        let Some((dump, log)) = Units::of(&cases_dir.join(case)).verify("debug") else { return };
+        assert!(dump.contains(line) || log.contains(line), "{case}: no '{line}'");
     }
 }
