@@ -49,8 +49,8 @@ pub fn is_section(section: &str) -> bool {
 
 /// Who may set a key; what systemd reads is the host's. `None`: no such key.
 pub fn trust(section: &str, key: &str) -> Option<Trust> {
-    let passed_on = verbatim::apply(&mut Settings::default(), section, key, "");
-    find(section, key).map(|row| row.trust).or(passed_on.then_some(Trust::Host))
+    let passed_on = verbatim::keys(section).contains(&key).then_some(Trust::Host);
+    find(section, key).map(|row| row.trust).or(passed_on)
 }
 
 /// Applies one assignment, an empty one being a reset. False if there is no such key.
@@ -161,7 +161,8 @@ pub static TABLE: &[Directive] = &[
         key: "Boot",
         value: "BOOL",
         trust: Trust::Image,
-        doc: "Look for an init in the root file system and run it. If off, Parameters= is the command to run. On by default.",
+        doc: "Look for an init in the root file system and run it. If off, Parameters= is the command to \
+              run. On by default.",
         field: set!(exec.boot, values::boolean),
     },
     Directive {
@@ -169,7 +170,8 @@ pub static TABLE: &[Directive] = &[
         key: "Parameters",
         value: "WORD…",
         trust: Trust::Image,
-        doc: "Arguments of the init; with Boot=no the command and its arguments. Words may be quoted and have C escapes.",
+        doc: "Arguments of the init; with Boot=no the command and its arguments. Words may be quoted and \
+              have C escapes.",
         field: add!(exec.parameters, words::quoted),
     },
     Directive {
@@ -177,7 +179,8 @@ pub static TABLE: &[Directive] = &[
         key: "Environment",
         value: "NAME=VALUE…",
         trust: Trust::Image,
-        doc: "Environment variables of the first process. Assignments may be quoted and have C escapes; later ones win.",
+        doc: "Environment variables of the first process. Assignments may be quoted and have C escapes; \
+              later ones win.",
         field: add!(exec.environment, words::environment),
     },
     Directive {
@@ -193,7 +196,8 @@ pub static TABLE: &[Directive] = &[
         key: "KillSignal",
         value: "SIGNAL",
         trust: Trust::Image,
-        doc: "Signal that asks the first process to shut down, as name or number, such as SIGRTMIN+3. What the init in the container takes by default.",
+        doc: "Signal that asks the first process to shut down, as name or number, such as SIGRTMIN+3. \
+              What the init in the container takes by default.",
         field: set!(exec.kill_signal, signal::signal),
     },
     Directive {
@@ -201,7 +205,8 @@ pub static TABLE: &[Directive] = &[
         key: "NotifyReady",
         value: "BOOL",
         trust: Trust::Image,
-        doc: "The unit counts as started once the container's init says so by sd_notify(3), not as soon as it runs. Off by default.",
+        doc: "The unit counts as started once the container's init says so by sd_notify(3), not as soon \
+              as it runs. Off by default.",
         field: set!(exec.notify_ready, values::boolean),
     },
     Directive {
@@ -225,7 +230,8 @@ pub static TABLE: &[Directive] = &[
         key: "PrivateUsers",
         value: "pick|no|identity|BASE[:SIZE]",
         trust: Trust::Host,
-        doc: "User namespace: pick (or yes), the default, gives the container 65536 ids of its own and keeps them; identity has one with the host's ids; BASE[:SIZE] names the range; no has none.",
+        doc: "User namespace: pick (or yes), the default, gives the container 65536 ids of its own and \
+              keeps them; identity has one with the host's ids; BASE[:SIZE] names the range; no has none.",
         field: set!(exec.private_users, values::private_users),
     },
     Directive {
@@ -257,7 +263,8 @@ pub static TABLE: &[Directive] = &[
         key: "SystemCallFilter",
         value: "[~]NAME…",
         trust: Trust::Host,
-        doc: "System calls allowed beyond the default; with ~ in front of the first, all of the line are refused with EPERM.",
+        doc: "System calls allowed beyond the default; with ~ in front of the first, all of the line are \
+              refused with EPERM.",
         field: add!(exec.system_call_filter, values::system_calls),
     },
     limit!(
@@ -291,7 +298,8 @@ pub static TABLE: &[Directive] = &[
         key: "OOMScoreAdjust",
         value: "NUMBER",
         trust: Trust::Host,
-        doc: "How readily the kernel kills the container's processes when memory runs out, from -1000 to 1000.",
+        doc: "How readily the kernel kills the container's processes when memory runs out, from -1000 to \
+              1000.",
         field: set!(exec.oom_score_adjust, |text| values::number(text, -1000, 1000)),
     },
     Directive {
@@ -299,7 +307,8 @@ pub static TABLE: &[Directive] = &[
         key: "LinkJournal",
         value: "no|host|try-host|guest|try-guest|auto",
         trust: Trust::Host,
-        doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). try-guest by default.",
+        doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). try-guest by \
+              default.",
         field: set!(exec.link_journal, values::link_journal),
     },
     Directive {
@@ -307,7 +316,8 @@ pub static TABLE: &[Directive] = &[
         key: "RootDirectory",
         value: "PATH",
         trust: Trust::Host,
-        doc: "The root file system, an absolute path on the host. /var/lib/containerctl/NAME/rootfs by default.",
+        doc: "The root file system, an absolute path on the host. /var/lib/containerctl/NAME/rootfs by \
+              default.",
         field: set!(files.root_directory, values::path_below_root),
     },
     Directive {
@@ -323,7 +333,9 @@ pub static TABLE: &[Directive] = &[
         key: "Bind",
         value: "SOURCE[:TARGET[:OPTIONS]]",
         trust: Trust::Host,
-        doc: "A file or directory of the host appears inside. Options, separated by commas: rbind (default), norbind, idmap, noidmap. In paths \\: is a colon. With - in front of it the source may be missing.",
+        doc: "A file or directory of the host appears inside. Options, separated by commas: rbind \
+              (default), norbind, idmap, noidmap. In paths \\: is a colon. With - in front of it the \
+              source may be missing.",
         field: mount!(CustomMount::Bind { read_only: false, .. }, |text| mounts::bind(text, false)),
     },
     Directive {
@@ -387,7 +399,8 @@ pub static TABLE: &[Directive] = &[
         key: "WantedBy",
         value: "UNIT…",
         trust: Trust::Host,
-        doc: "Units that start the container along with them. To start it at boot, systemctl enable container@NAME does as well.",
+        doc: "Units that start the container along with them. To start it at boot, systemctl enable \
+              container@NAME does as well.",
         field: add!(wanted_by, values::units),
     },
     Directive {

@@ -3,13 +3,15 @@
 //! [`lines::check`] decides what is accepted and where it stands; rust-ini reads what it accepted. Both see the
 //! same assignments in the same order, and a difference is an error, not a guess.
 
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use ini::{Ini, ParseOption};
 
 use super::lines::{self, Item, Line, Place, Value};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 
 /// Definitions are short; what is longer is something else.
 const MAX_BYTES: u64 = 1 << 20;
@@ -85,14 +87,14 @@ pub fn error(path: &Path, place: Place, why: &str) -> Error {
 }
 
 fn text(path: &Path) -> Result<String> {
+    // Without O_NONBLOCK the opening of a FIFO would wait for its writer.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = opened.map_err(|cause| not_opened(path, cause))?;
     let reading = || format!("failed to read '{}'", path.display());
-    // A look before the open: opening a FIFO would wait for its writer.
-    let metadata = std::fs::metadata(path).map_err(|cause| not_found(path, cause))?;
-    if !metadata.is_file() {
+    if !file.metadata().context(reading)?.is_file() {
         return Err(Error::config(format!("'{}' is not a regular file", path.display())));
     }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|cause| not_found(path, cause))?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).context(reading)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::config(format!("'{}' is longer than 1 MiB", path.display())));
@@ -106,13 +108,13 @@ fn text(path: &Path) -> Result<String> {
     })
 }
 
-fn not_found(path: &Path, cause: std::io::Error) -> Error {
+fn not_opened(path: &Path, cause: std::io::Error) -> Error {
     let kind = match cause.kind() {
         std::io::ErrorKind::NotFound => Kind::NotFound,
         std::io::ErrorKind::PermissionDenied => Kind::Denied,
         _ => Kind::Failed,
     };
-    Error::new(kind, format!("failed to open '{}': {}", path.display(), crate::error::Cause::cause(&cause)))
+    Error::new(kind, format!("failed to open '{}': {}", path.display(), cause.cause()))
 }
 
 /// What rust-ini makes of the checked lines: section, key, value, in order.

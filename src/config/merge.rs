@@ -80,7 +80,7 @@ pub fn names(root: &Root) -> Vec<MachineName> {
 
 fn main_file(root: &Root, name: &MachineName) -> Option<PathBuf> {
     let candidates = root.definition_dirs().map(|dir| dir.join(format!("{name}.conf")));
-    candidates.into_iter().find(|path| path.symlink_metadata().is_ok())
+    candidates.into_iter().find(|path| is_entry(path))
 }
 
 fn drop_ins(root: &Root, name: &MachineName) -> Result<Vec<PathBuf>> {
@@ -102,13 +102,19 @@ fn conf_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.context(|| format!("failed to list '{}'", dir.display()))?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|extension| extension == "conf") {
+        let skipped = !is_entry(&path)
+            || path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !skipped && path.extension().is_some_and(|extension| extension == "conf") {
             files.push(path);
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// Directories are none: the run-time state of a machine called 'p1.conf' is `/run/containerctl/p1.conf/`.
+fn is_entry(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir())
 }
 
 fn is_mask(path: &Path) -> bool {
@@ -188,6 +194,16 @@ mod tests {
                 "run/containerctl/p1.conf.d/30-c.conf",
             ]
         );
+    }
+
+    #[test]
+    fn a_directory_of_run_time_state_is_no_definition() {
+        let tree = Tree::new();
+        tree.add("usr/lib/containerctl/p1.conf");
+        tree.add("run/containerctl/p1.conf/state");
+        tree.add("run/containerctl/p2.conf/state");
+        assert_eq!(tree.files(), ["usr/lib/containerctl/p1.conf"]);
+        assert_eq!(names(&tree.root()), [p1()]);
     }
 
     #[test]

@@ -84,16 +84,21 @@ pub const RESOURCES: [&str; 56] = [
     "TasksMax",
 ];
 
+/// The keys of `section` that are passed on.
+pub fn keys(section: &str) -> &'static [&'static str] {
+    match section {
+        "Unit" => &UNIT,
+        "Resources" => &RESOURCES,
+        _ => &[],
+    }
+}
+
 /// Adds the assignment; an empty one takes back all earlier ones of its key. False if there is no such key.
 pub fn apply(settings: &mut Settings, section: &str, key: &str, text: &str) -> bool {
-    let (allowed, list): (&[&str], _) = match section {
-        "Unit" => (&UNIT, &mut settings.unit),
-        "Resources" => (&RESOURCES, &mut settings.resources),
-        _ => return false,
-    };
-    if !allowed.contains(&key) {
+    if !keys(section).contains(&key) {
         return false;
     }
+    let list = if section == "Unit" { &mut settings.unit } else { &mut settings.resources };
     match text {
         "" => list.retain(|(earlier, _)| earlier != key),
         _ => list.push((key.to_string(), text.to_string())),
