@@ -29,6 +29,5 @@ pub mod supervisor;
 /// The raw system calls that nix and rustix lack.
 #[allow(unsafe_code)]
 pub mod sys;
-
 /// The calls we use of systemd's manager, machined, the notify protocol and the journal.
 pub mod systemd;

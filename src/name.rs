@@ -13,6 +13,9 @@ impl MachineName {
     /// Longest name that machined takes, which is the kernel's limit for host names.
     pub const MAX: usize = 64;
 
+    /// What is left of a file name's 255 bytes beside `machine-`, `.slice` and the `.d` of its drop-ins.
+    const MAX_ESCAPED: usize = 255 - "machine-.slice.d".len();
+
     /// Checks `name`.
     pub fn new(name: &str) -> Result<MachineName> {
         let refused = |why: &str| {
@@ -30,6 +33,9 @@ impl MachineName {
         }
         if name.split('.').any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
             return refused("a part between dots is empty, or begins or ends with '-'");
+        }
+        if escape(name).len() > Self::MAX_ESCAPED {
+            return refused("with its dashes escaped it is too long for a unit");
         }
         Ok(MachineName(name.to_string()))
     }
@@ -113,6 +119,14 @@ mod tests {
             let error = MachineName::new(name).expect_err(name);
             assert_eq!(error.kind(), crate::error::Kind::Config, "{name}");
         }
+    }
+
+    #[test]
+    fn names_whose_slice_would_be_too_long_are_refused() {
+        assert!(
+            MachineName::new(&format!("a{}b", "-".repeat(59))).is_ok_and(|name| name.slice().len() <= 253)
+        );
+        assert!(MachineName::new(&format!("a{}b", "-".repeat(60))).is_err());
     }
 
     #[test]

@@ -25,6 +25,11 @@ impl Root {
         self.0.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
+    /// A path below this root, as the host knows it: the inverse of [`Root::path`].
+    pub fn host_path(&self, below: &Path) -> PathBuf {
+        Path::new("/").join(below.strip_prefix(&self.0).unwrap_or(below))
+    }
+
     /// Where definitions are looked for, the strongest first: the administrator's, run-time, packaged.
     pub fn definition_dirs(&self) -> [PathBuf; 3] {
         ["/etc/containerctl", "/run/containerctl", "/usr/lib/containerctl"].map(|dir| self.path(dir))

@@ -1,3 +1,28 @@
 //! Definitions: INI files read in three stages, fragment → merged → [`settings::Settings`].
+//!
+//! `fragment` reads one file, `merge` finds which files count, [`directives`] is the one table of keys by which
+//! [`load`] turns them into settings. Below them: parsers of values, which know no keys.
 
+/// The one table of keys.
+pub mod directives;
+/// Changes to a definition's text that keep the rest of it.
+pub mod edit;
+/// containerctl.conf(5).
+pub mod manual;
+/// The typed end.
 pub mod settings;
+
+mod capability;
+mod definition;
+mod fragment;
+mod lines;
+mod merge;
+mod mounts;
+mod quantity;
+mod signal;
+mod values;
+mod verbatim;
+mod words;
+
+pub use definition::{Definition, Diagnostic, load};
+pub use merge::{Sources, Survey, names};

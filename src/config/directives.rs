@@ -1,0 +1,508 @@
+//! The one table of keys: what each means, how it is read, and who may set it.
+//!
+//! Parser, manual page and trust rule are made from it. A row without a trust class does not compile, so no key
+//! comes in unclassified. The keys that systemd reads and we only pass on are in `verbatim.rs`.
+
+use super::settings::{CustomMount, ResourceLimit, Settings};
+use super::values::{Parsed, Wrong};
+use super::{capability, mounts, quantity, signal, values, verbatim, words};
+
+/// Who may set a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The host's administrator alone: it reaches out of the container, or takes of the host's.
+    Host,
+    /// Harmless: an image may bring it along.
+    Image,
+}
+
+/// One key.
+pub struct Directive {
+    /// Section it stands in.
+    pub section: &'static str,
+    /// Left of `=`.
+    pub key: &'static str,
+    /// Syntax of the value, for the manual.
+    pub value: &'static str,
+    /// Who may set it.
+    pub trust: Trust,
+    /// What it means: sentences for the manual.
+    pub doc: &'static str,
+    field: Field,
+}
+
+/// How a key reaches [`Settings`].
+struct Field {
+    assign: fn(&mut Settings, &str) -> Parsed<()>,
+    reset: fn(&mut Settings),
+}
+
+/// The row of a key.
+pub fn find(section: &str, key: &str) -> Option<&'static Directive> {
+    TABLE.iter().find(|row| row.section == section && row.key == key)
+}
+
+/// Whether any key stands in `section`.
+pub fn is_section(section: &str) -> bool {
+    SECTIONS.contains(&section)
+}
+
+/// Who may set a key; what systemd reads is the host's. `None`: no such key.
+pub fn trust(section: &str, key: &str) -> Option<Trust> {
+    let passed_on = verbatim::keys(section).contains(&key).then_some(Trust::Host);
+    find(section, key).map(|row| row.trust).or(passed_on)
+}
+
+/// Applies one assignment, an empty one being a reset. False if there is no such key.
+pub(super) fn apply(settings: &mut Settings, section: &str, key: &str, text: &str) -> Parsed<bool> {
+    let Some(row) = find(section, key) else {
+        return Ok(verbatim::apply(settings, section, key, text));
+    };
+    match text {
+        "" => (row.field.reset)(settings),
+        _ => (row.field.assign)(settings, text)?,
+    }
+    Ok(true)
+}
+
+/// All sections in the manual's order.
+pub const SECTIONS: [&str; 7] = ["Exec", "Files", "Network", "Console", "Resources", "Unit", "Install"];
+
+/// A field that the last assignment sets.
+macro_rules! set {
+    ($($field:ident).+, $parse:expr) => {
+        Field {
+            assign: |settings, text| {
+                settings.$($field).+ = $parse(text)?.into();
+                Ok(())
+            },
+            reset: |settings| settings.$($field).+ = Settings::default().$($field).+,
+        }
+    };
+}
+
+/// A list that each assignment adds to.
+macro_rules! add {
+    ($($field:ident).+, $parse:expr) => {
+        Field {
+            assign: |settings, text| {
+                settings.$($field).+.extend($parse(text)?);
+                Ok(())
+            },
+            reset: |settings| settings.$($field).+.clear(),
+        }
+    };
+}
+
+/// A bit mask that each assignment adds to.
+macro_rules! mask {
+    ($($field:ident).+) => {
+        Field {
+            assign: |settings, text| {
+                settings.$($field).+ |= capability::mask(text)?;
+                Ok(())
+            },
+            reset: |settings| settings.$($field).+ = 0,
+        }
+    };
+}
+
+/// Mounts of one kind; all kinds share a list, since their order counts.
+macro_rules! mount {
+    ($kind:pat, $parse:expr) => {
+        Field {
+            assign: |settings, text| {
+                settings.files.mounts.push($parse(text)?);
+                Ok(())
+            },
+            reset: |settings| settings.files.mounts.retain(|mount| !matches!(mount, $kind)),
+        }
+    };
+}
+
+/// The row of one `Limit…=`.
+macro_rules! limit {
+    ($key:literal, $resource:ident, $parse:expr, $doc:literal) => {
+        Directive {
+            section: "Exec",
+            key: $key,
+            value: "VALUE|SOFT:HARD",
+            trust: Trust::Host,
+            doc: $doc,
+            field: Field {
+                assign: |settings, text| {
+                    let (soft, hard) = quantity::limits(text, $parse)?;
+                    drop_limit(settings, libc::$resource);
+                    settings.exec.limits.push(ResourceLimit { resource: libc::$resource, soft, hard });
+                    Ok(())
+                },
+                reset: |settings| drop_limit(settings, libc::$resource),
+            },
+        }
+    };
+}
+
+fn drop_limit(settings: &mut Settings, resource: u32) {
+    settings.exec.limits.retain(|limit| limit.resource != resource);
+}
+
+/// Scrollback is memory that the supervisor holds.
+fn buffer_size(text: &str) -> Parsed<u64> {
+    match quantity::size(text)? {
+        size if (4 << 10..=1 << 30).contains(&size) => Ok(size),
+        _ => Err(Wrong::new(format!("'{text}' is not a size from 4K to 1G"))),
+    }
+}
+
+/// Every key that we read ourselves, in the manual's order.
+pub static TABLE: &[Directive] = &[
+    Directive {
+        section: "Exec",
+        key: "Boot",
+        value: "BOOL",
+        trust: Trust::Image,
+        doc: "Look for an init in the root file system and run it. If off, Parameters= is the command to \
+              run. On by default.",
+        field: set!(exec.boot, values::boolean),
+    },
+    Directive {
+        section: "Exec",
+        key: "Parameters",
+        value: "WORD…",
+        trust: Trust::Image,
+        doc: "Arguments of the init; with Boot=no the command and its arguments. Words may be quoted and \
+              have C escapes.",
+        field: add!(exec.parameters, words::quoted),
+    },
+    Directive {
+        section: "Exec",
+        key: "Environment",
+        value: "NAME=VALUE…",
+        trust: Trust::Image,
+        doc: "Environment variables of the first process. Assignments may be quoted and have C escapes; \
+              later ones win.",
+        field: add!(exec.environment, words::environment),
+    },
+    Directive {
+        section: "Exec",
+        key: "WorkingDirectory",
+        value: "PATH",
+        trust: Trust::Image,
+        doc: "Working directory of the first process, an absolute path inside. / by default.",
+        field: set!(exec.working_directory, values::path),
+    },
+    Directive {
+        section: "Exec",
+        key: "KillSignal",
+        value: "SIGNAL",
+        trust: Trust::Image,
+        doc: "Signal that asks the first process to shut down, as name or number, such as SIGRTMIN+3. \
+              What the init in the container takes by default.",
+        field: set!(exec.kill_signal, signal::signal),
+    },
+    Directive {
+        section: "Exec",
+        key: "NotifyReady",
+        value: "BOOL",
+        trust: Trust::Image,
+        doc: "The unit counts as started once the container's init says so by sd_notify(3), not as soon \
+              as it runs. Off by default.",
+        field: set!(exec.notify_ready, values::boolean),
+    },
+    Directive {
+        section: "Exec",
+        key: "Hostname",
+        value: "NAME",
+        trust: Trust::Image,
+        doc: "Host name inside. The container's name by default.",
+        field: set!(exec.hostname, values::hostname),
+    },
+    Directive {
+        section: "Exec",
+        key: "MachineID",
+        value: "ID",
+        trust: Trust::Host,
+        doc: "The container's machine-id(5): 32 hexadecimal digits, or a UUID.",
+        field: set!(exec.machine_id, values::machine_id),
+    },
+    Directive {
+        section: "Exec",
+        key: "PrivateUsers",
+        value: "pick|no|identity|BASE[:SIZE]",
+        trust: Trust::Host,
+        doc: "User namespace: pick (or yes), the default, gives the container 65536 ids of its own and \
+              keeps them; identity has one with the host's ids; BASE[:SIZE] names the range; no has none.",
+        field: set!(exec.private_users, values::private_users),
+    },
+    Directive {
+        section: "Exec",
+        key: "Capability",
+        value: "CAPABILITY…",
+        trust: Trust::Host,
+        doc: "Capabilities kept beyond the default: names, numbers or all (capabilities(7)).",
+        field: mask!(exec.capability),
+    },
+    Directive {
+        section: "Exec",
+        key: "DropCapability",
+        value: "CAPABILITY…",
+        trust: Trust::Image,
+        doc: "Capabilities dropped from the default.",
+        field: mask!(exec.drop_capability),
+    },
+    Directive {
+        section: "Exec",
+        key: "NoNewPrivileges",
+        value: "BOOL",
+        trust: Trust::Image,
+        doc: "Programs inside gain nothing from set-user-ID or file capabilities. Off by default.",
+        field: set!(exec.no_new_privileges, values::boolean),
+    },
+    Directive {
+        section: "Exec",
+        key: "SystemCallFilter",
+        value: "[~]NAME…",
+        trust: Trust::Host,
+        doc: "System calls allowed beyond the default; with ~ in front of the first, all of the line are \
+              refused with EPERM.",
+        field: add!(exec.system_call_filter, values::system_calls),
+    },
+    limit!(
+        "LimitCPU",
+        RLIMIT_CPU,
+        quantity::cpu_time,
+        "CPU time per process (setrlimit(2)); seconds or a time span."
+    ),
+    limit!("LimitFSIZE", RLIMIT_FSIZE, quantity::size, "Size of a file."),
+    limit!("LimitDATA", RLIMIT_DATA, quantity::size, "Data segment of a process."),
+    limit!("LimitSTACK", RLIMIT_STACK, quantity::size, "Stack of a process."),
+    limit!("LimitCORE", RLIMIT_CORE, quantity::size, "Size of a core file."),
+    limit!("LimitRSS", RLIMIT_RSS, quantity::size, "Resident memory; without effect on Linux."),
+    limit!("LimitNOFILE", RLIMIT_NOFILE, quantity::count, "Open file descriptors per process."),
+    limit!("LimitAS", RLIMIT_AS, quantity::size, "Address space of a process."),
+    limit!("LimitNPROC", RLIMIT_NPROC, quantity::count, "Processes per user."),
+    limit!("LimitMEMLOCK", RLIMIT_MEMLOCK, quantity::size, "Locked memory."),
+    limit!("LimitLOCKS", RLIMIT_LOCKS, quantity::count, "File locks; without effect on Linux."),
+    limit!("LimitSIGPENDING", RLIMIT_SIGPENDING, quantity::count, "Queued signals per user."),
+    limit!("LimitMSGQUEUE", RLIMIT_MSGQUEUE, quantity::size, "Bytes in POSIX message queues per user."),
+    limit!("LimitNICE", RLIMIT_NICE, quantity::nice, "Highest priority: a signed nice level, or 0 to 40."),
+    limit!("LimitRTPRIO", RLIMIT_RTPRIO, quantity::count, "Highest real-time priority."),
+    limit!(
+        "LimitRTTIME",
+        RLIMIT_RTTIME,
+        quantity::real_time,
+        "CPU time under real-time scheduling; microseconds or a time span."
+    ),
+    Directive {
+        section: "Exec",
+        key: "OOMScoreAdjust",
+        value: "NUMBER",
+        trust: Trust::Host,
+        doc: "How readily the kernel kills the container's processes when memory runs out, from -1000 to \
+              1000.",
+        field: set!(exec.oom_score_adjust, |text| values::number(text, -1000, 1000)),
+    },
+    Directive {
+        section: "Exec",
+        key: "LinkJournal",
+        value: "no|host|try-host|guest|try-guest|auto",
+        trust: Trust::Host,
+        doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). try-guest by \
+              default.",
+        field: set!(exec.link_journal, values::link_journal),
+    },
+    Directive {
+        section: "Files",
+        key: "RootDirectory",
+        value: "PATH",
+        trust: Trust::Host,
+        doc: "The root file system, an absolute path on the host. /var/lib/containerctl/NAME/rootfs by \
+              default.",
+        field: set!(files.root_directory, values::path_below_root),
+    },
+    Directive {
+        section: "Files",
+        key: "ReadOnly",
+        value: "BOOL",
+        trust: Trust::Image,
+        doc: "The root file system cannot be written. Off by default.",
+        field: set!(files.read_only, values::boolean),
+    },
+    Directive {
+        section: "Files",
+        key: "Bind",
+        value: "SOURCE[:TARGET[:OPTIONS]]",
+        trust: Trust::Host,
+        doc: "A file or directory of the host appears inside. Options, separated by commas: rbind \
+              (default), norbind, idmap, noidmap. In paths \\: is a colon. With - in front of it the \
+              source may be missing.",
+        field: mount!(CustomMount::Bind { read_only: false, .. }, |text| mounts::bind(text, false)),
+    },
+    Directive {
+        section: "Files",
+        key: "BindReadOnly",
+        value: "SOURCE[:TARGET[:OPTIONS]]",
+        trust: Trust::Host,
+        doc: "As Bind=, and cannot be written.",
+        field: mount!(CustomMount::Bind { read_only: true, .. }, |text| mounts::bind(text, true)),
+    },
+    Directive {
+        section: "Files",
+        key: "TemporaryFileSystem",
+        value: "TARGET[:OPTIONS]",
+        trust: Trust::Host,
+        doc: "An empty tmpfs(5) inside. Options, separated by commas: size=, nr_inodes=, mode=.",
+        field: mount!(CustomMount::Tmpfs { .. }, mounts::tmpfs),
+    },
+    Directive {
+        section: "Files",
+        key: "Inaccessible",
+        value: "TARGET",
+        trust: Trust::Host,
+        doc: "A file or directory inside is covered by one that nobody can use.",
+        field: mount!(CustomMount::Inaccessible { .. }, mounts::inaccessible),
+    },
+    Directive {
+        section: "Network",
+        key: "Private",
+        value: "BOOL",
+        trust: Trust::Host,
+        doc: "A network namespace of its own; off shares the host's. On by default.",
+        field: set!(network.private, values::boolean),
+    },
+    Directive {
+        section: "Console",
+        key: "BufferSize",
+        value: "SIZE",
+        trust: Trust::Host,
+        doc: "Scrollback that is kept, from 4K to 1G. 1M by default.",
+        field: set!(console.buffer_bytes, buffer_size),
+    },
+    Directive {
+        section: "Console",
+        key: "LogRateLimitIntervalSec",
+        value: "TIME",
+        trust: Trust::Host,
+        doc: "The interval of LogRateLimitBurst=; 0 is no limit. 30s by default.",
+        field: set!(console.rate_interval_usec, quantity::time_span),
+    },
+    Directive {
+        section: "Console",
+        key: "LogRateLimitBurst",
+        value: "LINES",
+        trust: Trust::Host,
+        doc: "Console lines that reach the journal per interval; 0 is no limit. 10000 by default.",
+        field: set!(console.rate_burst, |text| values::number(text, 0, u32::MAX)),
+    },
+    Directive {
+        section: "Install",
+        key: "WantedBy",
+        value: "UNIT…",
+        trust: Trust::Host,
+        doc: "Units that start the container along with them. To start it at boot, systemctl enable \
+              container@NAME does as well.",
+        field: add!(wanted_by, values::units),
+    },
+    Directive {
+        section: "Install",
+        key: "RequiredBy",
+        value: "UNIT…",
+        trust: Trust::Host,
+        doc: "As WantedBy=, and they fail without it.",
+        field: add!(required_by, values::units),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn settings(assignments: &[(&str, &str, &str)]) -> Settings {
+        let mut settings = Settings::default();
+        for (section, key, text) in assignments {
+            assert_eq!(apply(&mut settings, section, key, text), Ok(true), "{key}={text}");
+        }
+        settings
+    }
+
+    /// A value that each key takes and that is not its default.
+    fn example(row: &Directive) -> &'static str {
+        match (row.key, row.value) {
+            ("Boot" | "Private", _) => "no",
+            (_, "BOOL") => "yes",
+            (_, "PATH" | "TARGET" | "TARGET[:OPTIONS]" | "SOURCE[:TARGET[:OPTIONS]]") => "/x",
+            ("MachineID", _) => "0123456789abcdef0123456789abcdef",
+            ("PrivateUsers", _) => "identity",
+            ("LinkJournal", _) => "no",
+            (_, "CAPABILITY…") => "CAP_CHOWN",
+            (_, "NAME=VALUE…") => "A=b",
+            (_, "SIGNAL") => "TERM",
+            (_, "SIZE") => "8K",
+            (_, "UNIT…") => "a.target",
+            (_, "WORD…" | "NAME" | "[~]NAME…") => "bpf",
+            _ => "1",
+        }
+    }
+
+    #[test]
+    fn every_key_changes_settings_and_an_empty_one_resets_it() {
+        for row in TABLE {
+            let changed = settings(&[(row.section, row.key, example(row))]);
+            assert_ne!(changed, Settings::default(), "{}", row.key);
+            let reset = settings(&[(row.section, row.key, example(row)), (row.section, row.key, "")]);
+            assert_eq!(reset, Settings::default(), "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn no_key_stands_twice_and_each_in_a_known_section() {
+        let keys: BTreeSet<_> = TABLE.iter().map(|row| (row.section, row.key)).collect();
+        assert_eq!(keys.len(), TABLE.len());
+        assert!(TABLE.iter().all(|row| is_section(row.section)));
+    }
+
+    #[test]
+    fn lists_grow_and_scalars_are_replaced() {
+        let settings = settings(&[
+            ("Exec", "Parameters", "a 'b c'"),
+            ("Exec", "Parameters", "d"),
+            ("Exec", "Hostname", "one"),
+            ("Exec", "Hostname", "two"),
+            ("Exec", "LimitNOFILE", "1"),
+            ("Exec", "LimitNOFILE", "2:3"),
+            ("Exec", "Capability", "0"),
+            ("Exec", "Capability", "1"),
+        ]);
+        assert_eq!(settings.exec.parameters, ["a", "b c", "d"]);
+        assert_eq!(settings.exec.hostname.as_deref(), Some("two"));
+        let limit = ResourceLimit { resource: libc::RLIMIT_NOFILE, soft: Some(2), hard: Some(3) };
+        assert_eq!(settings.exec.limits, [limit]);
+        assert_eq!(settings.exec.capability, 3);
+    }
+
+    #[test]
+    fn mounts_keep_their_order_and_reset_by_kind() {
+        let settings = settings(&[
+            ("Files", "Bind", "/a"),
+            ("Files", "TemporaryFileSystem", "/b"),
+            ("Files", "BindReadOnly", "/c"),
+            ("Files", "Bind", ""),
+        ]);
+        assert!(matches!(
+            &settings.files.mounts[..],
+            [CustomMount::Tmpfs { .. }, CustomMount::Bind { read_only: true, .. }]
+        ));
+    }
+
+    #[test]
+    fn what_reaches_the_host_is_the_hosts() {
+        for (section, key) in
+            [("Files", "Bind"), ("Exec", "Capability"), ("Network", "Private"), ("Unit", "After")]
+        {
+            assert_eq!(trust(section, key), Some(Trust::Host), "{key}");
+        }
+        assert_eq!(trust("Exec", "Hostname"), Some(Trust::Image));
+        assert_eq!(trust("Exec", "Nonsense"), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! containerctl.conf(5), written from the table of keys.
+
+use super::{directives, verbatim};
+
+/// The whole page as roff.
+pub fn manual() -> String {
+    let mut page = HEAD.to_string();
+    for section in directives::SECTIONS {
+        page.push_str(&format!(".SH \"[{}] SECTION\"\n", section.to_uppercase()));
+        match section {
+            "Unit" => passed_on(&mut page, "the container's unit", "systemd.unit(5)", &verbatim::UNIT),
+            "Resources" => passed_on(
+                &mut page,
+                "the container's slice",
+                "systemd.resource-control(5)",
+                &verbatim::RESOURCES,
+            ),
+            _ => {}
+        }
+        for row in directives::TABLE.iter().filter(|row| row.section == section) {
+            let (key, value, doc) = (row.key, escape(row.value), escape(row.doc));
+            page.push_str(&format!(".TP\n\\fB{key}=\\fR\\fI{value}\\fR\n{doc}\n"));
+        }
+    }
+    page.push_str(TAIL);
+    page
+}
+
+fn passed_on(page: &mut String, unit: &str, manual: &str, keys: &[&str]) {
+    page.push_str(&format!("Passed to {unit} as written; see {}. Known are\n", escape(manual)));
+    let keys: Vec<String> = keys.iter().map(|key| format!("\\fB{key}=\\fR")).collect();
+    page.push_str(&format!("{}.\n", keys.join(",\n")));
+}
+
+/// Text that roff prints as it is.
+fn escape(text: &str) -> String {
+    let escaped = text.replace('\\', "\\e").replace('-', "\\-").replace('…', "...");
+    if escaped.starts_with(['.', '\'']) { format!("\\&{escaped}") } else { escaped }
+}
+
+const HEAD: &str = r#".TH CONTAINERCTL.CONF 5 "" containerctl
+.SH NAME
+containerctl.conf \- definition of a system container
+.SH SYNOPSIS
+.nf
+/etc/containerctl/NAME.conf
+/etc/containerctl/NAME.conf.d/*.conf
+/run/containerctl/NAME.conf
+/run/containerctl/NAME.conf.d/*.conf
+/usr/lib/containerctl/NAME.conf
+/usr/lib/containerctl/NAME.conf.d/*.conf
+.fi
+.SH DESCRIPTION
+Each file describes the container NAME, which systemd knows as container@NAME.service.
+Run \fBsystemctl daemon\-reload\fR after a change.
+.PP
+The syntax is that of unit files, see systemd.syntax(7): keys may be repeated, an empty assignment takes back what
+was assigned before, a backslash at the end of a line continues it, and lines that begin with # or ; are comments.
+An unknown key is passed over with a warning.
+A wrong value is an error, and a container with an error in its definition does not start.
+Sections and keys whose names begin with X\- are left to others.
+.PP
+Of files of the same name the one in /etc wins over the one in /run, and that over the one in /usr/lib.
+Drop\-ins of all three directories are added, sorted by their names.
+A symlink to /dev/null hides a file.
+.PP
+Keys mean what they mean in systemd.nspawn(5) unless said otherwise.
+"#;
+
+const TAIL: &str = r#".SH EXAMPLE
+.nf
+[Exec]
+Hostname=web
+PrivateUsers=pick
+
+[Files]
+BindReadOnly=/srv/www
+
+[Resources]
+MemoryMax=2G
+
+[Unit]
+After=container@db.service
+.fi
+.SH SEE ALSO
+containerctl(1), systemd.nspawn(5), systemd.unit(5), systemd.resource\-control(5)
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn every_key_is_in_the_manual() {
+        let page = manual();
+        for row in directives::TABLE {
+            assert!(page.contains(&format!("\\fB{}=\\fR", row.key)), "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn mandoc_finds_no_error() {
+        let dir = tempfile::tempdir().expect("directory");
+        let page = dir.path().join("containerctl.conf.5");
+        std::fs::write(&page, manual()).expect("written");
+        let lint = Command::new("mandoc")
+            .args(["-T", "lint", "-W", "error"])
+            .arg(&page)
+            .stdin(Stdio::null())
+            .output();
+        let Ok(lint) = lint else {
+            eprintln!("SKIPPED: mandoc is missing");
+            return;
+        };
+        assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stdout));
+    }
+}

@@ -1,0 +1,234 @@
+//! Parsers of plain values. Each takes the whole text right of `=` and says what is wrong with it, and where in it.
+
+use std::path::{Component, PathBuf};
+
+use super::settings::{LinkJournal, PrivateUsers, SyscallRule};
+use super::words;
+use crate::name::MachineName;
+
+/// Why a value is wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The byte of the value that is meant.
+    pub offset: usize,
+    /// What is wrong, as a sentence's end.
+    pub why: String,
+}
+
+impl Wrong {
+    /// The value as a whole.
+    pub fn new(why: impl Into<String>) -> Wrong {
+        Wrong { offset: 0, why: why.into() }
+    }
+
+    /// Moves the fault, found in a part of the value that begins at `offset`.
+    pub fn shifted(self, offset: usize) -> Wrong {
+        Wrong { offset: self.offset + offset, ..self }
+    }
+}
+
+/// What a value parser returns.
+pub type Parsed<T> = Result<T, Wrong>;
+
+/// A boolean as systemd.syntax(7) has it.
+pub fn boolean(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "y" | "true" | "t" | "on" => Ok(true),
+        "0" | "no" | "n" | "false" | "f" | "off" => Ok(false),
+        _ => Err(Wrong::new(format!("'{text}' is neither yes nor no"))),
+    }
+}
+
+/// A decimal number from `min` to `max`.
+pub fn number<T>(text: &str, min: T, max: T) -> Parsed<T>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    match text.parse() {
+        Ok(number) if min <= number && number <= max => Ok(number),
+        _ => Err(Wrong::new(format!("'{text}' is not a number from {min} to {max}"))),
+    }
+}
+
+/// An absolute path without `..`, in its simplest form; at most PATH_MAX.
+pub fn path(text: &str) -> Parsed<PathBuf> {
+    let path = PathBuf::from(text);
+    if !path.is_absolute() {
+        return Err(Wrong::new(format!("'{text}' is not an absolute path")));
+    }
+    if text.len() >= libc::PATH_MAX as usize {
+        return Err(Wrong::new("the path is longer than PATH_MAX"));
+    }
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(Wrong::new(format!("'{text}' contains '..'")));
+    }
+    Ok(path.components().collect())
+}
+
+/// A path as [`path`], but not `/` itself.
+pub fn path_below_root(text: &str) -> Parsed<PathBuf> {
+    match path(text)? {
+        path if path.parent().is_none() => Err(Wrong::new("'/' is not allowed here")),
+        path => Ok(path),
+    }
+}
+
+/// A host name as sethostname(2) and systemd take it: the rules are those of machine names.
+pub fn hostname(text: &str) -> Parsed<String> {
+    match MachineName::new(text) {
+        Ok(_) => Ok(text.to_string()),
+        Err(_) => Err(Wrong::new(format!("'{text}' is not a host name"))),
+    }
+}
+
+/// A machine-id(5): 32 hexadecimal digits, or the same as a UUID; not all zero.
+pub fn machine_id(text: &str) -> Parsed<String> {
+    let is_uuid = text.len() == 36 && [8, 13, 18, 23].iter().all(|i| text.as_bytes()[*i] == b'-');
+    let digits = if is_uuid { text.replace('-', "") } else { text.to_string() };
+    let is_id = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if !is_id || digits.bytes().all(|b| b == b'0') {
+        return Err(Wrong::new(format!("'{text}' is not a machine id of 32 hexadecimal digits")));
+    }
+    Ok(digits.to_ascii_lowercase())
+}
+
+/// `PrivateUsers=`: a boolean, `pick`, `identity` or `BASE[:SIZE]`.
+pub fn private_users(text: &str) -> Parsed<PrivateUsers> {
+    if let Ok(private) = boolean(text) {
+        return Ok(if private { PrivateUsers::Pick } else { PrivateUsers::No });
+    }
+    match text {
+        "pick" => Ok(PrivateUsers::Pick),
+        "identity" => Ok(PrivateUsers::Identity),
+        _ => id_range(text),
+    }
+}
+
+/// `BASE[:SIZE]`. The highest id is none: it means 'no change' to the kernel.
+fn id_range(text: &str) -> Parsed<PrivateUsers> {
+    let (base, size) = text.split_once(':').unwrap_or((text, "65536"));
+    let Ok(base) = base.parse::<u32>() else {
+        return Err(Wrong::new(format!("'{text}' is none of yes, no, pick, identity and BASE[:SIZE]")));
+    };
+    let room = u32::MAX - base;
+    let size =
+        number(size, 1, room).map_err(|wrong| wrong.shifted(text.find(':').map_or(0, |colon| colon + 1)))?;
+    Ok(PrivateUsers::Range { base, size })
+}
+
+/// `LinkJournal=`.
+pub fn link_journal(text: &str) -> Parsed<LinkJournal> {
+    Ok(match text {
+        "no" => LinkJournal::No,
+        "host" => LinkJournal::Host,
+        "try-host" => LinkJournal::TryHost,
+        "guest" => LinkJournal::Guest,
+        "try-guest" => LinkJournal::TryGuest,
+        "auto" => LinkJournal::Auto,
+        _ => {
+            return Err(Wrong::new(format!(
+                "'{text}' is none of no, host, try-host, guest, try-guest and auto"
+            )));
+        }
+    })
+}
+
+/// `SystemCallFilter=`: names; a `~` in front of the first refuses them all.
+pub fn system_calls(text: &str) -> Parsed<Vec<SyscallRule>> {
+    let (rule, names): (fn(String) -> SyscallRule, &str) = match text.strip_prefix('~') {
+        Some(names) => (SyscallRule::Deny, names),
+        None => (SyscallRule::Allow, text),
+    };
+    let skipped = text.len() - names.len();
+    let checked = words::plain(names).map(|(offset, name)| {
+        if name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+            return Ok(rule(name.to_string()));
+        }
+        Err(Wrong { offset: offset + skipped, why: format!("'{name}' is not the name of a system call") })
+    });
+    checked.collect()
+}
+
+/// `WantedBy=` and its kin: names of units, without specifiers.
+pub fn units(text: &str) -> Parsed<Vec<String>> {
+    const TYPES: [&str; 7] = ["service", "target", "socket", "timer", "path", "mount", "device"];
+    let checked = words::plain(text).map(|(offset, name)| {
+        let known_type =
+            name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && TYPES.contains(&kind));
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b);
+        if known_type && name.len() < 256 && name.bytes().all(allowed) {
+            return Ok(name.to_string());
+        }
+        Err(Wrong { offset, why: format!("'{name}' is not the name of a unit") })
+    });
+    checked.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn paths_are_absolute_and_simple() {
+        assert_eq!(path("/a//b/./c/"), Ok(PathBuf::from("/a/b/c")));
+        assert_eq!(path("/a b%c"), Ok(PathBuf::from("/a b%c")));
+        for text in ["", "a", "./a", "/a/../b", "/..", &format!("/{}", "x".repeat(4096))] {
+            assert!(path(text).is_err(), "{text}");
+        }
+        assert!(path("/").is_ok());
+        assert!(path_below_root("//.").is_err());
+    }
+
+    #[test]
+    fn machine_ids_are_normalised() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(machine_id(id).as_deref(), Ok(id));
+        assert_eq!(machine_id("01234567-89AB-cdef-0123-456789abcdef").as_deref(), Ok(id));
+        for text in ["", "0", &"0".repeat(32), "0123456789abcdef0123456789abcdeg", "üüüüüüüüüüüüüüüüüü"]
+        {
+            assert!(machine_id(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn private_users_takes_words_and_ranges() {
+        assert_eq!(private_users("yes"), Ok(PrivateUsers::Pick));
+        assert_eq!(private_users("pick"), Ok(PrivateUsers::Pick));
+        assert_eq!(private_users("no"), Ok(PrivateUsers::No));
+        assert_eq!(private_users("identity"), Ok(PrivateUsers::Identity));
+        assert_eq!(private_users("100000"), Ok(PrivateUsers::Range { base: 100_000, size: 65536 }));
+        assert_eq!(private_users("5:10"), Ok(PrivateUsers::Range { base: 5, size: 10 }));
+        assert_eq!(private_users("5:0").map_err(|wrong| wrong.offset), Err(2));
+        for text in ["managed", "-1", "4294967295", "4294967290:6", "1:2:3", ""] {
+            assert!(private_users(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tilde_refuses_the_whole_list() {
+        let deny = |name: &str| SyscallRule::Deny(name.to_string());
+        assert_eq!(system_calls("~bpf keyctl"), Ok(vec![deny("bpf"), deny("keyctl")]));
+        assert_eq!(system_calls("bpf"), Ok(vec![SyscallRule::Allow("bpf".to_string())]));
+        assert_eq!(system_calls("~bpf @clock").map_err(|wrong| wrong.offset), Err(5));
+    }
+
+    #[test]
+    fn units_are_names_not_paths() {
+        assert_eq!(
+            units("a.target  b@c.service"),
+            Ok(vec!["a.target".to_string(), "b@c.service".to_string()])
+        );
+        for text in ["a", "../a.target", ".target", "%n.target", "a.conf"] {
+            assert!(units(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_panics(text in any::<String>()) {
+            let _ = (boolean(&text), path(&text), hostname(&text), machine_id(&text), private_users(&text));
+            let _ = (link_journal(&text), system_calls(&text), units(&text), number(&text, 0, 9));
+        }
+    }
+}
