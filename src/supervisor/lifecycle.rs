@@ -76,7 +76,9 @@ pub enum Action {
 /// Decides.
 pub fn decide(phase: Phase, event: Event, now: Duration) -> (Phase, Action) {
     match (phase, event) {
-        (Phase::Running { ready: false }, Event::Ready) => (Phase::Running { ready: true }, Action::TellReady),
+        (Phase::Running { ready: false }, Event::Ready) => {
+            (Phase::Running { ready: true }, Action::TellReady)
+        }
         (Phase::Running { .. }, Event::StopAsked) => (Phase::Stopping { since: now }, Action::BeginStop),
         (Phase::Stopping { since }, Event::Tick { able }) if able || now >= since + DEAF_LIMIT => {
             (Phase::Asked { since }, Action::AskPayload)

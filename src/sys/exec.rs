@@ -34,7 +34,6 @@ pub fn execve(arguments: &StringList, environment: &StringList) -> Errno {
 /// Marks every descriptor from `first` on close-on-exec (`CLOSE_RANGE_CLOEXEC`).
 pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     // SAFETY: no memory is passed, and marking a descriptor breaks no owner's claim on it.
-    let result =
-        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     Errno::result(result).map(drop)
 }

@@ -10,6 +10,8 @@ pub mod exec;
 pub mod fds;
 /// keyctl(2): the session keyring.
 pub mod keyring;
+/// prlimit(2).
+pub mod limits;
 /// mount_setattr(2).
 pub mod mount;
 /// The interface ioctls.

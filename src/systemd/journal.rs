@@ -27,7 +27,8 @@ impl Journal {
             let _ = never_block(*fd);
         }
         let field = [("CONTAINER_NAME", name.as_str())];
-        let identified = |log: JournalLog| log.with_syslog_identifier(name.to_string()).with_extra_fields(field);
+        let identified =
+            |log: JournalLog| log.with_syslog_identifier(name.to_string()).with_extra_fields(field);
         Journal { log: log.map(identified) }
     }
 

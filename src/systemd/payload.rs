@@ -134,7 +134,8 @@ pub fn has_job(name: &MachineName) -> Result<bool> {
         let bus = connect().await?;
         let manager = ManagerProxy::new(&bus).await.context(unreachable)?;
         let path = manager.get_unit(&name.service()).await.context(unreachable)?;
-        let unit = UnitProxy::builder(&bus).path(path).context(unreachable)?.build().await.context(unreachable)?;
+        let unit =
+            UnitProxy::builder(&bus).path(path).context(unreachable)?.build().await.context(unreachable)?;
         Ok(unit.job().await.context(unreachable)?.0 != 0)
     })
 }
@@ -207,7 +208,8 @@ async fn register(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result
     let name = payload.name.as_str();
     let root = payload.root.to_string_lossy();
     let (id, leader) = (&payload.id, payload.leader);
-    let call = || machined.register_machine_with_network(name, id, "containerctl", "container", leader, &root, &[]);
+    let call =
+        || machined.register_machine_with_network(name, id, "containerctl", "container", leader, &root, &[]);
     match call().await {
         // A predecessor that was killed could not take its entry back.
         Err(error) if is(&error, "org.freedesktop.machine1.MachineExists") => {

@@ -65,6 +65,11 @@ impl Console {
         !self.input.is_empty()
     }
 
+    /// Who is attached, to look at.
+    pub fn attached(&self) -> &[Client] {
+        &self.clients
+    }
+
     /// Who is attached.
     pub fn clients(&mut self) -> &mut Vec<Client> {
         &mut self.clients

@@ -1,0 +1,135 @@
+//! How a container ended, and clearing away what was ours.
+
+use std::time::Duration;
+
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::supervisor::adopt::kept;
+use crate::supervisor::cgroup::Cgroup;
+use crate::supervisor::runtime;
+use crate::supervisor::state::State;
+use crate::sys::pidfd::Exit;
+use crate::systemd::journal::Journal;
+use crate::systemd::{notify, payload};
+
+/// Exit code by which the unit is started again (`RestartForceExitStatus=`), as systemd-nspawn uses it.
+pub const REBOOT: u8 = 133;
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was shut down, from inside or by us.
+    PoweredOff,
+    /// It called reboot(2).
+    Rebooted,
+    /// Its init or command ended with this status.
+    Exited(u8),
+    /// This ended it.
+    Failed(String),
+}
+
+impl Outcome {
+    /// The supervisor's exit code. A payload cannot fake a reboot by its exit status.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Outcome::PoweredOff => 0,
+            Outcome::Rebooted => REBOOT,
+            Outcome::Exited(REBOOT) => 1,
+            Outcome::Exited(code) => *code,
+            Outcome::Failed(_) => 1,
+        }
+    }
+
+    /// The sentence for the journal and `systemctl status`.
+    pub fn sentence(&self) -> String {
+        match self {
+            Outcome::PoweredOff => "the container was powered off".to_string(),
+            Outcome::Rebooted => "the container reboots".to_string(),
+            Outcome::Exited(code) => format!("the container's first process ended with status {code}"),
+            Outcome::Failed(why) => why.clone(),
+        }
+    }
+}
+
+/// Judges from what is known of the leader's end. reboot(2) in a pid namespace ends its init by SIGHUP, a
+/// power-off by SIGINT (kernel/pid_namespace.c); `shutdown` is what systemd inside announced before.
+pub fn judge(exit: Exit, stopping: bool, killed: bool, shutdown: &str) -> Outcome {
+    match exit {
+        _ if killed => Outcome::Failed("the container did not shut down in time and was killed".to_string()),
+        Exit::Signal(libc::SIGHUP) if !stopping => Outcome::Rebooted,
+        Exit::Signal(libc::SIGHUP | libc::SIGINT) => Outcome::PoweredOff,
+        Exit::Code(_) if stopping => Outcome::PoweredOff,
+        Exit::Code(0) => Outcome::PoweredOff,
+        Exit::Code(code) => Outcome::Exited(u8::try_from(code).unwrap_or(u8::MAX)),
+        Exit::Signal(signal) => {
+            Outcome::Failed(format!("the container's first process was killed by signal {signal}"))
+        }
+        Exit::Unknown if stopping => Outcome::PoweredOff,
+        Exit::Unknown => match shutdown {
+            "reboot" | "kexec" | "soft-reboot" => Outcome::Rebooted,
+            "poweroff" | "halt" | "exit" => Outcome::PoweredOff,
+            _ => Outcome::Failed("the container ended, and this kernel does not tell how".to_string()),
+        },
+    }
+}
+
+/// Takes away everything of a container that has ended. What fails is told, and the rest goes on.
+pub fn clear_away(root: &Root, name: &MachineName, state: &State, journal: &Journal) {
+    if let Err(error) = payload::unregister(name) {
+        journal.warning(&format!("{error}, ignoring"));
+    }
+    let cgroup = Cgroup::of(state);
+    if !state.cgroup.is_empty() && !wait_until(|| cgroup.is_gone()) {
+        journal.warning(&format!("'{}' is still there, ignoring", name.scope()));
+    }
+    forget(root, name);
+}
+
+/// Takes away what is only ours: kept descriptors and the run-time directory.
+pub fn forget(root: &Root, name: &MachineName) {
+    kept::ALL.iter().for_each(|name| notify::unstore(name));
+    if let Err(error) = runtime::remove(root, name) {
+        eprintln!("{error}, ignoring");
+    }
+}
+
+/// systemd takes an empty scope away by itself, in no time; the next start needs its name.
+fn wait_until(done: impl Fn() -> bool) -> bool {
+    for _ in 0..400 {
+        if done() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_signals_tell_reboot_from_power_off() {
+        assert_eq!(judge(Exit::Signal(libc::SIGHUP), false, false, ""), Outcome::Rebooted);
+        assert_eq!(judge(Exit::Signal(libc::SIGINT), false, false, ""), Outcome::PoweredOff);
+    }
+
+    #[test]
+    fn a_reboot_during_a_stop_is_a_stop() {
+        assert_eq!(judge(Exit::Signal(libc::SIGHUP), true, false, "reboot"), Outcome::PoweredOff);
+    }
+
+    #[test]
+    fn an_init_that_dies_is_a_failure_and_cannot_fake_a_reboot() {
+        assert_eq!(judge(Exit::Code(3), false, false, "").exit_code(), 3);
+        assert_eq!(judge(Exit::Code(133), false, false, "").exit_code(), 1);
+        assert_eq!(judge(Exit::Signal(libc::SIGSEGV), false, false, "").exit_code(), 1);
+    }
+
+    #[test]
+    fn where_the_kernel_is_silent_the_guests_announcement_counts() {
+        assert_eq!(judge(Exit::Unknown, false, false, "reboot"), Outcome::Rebooted);
+        assert_eq!(judge(Exit::Unknown, false, false, "poweroff"), Outcome::PoweredOff);
+        assert_ne!(judge(Exit::Unknown, false, false, "").exit_code(), 0);
+    }
+}

@@ -1,0 +1,115 @@
+//! Notifications of the payload's PID 1 (sd_notify(3), and systemd's own `X_SYSTEMD_…` fields).
+//!
+//! Anybody inside can write to the socket. A message counts only if the kernel says that the leader sent it.
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
+
+/// A longer message is not one of ours; systemd itself takes as much.
+const LIMIT: usize = 4096;
+/// A longer status is cut.
+const STATUS_LIMIT: usize = 200;
+
+/// What one message says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Notification {
+    /// `READY=1`.
+    pub ready: bool,
+    /// `STATUS=`, made printable.
+    pub status: Option<String>,
+    /// `X_SYSTEMD_SIGNALS_LEVEL=2`: the real-time signals are taken (systemd 256).
+    pub takes_signals: bool,
+    /// `X_SYSTEMD_SHUTDOWN=`: reboot, poweroff, halt, … is under way.
+    pub shutdown: Option<String>,
+}
+
+impl Notification {
+    /// Reads the lines of a message; what is unknown is passed over.
+    pub fn parse(message: &[u8]) -> Notification {
+        let text = String::from_utf8_lossy(message);
+        let mut notification = Notification::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "READY" => notification.ready |= value == "1",
+                "STATUS" => notification.status = Some(printable(value)),
+                "X_SYSTEMD_SIGNALS_LEVEL" => {
+                    notification.takes_signals |= value.parse::<u32>().is_ok_and(|level| level >= 2);
+                }
+                "X_SYSTEMD_SHUTDOWN" => notification.shutdown = Some(printable(value)),
+                _ => {}
+            }
+        }
+        notification
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(STATUS_LIMIT).collect()
+}
+
+/// The next message of the leader; `None` when there is none now. Messages of others are thrown away.
+pub fn receive(socket: impl AsFd, leader: i32) -> Option<Notification> {
+    loop {
+        let mut message = [0; LIMIT];
+        match receive_any(&socket, &mut message) {
+            Ok((len, Some(sender))) if sender.pid() == leader => {
+                return Some(Notification::parse(&message[..len]));
+            }
+            Ok(_) | Err(Errno::EINTR) => continue,
+            Err(_) => return None,
+        }
+    }
+}
+
+fn receive_any(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Option<UnixCredentials>), Errno> {
+    let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; 253]);
+    let mut parts = [IoSliceMut::new(message)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let received = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let mut sender = None;
+    for control in received.cmsgs()? {
+        match control {
+            ControlMessageOwned::ScmCredentials(credentials) => sender = Some(credentials),
+            ControlMessageOwned::ScmRights(fds) => fds.into_iter().for_each(discard),
+            _ => {}
+        }
+    }
+    Ok((received.bytes, sender))
+}
+
+/// Descriptors that nobody asked for.
+#[allow(unsafe_code)]
+fn discard(fd: RawFd) {
+    // SAFETY: the kernel has just installed it for us, and nobody else knows of it.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_fields_of_systemd_are_understood() {
+        let message =
+            b"X_SYSTEMD_SIGNALS_LEVEL=2\nREADY=1\nSTATUS=Up\x1b[31m.\nX_SYSTEMD_SHUTDOWN=reboot\nODD\n";
+        let expected = Notification {
+            ready: true,
+            status: Some("Up[31m.".to_string()),
+            takes_signals: true,
+            shutdown: Some("reboot".to_string()),
+        };
+        assert_eq!(Notification::parse(message), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_panics_or_passes_control_characters_on(message in prop::collection::vec(any::<u8>(), 0..5000)) {
+            let status = Notification::parse(&message).status.unwrap_or_default();
+            prop_assert!(status.chars().count() <= STATUS_LIMIT && !status.chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a container's run-time directory holds: `/run/containerctl/NAME/`, 0700.
+//!
+//! | name | what |
+//! |---|---|
+//! | `control` | the control socket |
+//! | `host/` | what the container sees, read-only, as `/run/host` |
+//! | `boot-id` | the id of this boot, shown in place of the host's |
+//! | `blank`, `blank.d/` | what covers masked files and directories |
+//! | `root/` | where the root is put together, in the helper's mount namespace only |
+//! | `state` | [`State`] for readers |
+//! | `timings` | how long each stage of the last start took, `STAGE MICROSECONDS` a line |
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, setsockopt, socket, sockopt};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::sandbox::plan::{BOOT_ID, HOST_DIR, Plan};
+use crate::sandbox::survey::{dashed, random_id};
+use crate::supervisor::state::State;
+
+/// The directory, and the lock that makes us its only writer.
+pub struct Runtime {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Runtime {
+    /// Opens and locks the directory of a machine, making it where it is missing.
+    pub fn open(root: &Root, name: &MachineName) -> Result<Runtime> {
+        let path = root.runtime_of(name);
+        make_dir(&root.runtime(), 0o755)?;
+        make_dir(&path, 0o700)?;
+        let dir = File::open(&path).context(|| format!("failed to open '{}'", path.display()))?;
+        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Runtime { path, _lock: lock }),
+            Err(_) => Err(Error::new(Kind::Busy, format!("container '{name}' has a supervisor already"))
+                .hint(format!("see 'systemctl status {}'", name.service()))),
+        }
+    }
+
+    /// Something in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Lays out what a plan's mounts take from here, and the socket on which the payload's PID 1 notifies.
+    pub fn prepare(&self, plan: &Plan) -> Result<OwnedFd> {
+        make_dir(&self.path("root"), 0o700)?;
+        make_file(&self.path("blank"), "", 0o000)?;
+        make_dir(&self.path("blank.d"), 0o000)?;
+        make_file(&self.path(BOOT_ID), &format!("{}\n", dashed(&random_id()?)), 0o444)?;
+        self.prepare_host(plan)
+    }
+
+    /// `/run/host` as the container interface has it (systemd.io/CONTAINER_INTERFACE).
+    fn prepare_host(&self, plan: &Plan) -> Result<OwnedFd> {
+        let host = self.path(HOST_DIR);
+        make_dir(&host, 0o755)?;
+        make_file(&host.join("container-manager"), "containerctl\n", 0o444)?;
+        make_file(&host.join("container-uuid"), &format!("{}\n", dashed(&plan.machine_id)), 0o444)?;
+        let os_release =
+            ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|p| std::fs::read_to_string(p).ok());
+        make_file(&host.join("os-release"), &os_release.unwrap_or_default(), 0o444)?;
+        make_inaccessible(&host.join("inaccessible"))?;
+        listen_for_notifications(&host.join("notify"))
+    }
+
+    /// Writes the state for readers; they see the old one or the new one.
+    pub fn write_state(&self, state: &State) -> Result<()> {
+        let (temporary, path) = (self.path("state.new"), self.path("state"));
+        std::fs::write(&temporary, state.to_text())
+            .and_then(|()| std::fs::rename(&temporary, &path))
+            .context(|| format!("failed to write '{}'", path.display()))
+    }
+
+    /// Writes how long each stage of a start took.
+    pub fn write_timings(&self, timings: &[(&'static str, u128)]) {
+        let text: String = timings.iter().map(|(stage, usec)| format!("{stage} {usec}\n")).collect();
+        // They are for the curious; a start does not fail for them.
+        let _ = std::fs::write(self.path("timings"), text);
+    }
+}
+
+/// The state that a machine's supervisor wrote last, if there is one.
+pub fn read_state(root: &Root, name: &MachineName) -> Option<State> {
+    std::fs::read_to_string(root.runtime_of(name).join("state")).ok().map(|text| State::parse(&text))
+}
+
+/// Takes the directory away.
+pub fn remove(root: &Root, name: &MachineName) -> Result<()> {
+    let path = root.runtime_of(name);
+    match std::fs::remove_dir_all(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.context(|| format!("failed to remove '{}'", path.display())),
+    }
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other.context(|| format!("failed to create '{}'", path.display())),
+    }
+}
+
+/// Makes a file anew, with just this content and mode, whatever the umask.
+fn make_file(path: &Path, content: &str, mode: u32) -> Result<()> {
+    let failed = || format!("failed to write '{}'", path.display());
+    let _ = std::fs::remove_file(path);
+    std::fs::write(path, content).context(failed)?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).context(failed)
+}
+
+/// One unreadable node of each type, which the guest's service manager mounts over what it hides.
+fn make_inaccessible(path: &Path) -> Result<()> {
+    make_dir(path, 0o755)?;
+    make_dir(&path.join("dir"), 0o000)?;
+    let nodes = [
+        ("reg", SFlag::S_IFREG),
+        ("fifo", SFlag::S_IFIFO),
+        ("sock", SFlag::S_IFSOCK),
+        ("chr", SFlag::S_IFCHR),
+        ("blk", SFlag::S_IFBLK),
+    ];
+    for (name, kind) in nodes {
+        match mknod(&path.join(name), kind, Mode::empty(), makedev(0, 0)) {
+            // A host that is a container itself may make no devices; guests do without these two.
+            Ok(()) | Err(nix::errno::Errno::EEXIST | nix::errno::Errno::EPERM) => {}
+            Err(errno) => {
+                return Err(errno).context(|| format!("failed to create '{}'", path.join(name).display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A datagram socket that tells who sent each message; everybody inside may write to it, and only PID 1 is heard.
+fn listen_for_notifications(path: &Path) -> Result<OwnedFd> {
+    let failed = || format!("failed to listen at '{}'", path.display());
+    let _ = std::fs::remove_file(path);
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None).context(failed)?;
+    bind(fd.as_raw_fd(), &UnixAddr::new(path).context(failed)?).context(failed)?;
+    setsockopt(&fd, sockopt::PassCred, &true).context(failed)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o666)).context(failed)?;
+    Ok(fd)
+}

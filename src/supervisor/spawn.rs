@@ -1,0 +1,265 @@
+//! The parent's half of clone: starts the assembler, learns of the leader, and leads both to exec.
+//!
+//! [`Spawned`] → [`Spawned::placed`] → [`Spawned::enter`]: each consumes the one before, so that no step can be
+//! left out. One that is dropped on the way ends both children.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use crate::child::assembler::{self, Assembler};
+use crate::child::leader::Leader;
+use crate::child::message::{Order, Report, STEPS, Step, order, receive};
+use crate::error::{Context, Error, Result};
+use crate::sandbox::idmap::{IdRange, write_maps};
+use crate::sandbox::mounts::open_sources;
+use crate::sandbox::plan::Plan;
+use crate::sandbox::seccomp::Filters;
+use crate::supervisor::runtime::Runtime;
+use crate::sys::clone::{Cloned, clone3};
+use crate::sys::exec::StringList;
+use crate::sys::scm;
+use crate::sys::signal::pidfd_send_signal;
+
+/// What a plan does not say.
+pub struct Means<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The ids, where they are not the host's.
+    pub ids: Option<IdRange>,
+    /// The machine's run-time directory.
+    pub runtime: &'a Runtime,
+    /// System call filters.
+    pub filters: &'a Filters,
+}
+
+/// A leader that waits to be placed in a cgroup, while the assembler mounts.
+pub struct Spawned<'a> {
+    plan: &'a Plan,
+    assembler: Child,
+    leader: Child,
+    console: Option<OwnedFd>,
+}
+
+/// A child and our end of the socket to it.
+struct Child {
+    pid: Pid,
+    pidfd: Option<OwnedFd>,
+    socket: OwnedFd,
+}
+
+impl Drop for Child {
+    /// A child whose pidfd was not taken over is one that must not live on.
+    fn drop(&mut self) {
+        if let Some(pidfd) = &self.pidfd {
+            let _ = pidfd_send_signal(pidfd, libc::SIGKILL);
+            reap(pidfd);
+        }
+    }
+}
+
+/// A payload that was executed.
+pub struct Running {
+    /// Its leader.
+    pub leader: OwnedFd,
+    /// Its leader's number.
+    pub pid: i32,
+    /// The master of its console.
+    pub console: OwnedFd,
+}
+
+/// Clones the assembler, which clones the leader, and gives the leader its ids.
+pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
+    let plan = means.plan;
+    // Sources first: one that is missing is told while nothing has been made yet.
+    let (outside, inside) = (open_sources(&plan.outside)?, open_sources(&plan.inside)?);
+    let pair = || scm::pair().context(|| "failed to create a socket pair");
+    let ((ours, theirs), (ours_of_leader, theirs_of_leader)) = (pair()?, pair()?);
+    let (command, environment) = (strings(plan.command.iter().cloned())?, strings(environment(plan))?);
+    let directory = plan.working_directory.as_deref().unwrap_or("/".as_ref());
+    let directory = c_string(directory.to_string_lossy().into_owned())?;
+    let private_network = plan.namespaces.contains(&"net");
+    let leader = Leader {
+        supervisor: theirs_of_leader.as_fd(),
+        inside: &plan.inside,
+        sources: &inside,
+        hostname: &plan.hostname,
+        private_network,
+        capabilities: plan.capability_mask,
+        no_new_privileges: plan.no_new_privileges,
+        filters: means.filters,
+        command: &command,
+        environment: &environment,
+        working_directory: &directory,
+        controlling_terminal: plan.init.is_none(),
+    };
+    let (staging, blank, blank_dir) =
+        (means.runtime.path("root"), means.runtime.path("blank"), means.runtime.path("blank.d"));
+    let assembler = Assembler {
+        plan,
+        outside: &outside,
+        inside: &inside,
+        supervisor: theirs.as_fd(),
+        staging: &staging,
+        blank: (&blank, &blank_dir),
+        owner: means.ids.map_or(0, |ids| ids.base),
+        namespaces: namespaces(plan),
+        leader: &leader,
+    };
+    let child = clone_assembler(&assembler)?;
+    drop((theirs, theirs_of_leader));
+    meet(means, child, ours, ours_of_leader)
+}
+
+fn clone_assembler(assembler: &Assembler) -> Result<(Pid, OwnedFd)> {
+    // SAFETY: a supervisor has one thread, and the flag is that of a new namespace.
+    match unsafe_clone(libc::CLONE_NEWNS).context(|| "failed to clone into a new mount namespace")? {
+        Cloned::Child => assembler::run(assembler),
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+    }
+}
+
+#[allow(unsafe_code)]
+fn unsafe_clone(flags: libc::c_int) -> Result<Cloned, Errno> {
+    // SAFETY: a supervisor has one thread, and the flags are of new namespaces.
+    unsafe { clone3(flags) }
+}
+
+/// Waits for the leader, which is our child too, and writes its id maps.
+fn meet<'a>(
+    means: &Means<'a>,
+    (pid, pidfd): (Pid, OwnedFd),
+    socket: OwnedFd,
+    leader_socket: OwnedFd,
+) -> Result<Spawned<'a>> {
+    let assembler = Child { pid, pidfd: Some(pidfd), socket };
+    let failed = || "failed to start the container's first process";
+    let leader = match receive(&assembler.socket).context(failed)? {
+        Some((Report::Leader(pid), Some(pidfd))) => {
+            Child { pid: Pid::from_raw(pid), pidfd: Some(pidfd), socket: leader_socket }
+        }
+        other => return Err(explain(means.plan, other.map(|(report, _)| report))),
+    };
+    if let Some(ids) = means.ids {
+        write_maps(leader.pid, ids)?;
+    }
+    order(&leader.socket, Order::Mapped).context(failed)?;
+    order(&assembler.socket, Order::Mapped).context(failed)?;
+    Ok(Spawned { plan: means.plan, assembler, leader, console: None })
+}
+
+impl<'a> Spawned<'a> {
+    /// The leader's number.
+    pub fn leader(&self) -> Pid {
+        self.leader.pid
+    }
+
+    /// The leader sits in its cgroup: lets it enter a cgroup namespace, and the assembler finish the mounts.
+    pub fn placed(mut self) -> Result<Assembled<'a>> {
+        let failed = || "failed to lead the container's first process on";
+        order(&self.leader.socket, Order::Placed).context(failed)?;
+        match receive(&self.leader.socket).context(failed)? {
+            Some((Report::Entered, _)) => {}
+            other => return Err(self.explain(other.map(|(report, _)| report))),
+        }
+        // An assembler that has failed meanwhile does not listen, but has said why.
+        let _ = order(&self.assembler.socket, Order::Placed);
+        while let Some((report, fd)) = receive(&self.assembler.socket).context(failed)? {
+            match (report, fd) {
+                (Report::Console, Some(master)) => self.console = Some(master),
+                (report, _) => return Err(self.explain(Some(report))),
+            }
+        }
+        match (self.assembler.pidfd.take().map(|pidfd| reap(&pidfd)), self.console.take()) {
+            (Some(true), Some(console)) => Ok(Assembled { plan: self.plan, leader: self.leader, console }),
+            _ => Err(self.explain(None)),
+        }
+    }
+
+    fn explain(&self, report: Option<Report>) -> Error {
+        explain(self.plan, report)
+    }
+}
+
+/// A leader whose root is in place.
+pub struct Assembled<'a> {
+    plan: &'a Plan,
+    leader: Child,
+    console: OwnedFd,
+}
+
+impl Assembled<'_> {
+    /// Lets the leader execute the payload.
+    pub fn enter(mut self) -> Result<Running> {
+        let failed = || "failed to lead the container's first process on";
+        order(&self.leader.socket, Order::Enter).context(failed)?;
+        // exec closes the other end; anything said before that is a failure.
+        if let Some((report, _)) = receive(&self.leader.socket).context(failed)? {
+            return Err(explain(self.plan, Some(report)));
+        }
+        match self.leader.pidfd.take() {
+            Some(pidfd) => {
+                Ok(Running { leader: pidfd, pid: self.leader.pid.as_raw(), console: self.console })
+            }
+            None => Err(explain(self.plan, None)),
+        }
+    }
+}
+
+/// Waits for a child's end; true if it was a good one.
+fn reap(pidfd: &OwnedFd) -> bool {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    status.ok().flatten().and_then(|status| status.exit_status()) == Some(0)
+}
+
+/// The sentence for a step that failed.
+fn explain(plan: &Plan, report: Option<Report>) -> Error {
+    let Some(Report::Failed(step, errno)) = report else {
+        return Error::failed("the container's first process ended before it was complete");
+    };
+    let what = match step {
+        Step::Outside(index) => plan.outside.get(usize::from(index)).map(ToString::to_string),
+        Step::Inside(index) => plan.inside.get(usize::from(index)).map(ToString::to_string),
+        Step::Named(index) => STEPS.get(usize::from(index)).map(ToString::to_string),
+    };
+    let what = what.unwrap_or_else(|| format!("do {step:?}"));
+    let error = Error::failed(format!("failed to {what}: {}", errno.desc()));
+    match (step, errno) {
+        (Step::Outside(0), Errno::EINVAL) => {
+            error.hint("its file system may not support idmapped mounts; move it, or set PrivateUsers=no")
+        }
+        _ => error,
+    }
+}
+
+/// `CLONE_NEW*` of the leader; mount and cgroup namespaces are its own to make.
+fn namespaces(plan: &Plan) -> libc::c_int {
+    let flag = |name: &&str| match *name {
+        "pid" => libc::CLONE_NEWPID,
+        "uts" => libc::CLONE_NEWUTS,
+        "ipc" => libc::CLONE_NEWIPC,
+        "net" => libc::CLONE_NEWNET,
+        "user" => libc::CLONE_NEWUSER,
+        _ => 0,
+    };
+    plan.namespaces.iter().map(flag).fold(0, |flags, flag| flags | flag)
+}
+
+fn environment(plan: &Plan) -> impl Iterator<Item = String> {
+    plan.environment.iter().map(|(key, value)| format!("{key}={value}"))
+}
+
+fn strings(strings: impl Iterator<Item = String>) -> Result<StringList> {
+    strings.map(c_string).collect::<Result<Vec<_>>>().map(StringList::new)
+}
+
+fn c_string(text: String) -> Result<std::ffi::CString> {
+    std::ffi::CString::new(text).map_err(|error| {
+        Error::config(format!(
+            "'{}' holds a zero byte",
+            String::from_utf8_lossy(&error.into_vec()).escape_debug()
+        ))
+    })
+}

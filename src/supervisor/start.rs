@@ -1,0 +1,255 @@
+//! From a name to a running payload. What can fail by configuration fails before anything is made; what was made
+//! before a later failure is taken away again.
+
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use crate::config;
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::sandbox::plan::{Plan, plan};
+use crate::sandbox::seccomp::{self, Policy};
+use crate::sandbox::survey::{Facts, survey};
+use crate::supervisor::adopt::kept;
+use crate::supervisor::cgroup::Cgroup;
+use crate::supervisor::console::ring::Ring;
+use crate::supervisor::runtime::{self, Runtime};
+use crate::supervisor::spawn::{self, Means, Spawned};
+use crate::supervisor::state::{State, StateFile, start_time};
+use crate::supervisor::watch::{Running, boottime};
+use crate::supervisor::{control, end, journal_link};
+use crate::sys::tty;
+use crate::systemd::journal::Journal;
+use crate::systemd::notify;
+use crate::systemd::payload::{Payload, Registration, place_and_register};
+
+/// Measures the stages of a start.
+struct Stages {
+    began: Instant,
+    done: Vec<(&'static str, u128)>,
+}
+
+impl Stages {
+    fn new() -> Stages {
+        Stages { began: Instant::now(), done: Vec::new() }
+    }
+
+    /// The stage that has just ended.
+    fn end(&mut self, stage: &'static str) {
+        self.done.push((stage, self.began.elapsed().as_micros()));
+        self.began = Instant::now();
+    }
+}
+
+/// Starts the container.
+pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Running> {
+    let mut stages = Stages::new();
+    let runtime = Runtime::open(root, name)?;
+    refuse_second(root, name)?;
+    let result = prepare(root, name, journal).and_then(|prepared| {
+        stages.end("plan");
+        bring_up(name, &runtime, &prepared, journal, &mut stages)
+    });
+    match result {
+        Ok(parts) => Ok(parts.into_running(name, runtime, stages.done)),
+        Err(error) => {
+            end::forget(root, name);
+            Err(error)
+        }
+    }
+}
+
+/// A payload without its descriptors cannot be adopted, and must not be started twice on one root.
+fn refuse_second(root: &Root, name: &MachineName) -> Result<()> {
+    let running = runtime::read_state(root, name).and_then(|state| state.open_leader());
+    match running {
+        None => Ok(()),
+        Some(_) => Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))
+            .hint(format!("stop it with 'systemctl stop {}', then start it again", name.scope()))),
+    }
+}
+
+/// Everything that was decided.
+struct Prepared {
+    plan: Plan,
+    facts: Facts,
+    filters: seccomp::Filters,
+    console: config::settings::Console,
+}
+
+/// Reads the definition, looks at the root file system, plans, and builds the filter.
+fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepared> {
+    let definition = config::load(root, name)?;
+    for warning in &definition.warnings {
+        journal.warning(&warning.to_string());
+    }
+    let mut settings = definition.settings;
+    seccomp::check_rules(&settings.exec.system_call_filter)?;
+    let facts = survey(root, name, &settings, || crate::machine::ids::range_of(root, name))?;
+    if let Some(failed) = journal_link::link(&mut settings, &facts)? {
+        journal.warning(&format!("the guest's journal is not linked: {failed}"));
+    }
+    let plan = plan(&settings, &facts);
+    let policy = Policy { capabilities: plan.capability_mask, rules: &settings.exec.system_call_filter };
+    let filters = policy.filters(&root.runtime().join("seccomp"))?;
+    Ok(Prepared { plan, facts, filters, console: settings.console })
+}
+
+/// What a running container is made of, before it is watched.
+struct Parts {
+    leader: OwnedFd,
+    console: OwnedFd,
+    peer: OwnedFd,
+    ring: Ring,
+    notifications: OwnedFd,
+    control: OwnedFd,
+    state: State,
+    file: StateFile,
+}
+
+impl Parts {
+    fn into_running(
+        self,
+        name: &MachineName,
+        runtime: Runtime,
+        timings: Vec<(&'static str, u128)>,
+    ) -> Running {
+        let Parts { leader, console, peer, ring, notifications, control, state, file } = self;
+        Running {
+            name: name.clone(),
+            runtime,
+            leader,
+            console,
+            peer,
+            ring,
+            notifications,
+            control,
+            state,
+            file,
+            timings,
+        }
+    }
+}
+
+/// Makes everything.
+fn bring_up(
+    name: &MachineName,
+    runtime: &Runtime,
+    prepared: &Prepared,
+    journal: &Journal,
+    stages: &mut Stages,
+) -> Result<Parts> {
+    let Prepared { plan, facts, filters, console } = prepared;
+    link_image(facts);
+    let notifications = runtime.prepare(plan)?;
+    let control = control::listen_at(&runtime.path("control"))?;
+    let ring = Ring::new(console.buffer_bytes)?;
+    let mut state = first_state(plan, facts, console);
+    let file = StateFile::new()?;
+    stages.end("prepare");
+    let spawned = spawn::spawn(&Means { plan, ids: facts.ids, runtime, filters })?;
+    state.leader = spawned.leader().as_raw();
+    state.leader_start = start_time(state.leader).unwrap_or_default();
+    apply_limits(&spawned, plan)?;
+    stages.end("spawn");
+    let leader = state.leader;
+    let payload = Payload {
+        name,
+        leader: leader as u32,
+        id: id_bytes(&plan.machine_id),
+        root: &facts.rootfs,
+        stop_signal: plan.stop_signal,
+        devices: &[("char-pts", "rw")],
+    };
+    let mut running = None;
+    let registration = place_and_register(&payload, || {
+        stages.end("scope");
+        let (cgroup, path) = Cgroup::of_process(leader)?;
+        state.cgroup = path;
+        cgroup.delegate(leader, facts.ids.map_or(0, |ids| ids.base))?;
+        let assembled = spawned.placed()?;
+        stages.end("mount");
+        running = Some(assembled.enter()?);
+        stages.end("exec");
+        Ok(())
+    })?;
+    stages.end("register");
+    if let Registration::Refused(why) = registration {
+        journal.warning(&format!("machined does not list '{name}': {why}"));
+    }
+    let running = running.ok_or_else(|| Error::failed("the payload was not executed"))?;
+    let peer = tty::peer(&running.console).context(|| "failed to open the console")?;
+    state.started = true;
+    state.started_usec = boottime().as_micros() as u64;
+    let parts = Parts {
+        leader: running.leader,
+        console: running.console,
+        peer,
+        ring,
+        notifications,
+        control,
+        state,
+        file,
+    };
+    keep(&parts, runtime)?;
+    stages.end("keep");
+    Ok(parts)
+}
+
+/// machinectl finds an image only by name; a link that cannot be made costs no more than that.
+fn link_image(facts: &Facts) {
+    let link = Root::system().image_link(&facts.name);
+    if std::fs::read_link(&link).ok().as_ref() != Some(&facts.rootfs) {
+        let _ = std::fs::create_dir_all("/run/machines");
+        let _ = std::fs::remove_file(&link);
+        let _ = std::os::unix::fs::symlink(&facts.rootfs, &link);
+    }
+}
+
+fn first_state(plan: &Plan, facts: &Facts, console: &config::settings::Console) -> State {
+    State {
+        machine_id: plan.machine_id.clone(),
+        root: facts.rootfs.to_string_lossy().into_owned(),
+        ids: facts.ids,
+        stop_signal: plan.stop_signal,
+        notify_ready: plan.notify_ready,
+        buffer_bytes: console.buffer_bytes,
+        rate_burst: console.rate_burst,
+        rate_interval_usec: console.rate_interval_usec,
+        ..State::default()
+    }
+}
+
+/// Resource limits and the OOM score are set from here: raising them takes rights that the leader lacks.
+fn apply_limits(spawned: &Spawned, plan: &Plan) -> Result<()> {
+    let pid = spawned.leader();
+    for limit in &plan.limits {
+        crate::sys::limits::prlimit(pid, limit)
+            .context(|| format!("failed to set resource limit {}", limit.resource))?;
+    }
+    let path = format!("/proc/{pid}/oom_score_adj");
+    std::fs::write(&path, plan.oom_score_adjust.to_string()).context(|| format!("failed to write '{path}'"))
+}
+
+/// Keeps everything where a successor finds it, before anybody relies on us.
+fn keep(parts: &Parts, runtime: &Runtime) -> Result<()> {
+    parts.file.write(&parts.state)?;
+    let fds = [
+        (kept::CONSOLE, &parts.console),
+        (kept::CONSOLE_PEER, &parts.peer),
+        (kept::RING, parts.ring.fd()),
+        (kept::LEADER, &parts.leader),
+        (kept::NOTIFY, &parts.notifications),
+        (kept::STATE, parts.file.fd()),
+    ];
+    for (name, fd) in fds {
+        notify::store(name, fd)
+            .context(|| format!("failed to keep '{name}' in the service manager's store"))?;
+    }
+    runtime.write_state(&parts.state)
+}
+
+fn id_bytes(id: &str) -> [u8; 16] {
+    u128::from_str_radix(id, 16).unwrap_or_default().to_be_bytes()
+}

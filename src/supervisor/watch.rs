@@ -1,0 +1,354 @@
+//! The poll loop: leader, console, notifications, control socket, signals. One thread, nothing that blocks.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::time::{ClockId, clock_gettime};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::supervisor::cgroup::Cgroup;
+use crate::supervisor::console::Console;
+use crate::supervisor::console::client::Client;
+use crate::supervisor::console::rate::RateLimit;
+use crate::supervisor::console::ring::Ring;
+use crate::supervisor::control::{self, Request};
+use crate::supervisor::end::{self, Outcome};
+use crate::supervisor::lifecycle::{Action, Event, Phase, decide, next_tick};
+use crate::supervisor::notification::{self, Notification};
+use crate::supervisor::runtime::Runtime;
+use crate::supervisor::state::{State, StateFile};
+use crate::sys::{pidfd, signal, tty};
+use crate::systemd::journal::Journal;
+use crate::systemd::{notify, payload};
+
+/// More connections than this at a time are not accepted.
+const CLIENT_LIMIT: usize = 32;
+
+/// A running container, started by us or adopted.
+pub struct Running {
+    /// The machine.
+    pub name: MachineName,
+    /// Its run-time directory.
+    pub runtime: Runtime,
+    /// Its leader's pidfd.
+    pub leader: OwnedFd,
+    /// The master of its console.
+    pub console: OwnedFd,
+    /// The other end of it.
+    pub peer: OwnedFd,
+    /// The scrollback.
+    pub ring: Ring,
+    /// Where its PID 1 notifies.
+    pub notifications: OwnedFd,
+    /// The control socket.
+    pub control: OwnedFd,
+    /// What is known of it.
+    pub state: State,
+    /// Where that is kept.
+    pub file: StateFile,
+    /// How long each stage of the start took, in microseconds; empty for one that was adopted.
+    pub timings: Vec<(&'static str, u128)>,
+}
+
+/// The loop and what it holds.
+pub struct Watch<'a> {
+    name: MachineName,
+    runtime: Runtime,
+    leader: OwnedFd,
+    console: Console,
+    notifications: OwnedFd,
+    control: OwnedFd,
+    state: State,
+    file: StateFile,
+    signals: SignalFd,
+    journal: &'a Journal,
+    phase: Phase,
+    takes_signals: bool,
+}
+
+/// Blocks the signals that we read from a descriptor; children set them free again before exec.
+pub fn block_signals() -> Result<SignalFd> {
+    let mut set = SigSet::empty();
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().for_each(|signal| set.add(signal));
+    let failed = || "failed to set up signals";
+    set.thread_block().context(failed)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(failed)
+}
+
+/// Time since boot, suspend included.
+pub fn boottime() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
+/// Time by which limits are kept.
+fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
+}
+
+impl<'a> Watch<'a> {
+    /// Watches over `running`.
+    pub fn new(running: Running, signals: SignalFd, journal: &'a Journal) -> Result<Watch<'a>> {
+        let Running {
+            name,
+            runtime,
+            leader,
+            console,
+            peer,
+            ring,
+            notifications,
+            control,
+            state,
+            file,
+            timings,
+        } = running;
+        if !timings.is_empty() {
+            runtime.write_timings(&timings);
+        }
+        let rate = RateLimit::new(Duration::from_micros(state.rate_interval_usec), state.rate_burst);
+        let console = Console::new(console, peer, ring, rate).context(|| "failed to take the console")?;
+        let phase = Phase::Running { ready: false };
+        Ok(Watch {
+            name,
+            runtime,
+            leader,
+            console,
+            notifications,
+            control,
+            state,
+            file,
+            signals,
+            journal,
+            phase,
+            takes_signals: false,
+        })
+    }
+
+    /// Runs until the container has ended; the result is the process's exit code.
+    pub fn run(mut self, root: &Root) -> Result<u8> {
+        notify::status("Container running.");
+        if !self.state.notify_ready {
+            self.handle(Event::Ready)?;
+        }
+        let watchdog = notify::watchdog_interval();
+        let mut fed = Duration::ZERO;
+        loop {
+            let now = monotonic();
+            if watchdog.is_some_and(|interval| now >= fed + interval / 2) {
+                notify::watchdog();
+                fed = now;
+            }
+            let tick = [next_tick(self.phase, now), watchdog.map(|interval| interval / 2)]
+                .into_iter()
+                .flatten()
+                .min();
+            if self.wait(tick)? {
+                return Ok(self.finish(root));
+            }
+            let able = self.can_take_stop_signal();
+            self.handle(Event::Tick { able })?;
+        }
+    }
+
+    /// Waits for something to happen and takes it in; true when the leader is gone.
+    fn wait(&mut self, limit: Option<Duration>) -> Result<bool> {
+        let events = self.poll(limit)?;
+        let ready = |index: usize| events.get(index).is_some_and(|flags| !flags.is_empty());
+        // Last words count: they are read before the leader's end is.
+        if ready(2) {
+            self.take_notifications()?;
+        }
+        if ready(1) {
+            self.console.read(self.journal, monotonic());
+            self.console.flush_input();
+        }
+        if ready(0) {
+            return Ok(true);
+        }
+        if ready(3) {
+            self.accept();
+        }
+        if ready(4) {
+            self.take_signals()?;
+        }
+        self.serve_clients();
+        Ok(false)
+    }
+
+    /// What has happened to: leader, console, notifications, control socket, signals, clients.
+    fn poll(&self, limit: Option<Duration>) -> Result<Vec<PollFlags>> {
+        let timeout = limit.map_or(PollTimeout::NONE, |limit| {
+            // Rounded up, as a tick that comes too early is a busy loop.
+            let millis = limit.as_millis() + u128::from(limit.subsec_nanos() % 1_000_000 != 0);
+            PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+        });
+        let read = PollFlags::POLLIN;
+        let both = |write: bool| if write { read | PollFlags::POLLOUT } else { read };
+        let console = both(self.console.wants_to_write());
+        let wants: Vec<PollFlags> =
+            self.console.attached().iter().map(|client| both(client.wants_to_write())).collect();
+        let Watch { leader, console: held, notifications, control, signals, .. } = self;
+        let mut fds = vec![
+            PollFd::new(leader.as_fd(), read),
+            PollFd::new(held.master(), console),
+            PollFd::new(notifications.as_fd(), read),
+            PollFd::new(control.as_fd(), read),
+            PollFd::new(signals.as_fd(), read),
+        ];
+        fds.extend(held.attached().iter().zip(wants).map(|(client, want)| PollFd::new(client.fd(), want)));
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context(|| "failed to wait for events"),
+        }
+        Ok(fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<()> {
+        let (phase, action) = decide(self.phase, event, monotonic());
+        self.phase = phase;
+        match action {
+            Action::None => {}
+            Action::TellReady => notify::ready("Container running."),
+            Action::BeginStop => self.begin_stop(),
+            Action::AskPayload => self.ask_payload(),
+            Action::Kill => {
+                self.journal.warning(&format!("container '{}' does not shut down, killing it", self.name));
+                Cgroup::of(&self.state).kill()?;
+            }
+            Action::GiveUp => {
+                return Err(Error::new(
+                    Kind::TimedOut,
+                    format!("container '{}' is stuck: it was killed and is still there", self.name),
+                )
+                .hint(format!(
+                    "see what its processes wait for with 'systemd-cgls -u {}'",
+                    self.name.scope()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_stop(&mut self) {
+        notify::stopping("Container shutting down.");
+        if Cgroup::of(&self.state).is_frozen()
+            && let Err(error) = payload::thaw(&self.name)
+        {
+            self.journal.warning(&format!("{error}, ignoring"));
+        }
+    }
+
+    fn ask_payload(&self) {
+        if let Err(errno) = signal::pidfd_send_signal(&self.leader, self.state.stop_signal) {
+            self.journal.warning(&format!(
+                "failed to send signal {} to the container: {}",
+                self.state.stop_signal,
+                errno.desc()
+            ));
+        }
+    }
+
+    /// A PID 1 without a handler loses a signal for good, so it is not sent before there is one: systemd says so
+    /// itself (from 256 on), of others the kernel tells.
+    fn can_take_stop_signal(&self) -> bool {
+        if !matches!(self.phase, Phase::Stopping { .. }) {
+            return false;
+        }
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.state.leader)).unwrap_or_default();
+        let masks =
+            status.lines().filter_map(|line| line.strip_prefix("SigCgt:").or(line.strip_prefix("SigBlk:")));
+        let taken = masks
+            .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .fold(0, |all, mask| all | mask);
+        self.takes_signals || taken & (1 << (self.state.stop_signal - 1)) != 0
+    }
+
+    fn take_notifications(&mut self) -> Result<()> {
+        while let Some(notification) = notification::receive(&self.notifications, self.state.leader) {
+            let Notification { ready, status, takes_signals, shutdown } = notification;
+            self.takes_signals |= takes_signals;
+            if let Some(status) = status {
+                notify::status(&format!("Container running: {status}"));
+            }
+            if let Some(shutdown) = shutdown {
+                self.state.shutdown = shutdown;
+                self.file.write(&self.state)?;
+                self.runtime.write_state(&self.state)?;
+            }
+            if ready {
+                self.handle(Event::Ready)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_signals(&mut self) -> Result<()> {
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            // A terminal that hangs up on a supervisor run by hand is no reason to stop the container.
+            if info.ssi_signo != Signal::SIGHUP as u32 {
+                self.handle(Event::StopAsked)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) {
+        while let Some(connection) = control::accept(&self.control) {
+            if self.console.clients().len() < CLIENT_LIMIT {
+                self.console.clients().push(Client::new(connection));
+            }
+        }
+    }
+
+    fn serve_clients(&mut self) {
+        for index in 0..self.console.clients().len() {
+            self.console.clients()[index].flush();
+            while let Some(request) = self.console.clients()[index].request() {
+                self.serve(index, request);
+            }
+        }
+        self.console.clients().retain(|client| !client.is_gone());
+    }
+
+    fn serve(&mut self, index: usize, request: Request) {
+        match request {
+            Request::Attach(size) => {
+                let scrollback = self.console.scrollback();
+                self.console.clients()[index].attach(&scrollback);
+                self.resize(size);
+            }
+            Request::Resize(size) => self.resize(size),
+            Request::Input(bytes) => self.console.type_in(&bytes),
+        }
+    }
+
+    fn resize(&self, size: tty::WindowSize) {
+        // The window of a client that has none is of no use to the payload.
+        if size.rows > 0 && size.columns > 0 {
+            let _ = tty::set_window_size(self.console.master(), size);
+        }
+    }
+
+    /// The leader is gone: says how, and takes away what was ours.
+    fn finish(mut self, root: &Root) -> u8 {
+        let stopping = !matches!(self.phase, Phase::Running { .. });
+        let killed = matches!(self.phase, Phase::Killed { .. } | Phase::Stuck);
+        self.console.finish(self.journal, monotonic());
+        let outcome = end::judge(pidfd::exit_status(&self.leader), stopping, killed, &self.state.shutdown);
+        match &outcome {
+            Outcome::PoweredOff | Outcome::Rebooted => self.journal.info(&outcome.sentence()),
+            Outcome::Exited(_) | Outcome::Failed(_) => self.journal.error(&outcome.sentence()),
+        }
+        notify::stopping(&match outcome.exit_code() {
+            0 | end::REBOOT => outcome.sentence(),
+            _ => format!("failed: {}", outcome.sentence()),
+        });
+        end::clear_away(root, &self.name, &self.state, self.journal);
+        outcome.exit_code()
+    }
+}
