@@ -285,7 +285,7 @@ mod tests {
         fs::create_dir_all(root.store().join(".partial-old-1/rootfs")).unwrap();
         fs::create_dir_all(root.store().join("other")).unwrap();
         assert!(sweep(&root, |_| Ok(())).unwrap().is_empty());
-        assert_eq!(leftovers(&root).unwrap(), [held.path.clone()]);
+        assert_eq!(leftovers(&root).unwrap(), std::slice::from_ref(&held.path));
         assert!(root.store().join("other").exists());
     }
 }

@@ -18,7 +18,10 @@ pub const INITS: [&str; 3] = ["usr/lib/systemd/systemd", "lib/systemd/systemd", 
 pub fn check(root: &Root, path: &Path) -> Result<()> {
     let shown = path.to_string_lossy();
     let refused = |why: &str| Error::config(format!("'{shown}' cannot be a root file system: {why}"));
-    if path.to_str().is_none_or(|path| path.contains(char::is_control) || path.trim() != path) {
+    if path
+        .to_str()
+        .is_none_or(|path| path.contains(char::is_control) || path.trim() != path || path.ends_with('\\'))
+    {
         return Err(refused("its name has characters that a definition cannot carry").hint("rename it"));
     }
     if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {

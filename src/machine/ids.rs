@@ -47,7 +47,7 @@ pub fn range_of(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
         return Ok(range);
     }
     let _lock = lock(root)?;
-    let mut table = read(&root.id_ranges())?;
+    let mut table = read(root)?;
     if let Some((_, range)) = table.iter().find(|(owner, _)| owner == name) {
         return Ok(*range);
     }
@@ -62,7 +62,7 @@ pub fn range_of(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
 
 /// The range of `name`, where it has one.
 pub fn find(root: &Root, name: &str) -> Result<Option<IdRange>> {
-    let table = read(&root.id_ranges())?;
+    let table = read(root)?;
     Ok(table.into_iter().find(|(owner, _)| owner == name).map(|(_, range)| range))
 }
 
@@ -73,7 +73,7 @@ pub fn release(root: &Root, name: impl AsRef<str>) -> Result<()> {
         return Ok(());
     }
     let _lock = lock(root)?;
-    let mut table = read(&root.id_ranges())?;
+    let mut table = read(root)?;
     table.retain(|(owner, _)| owner != name);
     replace(&root.id_ranges(), &table)
 }
@@ -114,8 +114,9 @@ fn foreign(root: &Root) -> Result<Vec<IdRange>> {
     Ok(ranges)
 }
 
-/// Our own table; a line that we did not write is an error, never overwritten.
-fn read(path: &Path) -> Result<Vec<(String, IdRange)>> {
+/// The whole table; a line that we did not write is an error, never overwritten.
+pub fn read(root: &Root) -> Result<Vec<(String, IdRange)>> {
+    let path = &root.id_ranges();
     let wrong = |number: usize| {
         Error::failed(format!("'{}' line {} is not NAME:BASE:SIZE", path.display(), number + 1))
             .hint("repair or remove that line")
@@ -226,7 +227,7 @@ mod tests {
         });
         ranges.sort_by_key(|range| range.base);
         assert!(ranges.windows(2).all(|pair| !pair[0].overlaps(&pair[1])));
-        assert_eq!(read(&root.id_ranges()).unwrap().len(), 500);
+        assert_eq!(read(&root).unwrap().len(), 500);
     }
 
     #[test]
