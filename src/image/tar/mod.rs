@@ -49,7 +49,7 @@ pub fn build(archive: &Path, rootfs: &Path, (base, size): (u32, u32), interrupt:
         .create(rootfs)
         .context(|| format!("failed to make '{}'", rootfs.display()))?;
     let mut input = open(archive)?;
-    let start = read_start(&mut input, interrupt).context(|| what.as_str())?;
+    let start = read_start(&mut input, archive, interrupt)?;
     let room = Room::of(rootfs)?;
     let work = Work {
         tree: rootfs.to_path_buf(),
@@ -65,6 +65,9 @@ pub fn build(archive: &Path, rootfs: &Path, (base, size): (u32, u32), interrupt:
     // After the worker was started: no thread lives while we clone.
     feeder.start();
     match worker.wait(End::Kill, interrupt, || Room::of(rootfs)?.check(archive))? {
+        Outcome::Success if is_empty(rootfs)? => {
+            Err(Error::failed(format!("{what}: there is nothing in it")))
+        }
         Outcome::Success => Ok(()),
         Outcome::Failure(complaints) => Err(Error::failed(format!("{what}: {}", cause(&complaints)))),
     }
@@ -130,12 +133,13 @@ fn open(archive: &Path) -> Result<File> {
     }
 }
 
-fn read_start(input: &mut File, interrupt: Interrupt) -> Result<Vec<u8>> {
+fn read_start(input: &mut File, archive: &Path, interrupt: Interrupt) -> Result<Vec<u8>> {
     let mut start = vec![0u8; Compression::MAGIC];
     let mut count = 0;
     while count < start.len() {
         interrupt.wait_readable(input.as_fd())?;
-        match input.read(&mut start[count..]).context(|| "failed to read it")? {
+        let read = input.read(&mut start[count..]);
+        match read.context(|| format!("failed to read '{}'", archive.display()))? {
             0 => break,
             more => count += more,
         }
@@ -192,6 +196,11 @@ impl Room {
     }
 }
 
+fn is_empty(directory: &Path) -> Result<bool> {
+    let entries = std::fs::read_dir(directory);
+    Ok(entries.context(|| format!("failed to list '{}'", directory.display()))?.next().is_none())
+}
+
 /// The first complaint that is one; tar ends with lines that say no more than that it ends.
 fn cause(complaints: &str) -> String {
     let noise =
@@ -217,7 +226,7 @@ mod tests {
         let (theirs, ours) = rustix::pipe::pipe().unwrap();
         std::thread::spawn(move || rustix::io::write(&ours, b"hello world").unwrap());
         let mut input = File::from(theirs);
-        let start = read_start(&mut input, Interrupt::catch().unwrap()).unwrap();
+        let start = read_start(&mut input, Path::new("-"), Interrupt::catch().unwrap()).unwrap();
         assert_eq!(start, b"hello ");
         let (stdin, feeder) = rewind(input, start).unwrap();
         feeder.start();
