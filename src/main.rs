@@ -1,2 +1,7 @@
-//! Program.
-fn main() {}
+//! The command `containerctl`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    containerctl::cli::run()
+}

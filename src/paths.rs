@@ -19,6 +19,11 @@ impl Root {
         Root(path.into())
     }
 
+    /// Whether this is the host's own root, on which systemd may run; never asked of a tree elsewhere.
+    pub fn is_system(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+
     /// An absolute path of the host, below this root.
     pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let absolute = absolute.as_ref();
@@ -55,9 +60,10 @@ impl Root {
         self.store_of(name).join("rootfs")
     }
 
-    /// The ranges of user ids that were given out, `NAME:BASE:SIZE` per line as in subuid(5).
+    /// The ranges of user ids that were given out, `NAME:BASE:SIZE` per line as in subuid(5). The dot keeps
+    /// it apart from a machine called `ids`.
     pub fn id_ranges(&self) -> PathBuf {
-        self.store().join("ids")
+        self.store().join(".ids")
     }
 
     /// Run-time state of all machines, `/run/containerctl` (0755).

@@ -1,1 +1,141 @@
-//! cli
+//! The command line: the tree of verbs, and one file for each.
+//!
+//! A verb turns what was typed into one call of `machine`, prints its result, and returns.
+
+mod completions;
+mod create;
+mod destroy;
+mod enable;
+mod generate;
+mod help;
+mod images;
+mod info;
+mod list;
+mod manual;
+/// Tables, JSON, escapes.
+pub mod output;
+mod start;
+mod stop;
+mod unpack;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::{Error, Kind, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// System containers as systemd units
+#[derive(Debug, Parser)]
+#[command(name = "containerctl", version, disable_help_subcommand = true)]
+struct Cli {
+    /// Work on the tree below DIR, without systemd
+    #[arg(long, global = true, value_name = "DIR", hide = true)]
+    root: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Create(create::Args),
+    Destroy(destroy::Args),
+    List(list::Args),
+    Info(info::Args),
+    Start(start::Args),
+    Stop(stop::Args),
+    Enable(enable::Enable),
+    Disable(enable::Disable),
+    Generate(generate::Args),
+    #[command(subcommand)]
+    Images(images::Verb),
+    #[command(hide = true)]
+    Manual(manual::Args),
+    #[command(hide = true)]
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Unpack(unpack::Args),
+}
+
+/// A machine of the command line, checked.
+#[derive(Debug, clap::Args)]
+struct Machine {
+    /// The container
+    name: String,
+}
+
+impl Machine {
+    fn name(&self) -> Result<MachineName> {
+        MachineName::new(&self.name)
+    }
+}
+
+/// Runs the verb that the program's arguments name. The caller exits with the result.
+pub fn run() -> ExitCode {
+    let cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("containerctl: {}", output::escape(&error.to_string()));
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<ExitCode> {
+    let root = cli.root.as_ref().map_or_else(Root::system, Root::at);
+    match &cli.verb {
+        Verb::Create(args) => create::run(&root, args),
+        Verb::Destroy(args) => destroy::run(&root, args),
+        Verb::List(args) => list::run(&root, args),
+        Verb::Info(args) => info::run(&root, args),
+        Verb::Start(args) => start::run(&root, args),
+        Verb::Stop(args) => stop::run(&root, args),
+        Verb::Enable(args) => enable::enable(&root, args),
+        Verb::Disable(args) => enable::disable(&root, args),
+        Verb::Generate(args) => generate::run(&root, args),
+        Verb::Images(images::Verb::Link) => images::link(&root),
+        Verb::Manual(args) => manual::run(args),
+        Verb::Completions(args) => completions::run(args),
+        Verb::Unpack(args) => return unpack::run(args),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The tree, its help in groups.
+fn command() -> clap::Command {
+    help::grouped(Cli::command())
+}
+
+/// Fails for all but root, before a verb has changed anything.
+fn require_root(what: &str) -> Result<()> {
+    match rustix::process::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Denied, format!("only root may {what}")).hint("try it with sudo")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_screen() {
+        let help = command().render_help().to_string();
+        assert!(help.lines().count() <= 24, "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    }
+}

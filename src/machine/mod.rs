@@ -1,1 +1,26 @@
-//! machine
+//! The core: registry and operations; every front-end calls this and nothing below it.
+
+/// From a source to a machine.
+pub mod create;
+/// From a machine to nothing.
+pub mod destroy;
+/// Who owns which user ids.
+pub mod ids;
+/// All that is known of one machine.
+pub mod info;
+/// Image entries for machinectl.
+pub mod links;
+/// Which machines there are.
+pub mod registry;
+/// Starting, stopping, enabling.
+pub mod unit;
+
+mod definition;
+
+use crate::error::Result;
+use crate::paths::Root;
+
+/// Deletes what crashed operations left, and takes back what was booked on it. Returns warnings.
+fn sweep(root: &Root) -> Result<Vec<String>> {
+    crate::image::store::sweep(root, |owner| ids::release(root, owner))
+}

@@ -23,6 +23,12 @@ impl IdRange {
     pub fn host(&self, inside: u32) -> u32 {
         self.base + inside
     }
+
+    /// Whether the two have an id in common.
+    pub fn overlaps(&self, other: &IdRange) -> bool {
+        let end = |range: &IdRange| u64::from(range.base) + u64::from(range.size);
+        u64::from(self.base) < end(other) && u64::from(other.base) < end(self)
+    }
 }
 
 impl fmt::Display for IdRange {

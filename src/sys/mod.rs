@@ -8,6 +8,8 @@ pub mod clone;
 pub mod exec;
 /// Descriptors known by number only.
 pub mod fds;
+/// SIGINT and SIGTERM as a readable descriptor.
+pub mod interrupt;
 /// keyctl(2): the session keyring.
 pub mod keyring;
 /// prlimit(2).
@@ -26,3 +28,5 @@ pub mod seccomp;
 pub mod signal;
 /// The terminal ioctls.
 pub mod tty;
+/// User namespaces without a process, and idmapped mounts.
+pub mod userns;

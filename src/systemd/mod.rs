@@ -4,7 +4,17 @@
 
 /// Our records in the journal.
 pub mod journal;
+/// `org.freedesktop.systemd1.Manager`.
+pub mod manager;
 /// The notify protocol and the file descriptor store, as a service speaks it.
 pub mod notify;
 /// A payload's scope and its entry with machined.
 pub mod payload;
+
+/// Runs one verb's conversation with the bus; for callers without a loop of their own.
+pub use zbus::block_on;
+
+/// Whether systemd is this host's PID 1 (sd_booted(3)).
+pub fn is_running(root: &crate::paths::Root) -> bool {
+    root.is_system() && std::fs::symlink_metadata("/run/systemd/system").is_ok_and(|found| found.is_dir())
+}

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::pin::Pin;
 
-use zbus::export::futures_core::Stream;
+use futures_core::Stream;
 use zbus::{OwnedObjectPath, Variant};
 
 use crate::error::{Context, Error, Kind, Result};
@@ -134,8 +134,7 @@ pub fn has_job(name: &MachineName) -> Result<bool> {
         let bus = connect().await?;
         let manager = ManagerProxy::new(&bus).await.context(unreachable)?;
         let path = manager.get_unit(&name.service()).await.context(unreachable)?;
-        let unit =
-            UnitProxy::builder(&bus).path(path).context(unreachable)?.build().await.context(unreachable)?;
+        let unit = UnitProxy::builder(&bus).path(path).build().await.context(unreachable)?;
         Ok(unit.job().await.context(unreachable)?.0 != 0)
     })
 }

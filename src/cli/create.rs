@@ -1,0 +1,71 @@
+//! `containerctl create`.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::{Machine, output, require_root};
+use crate::error::Result;
+use crate::image::debian::Debian;
+use crate::machine::create::{self, Request, Source};
+use crate::paths::Root;
+use crate::sys::interrupt::Interrupt;
+
+/// Create a container from a template, a tree or an archive
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("source").required(true))]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+    /// Build the root file system: busybox works offline, debian downloads
+    #[arg(long, group = "source")]
+    template: Option<Template>,
+    /// Use the root file system at PATH in place; destroy will not delete it
+    #[arg(long, group = "source", value_name = "PATH")]
+    rootfs: Option<PathBuf>,
+    /// Unpack a tar archive, plain or packed by gzip, bzip2, xz or zstd; '-' reads standard input
+    #[arg(long, group = "source", value_name = "FILE")]
+    from_tar: Option<PathBuf>,
+    /// Debian release
+    #[arg(long, default_value = "trixie", value_name = "SUITE", conflicts_with_all = ["rootfs", "from_tar"])]
+    release: String,
+    /// Debian mirror
+    #[arg(long, value_name = "URL", conflicts_with_all = ["rootfs", "from_tar"])]
+    mirror: Option<String>,
+    /// More Debian packages to install
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["rootfs", "from_tar"])]
+    packages: Vec<String>,
+    /// Run this instead of an init
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Template {
+    Busybox,
+    Debian,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let request =
+        Request { name: args.machine.name()?, source: args.source(), command: args.command.clone() };
+    require_root("create a container")?;
+    output::warn(&create::create(root, &request, Interrupt::catch()?)?);
+    Ok(())
+}
+
+impl Args {
+    /// clap has seen to it that there is exactly one.
+    fn source(&self) -> Source {
+        match (&self.rootfs, &self.from_tar, self.template) {
+            (Some(path), ..) => Source::Rootfs(path.clone()),
+            (_, Some(archive), _) => Source::Tar(archive.clone()),
+            (_, _, Some(Template::Debian)) => Source::Debian(self.debian()),
+            _ => Source::Busybox,
+        }
+    }
+
+    fn debian(&self) -> Debian {
+        Debian { release: self.release.clone(), mirror: self.mirror.clone(), packages: self.packages.clone() }
+    }
+}

@@ -1,0 +1,28 @@
+//! `containerctl enable` and `disable`.
+
+use super::Machine;
+use crate::error::Result;
+use crate::machine::unit;
+use crate::paths::Root;
+
+/// Start a container at boot
+#[derive(Debug, clap::Args)]
+pub struct Enable {
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// No longer start a container at boot
+#[derive(Debug, clap::Args)]
+pub struct Disable {
+    #[command(flatten)]
+    machine: Machine,
+}
+
+pub fn enable(root: &Root, args: &Enable) -> Result<()> {
+    unit::enable(root, &args.machine.name()?)
+}
+
+pub fn disable(root: &Root, args: &Disable) -> Result<()> {
+    unit::disable(root, &args.machine.name()?)
+}

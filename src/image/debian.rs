@@ -1,0 +1,115 @@
+//! The template `debian`: a minimal system with systemd, by mmdebstrap, or debootstrap where that is all there is.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{tool, tree};
+use crate::error::{Error, Kind, Result};
+use crate::name::MachineName;
+use crate::sys::interrupt::Interrupt;
+
+/// What a container needs to boot, and to be logged into.
+const PACKAGES: [&str; 4] = ["systemd", "systemd-sysv", "dbus", "libpam-systemd"];
+
+/// What `create --template debian` may choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Debian {
+    /// `--release`, a suite such as `trixie`.
+    pub release: String,
+    /// `--mirror`; the tool's own choice otherwise.
+    pub mirror: Option<String>,
+    /// `--packages`, beyond the least that boots.
+    pub packages: Vec<String>,
+}
+
+/// Builds the tree at `rootfs`.
+pub fn build(debian: &Debian, name: &MachineName, rootfs: &Path, interrupt: Interrupt) -> Result<()> {
+    debian.check()?;
+    let mut command = debian.command(rootfs)?;
+    let what = format!("'{}' failed", command.get_program().to_string_lossy());
+    tool::execute(&mut command, &what, interrupt)?;
+    let tree = tree::open(rootfs)?;
+    // Empty, so that the first boot makes the id, and takes the one that the host gives (machine-id(5)).
+    tree::write(&tree, "etc/machine-id", 0o444, "")?;
+    tree::write(&tree, "etc/hostname", 0o644, &format!("{name}\n"))
+}
+
+impl Debian {
+    /// All of it becomes arguments of a program, so none may look like an option.
+    fn check(&self) -> Result<()> {
+        let refused = |what: &str, value: &str| Err(Error::config(format!("'{value}' is not a {what}")));
+        if !is_word(&self.release) {
+            return refused("Debian release", &self.release);
+        }
+        if let Some(package) = self.packages.iter().find(|package| !is_word(package)) {
+            return refused("package name", package);
+        }
+        match &self.mirror {
+            Some(mirror) if !is_url(mirror) => refused("mirror's http, https or file URL", mirror),
+            _ => Ok(()),
+        }
+    }
+
+    fn command(&self, rootfs: &Path) -> Result<Command> {
+        let include = format!("--include={}", self.include());
+        let mut command = if has("mmdebstrap") {
+            let mut command = Command::new("mmdebstrap");
+            command.args(["--mode=root", "--format=directory", "--variant=minbase"]);
+            command
+        } else if has("debootstrap") {
+            let mut command = Command::new("debootstrap");
+            command.arg("--variant=minbase");
+            command
+        } else {
+            return Err(Error::new(Kind::Unsupported, "the host has neither mmdebstrap nor debootstrap")
+                .hint("install the package mmdebstrap"));
+        };
+        command.arg(include).arg(&self.release).arg(rootfs).args(&self.mirror);
+        command.stdin(std::process::Stdio::null()).env("DEBIAN_FRONTEND", "noninteractive");
+        Ok(command)
+    }
+
+    fn include(&self) -> String {
+        let all: Vec<&str> = PACKAGES.into_iter().chain(self.packages.iter().map(String::as_str)).collect();
+        all.join(",")
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.~:".contains(c))
+}
+
+fn is_url(text: &str) -> bool {
+    ["http://", "https://", "file:/"].iter().any(|scheme| text.starts_with(scheme))
+        && text.chars().all(|c| c.is_ascii_graphic())
+}
+
+fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn debian(release: &str, mirror: Option<&str>, package: &str) -> Debian {
+        Debian { release: release.into(), mirror: mirror.map(String::from), packages: vec![package.into()] }
+    }
+
+    #[test]
+    fn nothing_typed_can_become_an_option() {
+        assert!(debian("trixie", Some("http://deb.debian.org/debian"), "g++").check().is_ok());
+        for wrong in [
+            debian("-x", None, "vim"),
+            debian("trixie", Some("--hook=x"), "vim"),
+            debian("trixie", Some("http://a b"), "vim"),
+            debian("trixie", None, "--x"),
+            debian("trixie", None, "a,b"),
+            debian("", None, "vim"),
+        ] {
+            assert_eq!(wrong.check().unwrap_err().kind(), Kind::Config, "{wrong:?}");
+        }
+    }
+}

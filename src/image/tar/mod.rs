@@ -1,0 +1,237 @@
+//! An archive → a root file system, by GNU tar, which we do not trust with more than it needs.
+//!
+//! ```text
+//! create ── /proc/self/exe unpack …  ── namespaces, mounts, user namespace ── tar ── gzip, xz, …
+//!    └ opens the archive, tells its compression, passes it as standard input; watches the disk and ^C
+//! ```
+//! The worker is this program started anew, so that it has one thread and nothing of ours open.
+
+mod compression;
+mod jail;
+
+pub use compression::Compression;
+
+use std::fs::{DirBuilder, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::tool::{self, End, Outcome};
+use crate::error::{Context, Error, Result};
+use crate::sys::interrupt::Interrupt;
+use crate::sys::userns;
+
+/// Part of the file system that an archive must leave free.
+const RESERVE: u64 = 20;
+
+/// What the worker is told, as arguments of the hidden verb `unpack`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Work {
+    /// The empty directory to fill.
+    pub tree: PathBuf,
+    /// First host id of the range to work in.
+    pub base: u32,
+    /// Ids in it.
+    pub size: u32,
+    /// No file may be larger.
+    pub largest_file_bytes: u64,
+    /// How standard input is compressed.
+    pub compression: Compression,
+}
+
+/// Unpacks `archive` (`-` is standard input) into a new directory `rootfs`, as root of the ids from `base` on.
+pub fn build(archive: &Path, rootfs: &Path, (base, size): (u32, u32), interrupt: Interrupt) -> Result<()> {
+    let what = format!("failed to unpack '{}'", archive.display());
+    DirBuilder::new()
+        .mode(0o755)
+        .create(rootfs)
+        .context(|| format!("failed to make '{}'", rootfs.display()))?;
+    let mut input = open(archive)?;
+    let start = read_start(&mut input, archive, interrupt)?;
+    let room = Room::of(rootfs)?;
+    let work = Work {
+        tree: rootfs.to_path_buf(),
+        base,
+        size,
+        largest_file_bytes: room.free_bytes,
+        compression: Compression::of(&start),
+    };
+    let (stdin, feeder) = rewind(input, start).context(|| what.as_str())?;
+    let mut command = work.command(stdin);
+    let worker = tool::start(&mut command, &what)?;
+    drop(command);
+    // After the worker was started: no thread lives while we clone.
+    feeder.start();
+    match worker.wait(End::Kill, interrupt, || Room::of(rootfs)?.check(archive))? {
+        Outcome::Success if is_empty(rootfs)? => {
+            Err(Error::failed(format!("{what}: there is nothing in it")))
+        }
+        Outcome::Success => Ok(()),
+        Outcome::Failure(complaints) => Err(Error::failed(format!("{what}: {}", cause(&complaints)))),
+    }
+}
+
+/// The worker: confines itself and runs tar. Returns tar's exit status.
+pub fn unpack(work: &Work) -> Result<u8> {
+    userns::assert_one_thread()?;
+    let namespace = userns::userns(work.base, work.size)?;
+    jail::enter(&work.tree, namespace.as_fd(), work.largest_file_bytes)?;
+    drop(namespace);
+    let status = tar(work.compression).status().context(|| "failed to run 'tar'")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Sees nothing of our environment, but what keeps xz from one thread, and one stack, per processor.
+fn tar(compression: Compression) -> Command {
+    let mut command = Command::new("/usr/bin/tar");
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/usr/sbin")
+        .env("LC_ALL", "C.UTF-8")
+        .env("XZ_DEFAULTS", "--threads=1");
+    command.args(["--extract", "--file=-", "--numeric-owner", "--same-owner", "--preserve-permissions"]);
+    command.args(["--acls", "--xattrs", "--xattrs-include=user.*", "--xattrs-include=security.capability"]);
+    // The host makes /dev anew, and a user namespace can make no device node.
+    command.args(["--anchored", "--exclude=dev/*", "--exclude=./dev/*"]);
+    command.args(["--warning=no-timestamp", "--warning=no-unknown-keyword"]).args(compression.option());
+    command
+}
+
+impl Work {
+    fn command(&self, stdin: OwnedFd) -> Command {
+        let compression = clap::ValueEnum::to_possible_value(&self.compression);
+        let mut command = Command::new("/proc/self/exe");
+        command.arg("unpack").arg(&self.tree).args([
+            self.base.to_string(),
+            self.size.to_string(),
+            self.largest_file_bytes.to_string(),
+            compression.map(|value| value.get_name().to_string()).unwrap_or_default(),
+        ]);
+        command.stdin(Stdio::from(stdin));
+        command
+    }
+}
+
+/// Opens the archive ourselves: tar sees a stream, never a path.
+fn open(archive: &Path) -> Result<File> {
+    let failed = || format!("failed to open '{}'", archive.display());
+    if archive == Path::new("-") {
+        return std::io::stdin().as_fd().try_clone_to_owned().map(File::from).context(failed);
+    }
+    let file = File::open(archive).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::new(crate::error::Kind::NotFound, format!("'{}' does not exist", archive.display()))
+        }
+        _ => Error::failed(format!("{}: {}", failed(), crate::error::Cause::cause(&error))),
+    })?;
+    match file.metadata().context(failed)?.is_dir() {
+        true => Err(Error::config(format!("'{}' is a directory", archive.display()))
+            .hint("use it in place with '--rootfs', or pack it")),
+        false => Ok(file),
+    }
+}
+
+fn read_start(input: &mut File, archive: &Path, interrupt: Interrupt) -> Result<Vec<u8>> {
+    let mut start = vec![0u8; Compression::MAGIC];
+    let mut count = 0;
+    while count < start.len() {
+        interrupt.wait_readable(input.as_fd())?;
+        let read = input.read(&mut start[count..]);
+        match read.context(|| format!("failed to read '{}'", archive.display()))? {
+            0 => break,
+            more => count += more,
+        }
+    }
+    start.truncate(count);
+    Ok(start)
+}
+
+/// Gives back what was read of the start: by seeking, or for a pipe through a pipe of ours.
+fn rewind(mut input: File, start: Vec<u8>) -> Result<(OwnedFd, Feeder)> {
+    if input.seek(SeekFrom::Current(-(start.len() as i64))).is_ok() {
+        return Ok((input.into(), Feeder(None)));
+    }
+    let (theirs, ours) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(|| "failed to make a pipe")?;
+    Ok((theirs, Feeder(Some((start, input, ours.into())))))
+}
+
+/// What copies a pipe's archive to the worker, start first.
+struct Feeder(Option<(Vec<u8>, File, File)>);
+
+impl Feeder {
+    /// In a thread, which ends with the archive, the worker, or with us.
+    fn start(self) {
+        if let Some((start, input, mut output)) = self.0 {
+            // An archive cut short is for tar to complain about, a worker gone for the one who waits for it.
+            std::thread::spawn(move || std::io::copy(&mut start.chain(input), &mut output));
+        }
+    }
+}
+
+/// What a file system has left, less the reserve.
+struct Room {
+    free_bytes: u64,
+    free_files: u64,
+}
+
+impl Room {
+    fn of(path: &Path) -> Result<Room> {
+        let fs = rustix::fs::statvfs(path).context(|| format!("failed to look at '{}'", path.display()))?;
+        // btrfs counts no files, and says 0.
+        let files = if fs.f_files == 0 { u64::MAX } else { fs.f_favail.saturating_sub(fs.f_files / RESERVE) };
+        let blocks = fs.f_bavail.saturating_sub(fs.f_blocks / RESERVE);
+        Ok(Room { free_bytes: blocks.saturating_mul(fs.f_frsize), free_files: files })
+    }
+
+    fn check(&self, archive: &Path) -> Result<()> {
+        if self.free_bytes > 0 && self.free_files > 0 {
+            return Ok(());
+        }
+        let message =
+            format!("failed to unpack '{}': no space left but the reserve of 5 %", archive.display());
+        Err(Error::failed(message).hint("make room, then try again"))
+    }
+}
+
+fn is_empty(directory: &Path) -> Result<bool> {
+    let entries = std::fs::read_dir(directory);
+    Ok(entries.context(|| format!("failed to list '{}'", directory.display()))?.next().is_none())
+}
+
+/// The first complaint that is one; tar ends with lines that say no more than that it ends.
+fn cause(complaints: &str) -> String {
+    let noise =
+        ["tar: Removing leading", "tar: Child ", "tar: Exiting with", "tar: Error is not recoverable"];
+    let mut lines = complaints.lines().filter(|line| !noise.iter().any(|noise| line.starts_with(noise)));
+    let line = lines.find(|line| !line.trim().is_empty()).unwrap_or("tar says no more");
+    line.trim_start_matches("containerctl: ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_the_first_line_that_says_something() {
+        let complaints = "tar: Removing leading `/' from member names\n\ntar: x: Cannot mknod: Operation not permitted\n\
+                          tar: Exiting with failure status due to previous errors\n";
+        assert_eq!(cause(complaints), "tar: x: Cannot mknod: Operation not permitted");
+    }
+
+    #[test]
+    fn a_pipe_gets_back_the_start_that_was_read() {
+        let (theirs, ours) = rustix::pipe::pipe().unwrap();
+        std::thread::spawn(move || rustix::io::write(&ours, b"hello world").unwrap());
+        let mut input = File::from(theirs);
+        let start = read_start(&mut input, Path::new("-"), Interrupt::catch().unwrap()).unwrap();
+        assert_eq!(start, b"hello ");
+        let (stdin, feeder) = rewind(input, start).unwrap();
+        feeder.start();
+        let mut text = String::new();
+        File::from(stdin).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello world");
+    }
+}

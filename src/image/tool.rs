@@ -1,0 +1,192 @@
+//! One external program: run in a process group of its own, watched, and ended when we are interrupted.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use crate::error::{Context, Error, Result};
+use crate::sys::interrupt::Interrupt;
+
+/// How often the watch is asked.
+const TICK_MSEC: u16 = 100;
+/// Time between the polite signal and SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+/// How much of its complaints we keep.
+const TAIL_BYTES: usize = 8192;
+
+/// How a program is ended before its time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// SIGTERM, so that it cleans up its mounts; SIGKILL later.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+/// How a program ended.
+pub enum Outcome {
+    /// With exit status 0.
+    Success,
+    /// Otherwise; the end of its standard error, or its exit status where it said nothing.
+    Failure(String),
+}
+
+/// A program that runs.
+pub struct Running {
+    child: Child,
+    what: String,
+}
+
+/// Runs `command` to its end; `what` begins the sentence of a failure, the last line of its standard error ends it.
+pub fn execute(command: &mut Command, what: &str, interrupt: Interrupt) -> Result<()> {
+    match start(command, what)?.wait(End::Terminate, interrupt, || Ok(()))? {
+        Outcome::Success => Ok(()),
+        Outcome::Failure(complaints) => {
+            let line = complaints.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+            Err(Error::failed(format!("{what}: {line}")))
+        }
+    }
+}
+
+/// Starts `command`, its standard output dropped.
+pub fn start(command: &mut Command, what: &str) -> Result<Running> {
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    let child = command.spawn().context(|| what)?;
+    Ok(Running { child, what: what.to_string() })
+}
+
+impl Running {
+    /// Waits for its end. `watch` is asked ten times a second, and its error ends the program, as `end` says.
+    pub fn wait(
+        mut self,
+        end: End,
+        interrupt: Interrupt,
+        mut watch: impl FnMut() -> Result<()>,
+    ) -> Result<Outcome> {
+        let mut complaints = Vec::new();
+        let watched = follow(&mut self.child, &mut complaints, interrupt, &mut watch);
+        if watched.is_err() && end == End::Terminate {
+            terminate(&self.child);
+        }
+        // The group's id is not given away before we reap its leader, so this signals no stranger.
+        let _ = killpg(group(&self.child), Signal::SIGKILL);
+        let status = self.child.wait().context(|| self.what.as_str())?;
+        watched?;
+        if status.success() {
+            return Ok(Outcome::Success);
+        }
+        let complaints = String::from_utf8_lossy(&complaints).trim().to_string();
+        Ok(Outcome::Failure(if complaints.is_empty() { status.to_string() } else { complaints }))
+    }
+}
+
+/// Waits for the end of the child's leader; what it leaves in its pipe then is read, but not waited for.
+fn follow(
+    child: &mut Child,
+    complaints: &mut Vec<u8>,
+    interrupt: Interrupt,
+    watch: &mut impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let failed = || "failed to wait for a program";
+    let pid = rustix::process::Pid::from_child(child);
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).context(failed)?;
+    let Some(mut stderr) = child.stderr.take() else { return Err(Error::failed(failed())) };
+    rustix::io::ioctl_fionbio(&stderr, true).context(failed)?;
+    loop {
+        let mut fds = [
+            PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(stderr.as_fd(), PollFlags::POLLIN),
+            PollFd::new(interrupt.fd(), PollFlags::POLLIN),
+        ];
+        match nix::poll::poll(&mut fds, PollTimeout::from(TICK_MSEC)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context(failed),
+        }
+        let ended = fds[0].any().unwrap_or(false);
+        read_some(&mut stderr, complaints);
+        interrupt.check()?;
+        if ended {
+            return Ok(());
+        }
+        watch()?;
+    }
+}
+
+/// Keeps the tail; a program that floods us costs us no memory, and no more than one turn of the loop.
+fn read_some(from: &mut impl Read, tail: &mut Vec<u8>) {
+    let mut buffer = [0u8; 4096];
+    for _ in 0..16 {
+        match from.read(&mut buffer) {
+            Ok(count) if count > 0 => tail.extend_from_slice(&buffer[..count]),
+            _ => break,
+        }
+    }
+    tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
+}
+
+/// Politely, and not for long.
+fn terminate(child: &Child) {
+    let _ = killpg(group(child), Signal::SIGTERM);
+    let pid = rustix::process::Pid::from_child(child);
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let deadline = Instant::now() + GRACE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match nix::poll::poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
+            Err(Errno::EINTR) => {}
+            _ => return,
+        }
+    }
+}
+
+fn group(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn sh(script: &str, watch: impl FnMut() -> Result<()>) -> Result<Outcome> {
+        let interrupt = Interrupt::catch().unwrap();
+        start(Command::new("sh").args(["-c", script]), "failed to try")?.wait(
+            End::Terminate,
+            interrupt,
+            watch,
+        )
+    }
+
+    #[test]
+    fn the_last_complaint_is_the_error() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo first >&2; echo 'E: no such suite' >&2; exit 3"]);
+        let error = execute(&mut command, "failed to try", Interrupt::catch().unwrap()).unwrap_err();
+        assert_eq!(error.message(), "failed to try: E: no such suite");
+    }
+
+    #[test]
+    fn a_flood_of_complaints_and_a_child_left_behind_block_nothing() {
+        let started = Instant::now();
+        let outcome = sh("sleep 60 & head -c 1000000 /dev/zero >&2", || Ok(())).unwrap();
+        assert!(matches!(outcome, Outcome::Success));
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn the_watch_ends_the_program() {
+        let full = || Err(Error::new(Kind::Unsupported, "full"));
+        let started = Instant::now();
+        assert_eq!(sh("sleep 60", full).err().unwrap().kind(), Kind::Unsupported);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+}

@@ -1,0 +1,109 @@
+//! A name and a source → a machine, or nothing at all.
+
+use std::path::PathBuf;
+
+use super::{definition, ids, links, registry, unit};
+use crate::error::{Error, Kind, Result};
+use crate::image::store::{Partial, Published};
+use crate::image::{busybox, debian, tar, tree};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::sys::interrupt::Interrupt;
+
+/// Where the root file system comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The host's static busybox.
+    Busybox,
+    /// A Debian system with systemd.
+    Debian(debian::Debian),
+    /// A tree that exists, used in place and never deleted.
+    Rootfs(PathBuf),
+    /// An archive; `-` is standard input.
+    Tar(PathBuf),
+}
+
+/// What to create.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The new machine's name.
+    pub name: MachineName,
+    /// Its root file system.
+    pub source: Source,
+    /// What runs instead of an init; empty to boot.
+    pub command: Vec<String>,
+}
+
+/// Creates the machine. Returns warnings; an error means that nothing was changed.
+pub fn create(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Vec<String>> {
+    let name = &request.name;
+    refuse_taken(root, name)?;
+    let in_place = match &request.source {
+        Source::Rootfs(path) => Some(path.as_path()),
+        _ => None,
+    };
+    // Before the long part: all that can be wrong with the arguments is told now.
+    let text = definition::text(in_place, &request.command)?;
+    let mut warnings = super::sweep(root)?;
+    let published = publish(root, request, interrupt)?;
+    if let Err(error) = interrupt.check().and_then(|()| definition::write(root, name, &text)) {
+        let undone = published.map_or(Ok(()), Published::undo);
+        return Err(undone.err().map_or(error, |also| also.hint("'containerctl destroy' removes it")));
+    }
+    // The machine exists. What fails now can be done again, and undoes nothing.
+    let linked = links::make(root, name);
+    warnings.extend(linked.err().map(|error| format!("{error}, machinectl will not find its image")));
+    warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
+    Ok(warnings)
+}
+
+/// Builds the tree and puts it in its place; one that exists is only looked at.
+fn publish(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Option<Published>> {
+    let boots = request.command.is_empty();
+    if let Source::Rootfs(path) = &request.source {
+        tree::check(root, path)?;
+        return if boots { tree::require_init(path).map(|()| None) } else { Ok(None) };
+    }
+    let partial = Partial::new(root, &request.name)?;
+    build(root, request, &partial, interrupt)?;
+    if boots {
+        tree::require_init(&partial.rootfs()).map_err(|error| named(error, &partial, &request.source))?;
+    }
+    interrupt.check()?;
+    partial.publish().map(Some)
+}
+
+fn build(root: &Root, request: &Request, partial: &Partial, interrupt: Interrupt) -> Result<()> {
+    let rootfs = partial.rootfs();
+    match &request.source {
+        Source::Busybox => busybox::build(&request.name, &rootfs),
+        Source::Debian(debian) => debian::build(debian, &request.name, &rootfs, interrupt),
+        Source::Tar(archive) => {
+            // Ids that nobody else has, for as long as foreign bytes are being unpacked.
+            let range = ids::range_of(root, partial.owner())?;
+            let built = tar::build(archive, &rootfs, (range.base, range.size), interrupt);
+            built.and(ids::release(root, partial.owner()))
+        }
+        Source::Rootfs(_) => Ok(()),
+    }
+}
+
+/// The user knows his archive, not the directory that it was unpacked to.
+fn named(error: Error, partial: &Partial, source: &Source) -> Error {
+    let Source::Tar(archive) = source else { return error };
+    let unpacked = partial.rootfs().display().to_string();
+    let told = error.to_string().replace(&unpacked, &archive.display().to_string());
+    Error::new(error.kind(), told)
+}
+
+fn refuse_taken(root: &Root, name: &MachineName) -> Result<()> {
+    let tree = root.store_of(name);
+    let taken = registry::definition(root, name).or_else(|| tree.symlink_metadata().is_ok().then_some(tree));
+    match taken {
+        None => Ok(()),
+        Some(path) => {
+            Err(Error::new(Kind::Busy, format!("'{name}' exists already: '{}' is there", path.display()))
+                .hint(format!("choose another name, or 'containerctl destroy {name}' first")))
+        }
+    }
+}

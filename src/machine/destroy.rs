@@ -1,0 +1,194 @@
+//! A machine → nothing. Each step can be done again: after a crash, the next destroy goes on.
+//!
+//! The root file system goes first and the definition last, so that what is half gone is still listed.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::unit::{self, Wait};
+use super::{ids, links, registry};
+use crate::error::{Context, Error, Kind, Result};
+use crate::image::store::{self, Trash};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// What to do with a machine that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfRunning {
+    /// Leave all as it is.
+    Refuse,
+    /// Stop it first.
+    Stop,
+}
+
+/// Destroys the machine, but for a root file system that was there before it. Returns warnings.
+pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<Vec<String>> {
+    require_remains(root, name)?;
+    end(root, name, if_running)?;
+    let _lock = lock(root, name)?;
+    let mut warnings = super::sweep(root)?;
+    let target = registry::rootfs(root, name).unwrap_or_else(|_| root.rootfs(name));
+    let trash = store::trash(root, name)?;
+    disable(root, name)?;
+    links::remove(root, name, &target)?;
+    ids::release(root, name)?;
+    warnings.extend(remove_definition(root, name)?);
+    warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
+    // The machine is gone. What cannot be deleted now is swept later.
+    let deleted = trash.map_or(Ok(()), Trash::remove).and_then(|()| remove_runtime(root, name));
+    warnings.extend(deleted.err().map(|error| error.to_string()));
+    Ok(warnings)
+}
+
+/// Something of it must be there: a definition, a tree, or a range of ids.
+fn require_remains(root: &Root, name: &MachineName) -> Result<()> {
+    let has_tree = root.store_of(name).symlink_metadata().is_ok();
+    match has_tree || ids::find(root, name.as_str())?.is_some() {
+        true => Ok(()),
+        false => registry::require(root, name).map(drop),
+    }
+}
+
+fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
+    let state = registry::state(root, name)?;
+    if matches!(state.as_str(), "inactive" | "failed") {
+        return Ok(());
+    }
+    match if_running {
+        IfRunning::Stop => unit::stop(root, name, Wait::Forever),
+        IfRunning::Refuse => Err(Error::new(Kind::Busy, format!("'{name}' is {state}"))
+            .hint(format!("'containerctl stop {name}' first, or destroy it with '--force'"))),
+    }
+}
+
+/// The supervisor's lock, where there was a supervisor: no start comes in between.
+fn lock(root: &Root, name: &MachineName) -> Result<Option<Flock<fs::File>>> {
+    let path = root.runtime_of(name).join("lock");
+    let file = match fs::File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.context(|| format!("failed to open '{}'", path.display()))?,
+    };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+            Err(Error::new(Kind::Busy, format!("'{name}' is held by its supervisor"))
+                .hint(format!("'containerctl stop {name}' first")))
+        }
+        Err((_, errno)) => Err(errno).context(|| format!("failed to lock '{}'", path.display())),
+    }
+}
+
+/// The links that `systemctl enable` made, also where systemd does not run: `*.wants/`, `*.requires/`.
+fn disable(root: &Root, name: &MachineName) -> Result<()> {
+    for directory in ["/etc/systemd/system", "/run/systemd/system"].map(|path| root.path(path)) {
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.extension().is_some_and(|kind| kind == "wants" || kind == "requires") {
+                remove_file(&path.join(name.service()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the administrator and the run time define goes; what a package defines stays, and is told.
+fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> {
+    let [admin, runtime, packaged] = root.definition_dirs();
+    for directory in [&admin, &runtime] {
+        let drop_ins = directory.join(format!("{name}.conf.d"));
+        match fs::remove_dir_all(&drop_ins) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            result => result.context(|| format!("failed to remove '{}'", drop_ins.display()))?,
+        }
+        if remove_file(&directory.join(format!("{name}.conf")))? {
+            links::sync(directory)?;
+        }
+    }
+    let left: PathBuf = packaged.join(format!("{name}.conf"));
+    Ok(left.exists().then(|| format!("'{}' belongs to a package and stays", left.display())))
+}
+
+/// What the supervisor left in `/run`.
+fn remove_runtime(root: &Root, name: &MachineName) -> Result<()> {
+    let path = root.runtime_of(name);
+    match fs::remove_dir_all(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.context(|| format!("failed to remove '{}'", path.display())),
+    }
+}
+
+/// Whether it was there.
+fn remove_file(path: &Path) -> Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context(|| format!("failed to remove '{}'", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::create::{self, Request, Source};
+    use crate::sys::interrupt::Interrupt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A host and a tree with an init beside it.
+    fn host() -> (tempfile::TempDir, Root, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir_all(tree.join("sbin")).unwrap();
+        fs::write(tree.join("sbin/init"), "").unwrap();
+        fs::set_permissions(tree.join("sbin/init"), PermissionsExt::from_mode(0o755)).unwrap();
+        let root = Root::at(dir.path().join("host"));
+        (dir, root, tree)
+    }
+
+    fn create(root: &Root, name: &str, tree: &Path) -> Result<Vec<String>> {
+        let name = MachineName::new(name).unwrap();
+        let request = Request { name, source: Source::Rootfs(tree.into()), command: Vec::new() };
+        create::create(root, &request, Interrupt::catch().unwrap())
+    }
+
+    #[test]
+    fn a_tree_used_in_place_outlives_its_machine() {
+        let (_dir, root, tree) = host();
+        let name = MachineName::new("p1").unwrap();
+        assert_eq!(create(&root, "p1", &tree).unwrap(), Vec::<String>::new());
+        assert_eq!(create(&root, "p1", &tree).unwrap_err().kind(), Kind::Busy);
+        ids::range_of(&root, &name).unwrap();
+        let wants = root.path("/etc/systemd/system/machines.target.wants");
+        fs::create_dir_all(&wants).unwrap();
+        symlink("/usr/lib/systemd/system/container@.service", wants.join(name.service())).unwrap();
+        destroy(&root, &name, IfRunning::Refuse).unwrap();
+        assert!(tree.join("sbin/init").exists());
+        assert!(registry::list(&root).unwrap().is_empty());
+        assert_eq!(ids::find(&root, "p1").unwrap(), None);
+        assert!(root.image_link(&name).symlink_metadata().is_err());
+        assert_eq!(fs::read_dir(wants).unwrap().count(), 0);
+        assert_eq!(destroy(&root, &name, IfRunning::Refuse).unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn remains_of_a_crash_are_destroyed_too() {
+        let (_dir, root, _tree) = host();
+        let name = MachineName::new("p1").unwrap();
+        fs::create_dir_all(root.rootfs(&name)).unwrap();
+        destroy(&root, &name, IfRunning::Refuse).unwrap();
+        assert!(!root.store_of(&name).exists());
+    }
+
+    #[test]
+    fn of_many_creates_at_once_one_wins() {
+        let (_dir, root, tree) = host();
+        let won: usize = std::thread::scope(|scope| {
+            let one = || usize::from(create(&root, "p1", &tree).is_ok());
+            let threads: Vec<_> = (0..20).map(|_| scope.spawn(one)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(won, 1);
+    }
+}

@@ -1,0 +1,225 @@
+//! Who owns which user ids: one range of 65536 for each machine, given out once and kept until destroy.
+//!
+//! The table is `NAME:BASE:SIZE` per line as in subuid(5), replaced as a whole by rename(2), so that readers
+//! need no lock. Writers take a lock on a file of its own; the kernel drops it when they die.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::{Context, Error, Result};
+use crate::paths::Root;
+use crate::sandbox::idmap::IdRange;
+
+/// Ids in one range, and the alignment of its base.
+const SIZE: u32 = 65536;
+/// First base, as systemd.nspawn(5) picks: below lie the host's users and dynamic users.
+const FIRST: u32 = 524_288;
+/// Last id of the last range.
+const LAST: u32 = 1_879_048_191;
+/// How many ranges there are.
+const SLOTS: u32 = (LAST - FIRST) / SIZE + 1;
+
+/// The range of `name`, given out now unless it has one.
+pub fn range_of(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
+    let name = name.as_ref();
+    if let Some(range) = find(root, name)? {
+        return Ok(range);
+    }
+    let _lock = lock(root)?;
+    let mut table = read(root)?;
+    if let Some((_, range)) = table.iter().find(|(owner, _)| owner == name) {
+        return Ok(*range);
+    }
+    let mut taken = foreign(root)?;
+    taken.extend(table.iter().map(|(_, range)| *range));
+    let range = choose(name, &taken)
+        .ok_or_else(|| Error::failed("every range of 65536 user ids is taken").hint("destroy a container"))?;
+    table.push((name.to_string(), range));
+    replace(&root.id_ranges(), &table)?;
+    Ok(range)
+}
+
+/// The range of `name`, where it has one.
+pub fn find(root: &Root, name: &str) -> Result<Option<IdRange>> {
+    let table = read(root)?;
+    Ok(table.into_iter().find(|(owner, _)| owner == name).map(|(_, range)| range))
+}
+
+/// Takes the range of `name` back; it may have none.
+pub fn release(root: &Root, name: impl AsRef<str>) -> Result<()> {
+    let name = name.as_ref();
+    if find(root, name)?.is_none() {
+        return Ok(());
+    }
+    let _lock = lock(root)?;
+    let mut table = read(root)?;
+    table.retain(|(owner, _)| owner != name);
+    replace(&root.id_ranges(), &table)
+}
+
+/// The first free range from the one that the name hashes to; `None` if all are taken.
+pub fn choose(name: &str, taken: &[IdRange]) -> Option<IdRange> {
+    let taken: BTreeSet<u32> = taken.iter().flat_map(slots).collect();
+    let first = (fnv1a(name) % u64::from(SLOTS)) as u32;
+    let slot = (0..SLOTS).map(|step| (first + step) % SLOTS).find(|slot| !taken.contains(slot))?;
+    Some(IdRange { base: FIRST + slot * SIZE, size: SIZE })
+}
+
+/// The slots that a range touches.
+fn slots(range: &IdRange) -> std::ops::Range<u32> {
+    let slot = |id: u64| (id.clamp(FIRST.into(), u64::from(LAST) + 1) - u64::from(FIRST)) / u64::from(SIZE);
+    let end = u64::from(range.base) + u64::from(range.size);
+    let last = if end <= FIRST.into() { 0 } else { slot(end + u64::from(SIZE) - 1) };
+    slot(range.base.into()) as u32..last as u32
+}
+
+/// FNV-1a, 64 bits: the same on every host and with every compiler.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// What the host uses: its users and groups, and the ranges given to their own containers.
+fn foreign(root: &Root) -> Result<Vec<IdRange>> {
+    let mut ranges = Vec::new();
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        ranges.extend(lines(&root.path(file))?.iter().filter_map(|line| parse(line)).map(|(_, range)| range));
+    }
+    for file in ["/etc/passwd", "/etc/group"] {
+        let ids = lines(&root.path(file))?;
+        let ids = ids.iter().filter_map(|line| line.split(':').nth(2)?.parse().ok());
+        ranges.extend(ids.map(|base| IdRange { base, size: 1 }));
+    }
+    Ok(ranges)
+}
+
+/// The whole table; a line that we did not write is an error, never overwritten.
+pub fn read(root: &Root) -> Result<Vec<(String, IdRange)>> {
+    let path = &root.id_ranges();
+    let wrong = |number: usize| {
+        Error::failed(format!("'{}' line {} is not NAME:BASE:SIZE", path.display(), number + 1))
+            .hint("repair or remove that line")
+    };
+    let lines = lines(path)?;
+    lines.iter().enumerate().map(|(number, line)| parse(line).ok_or_else(|| wrong(number))).collect()
+}
+
+fn parse(line: &str) -> Option<(String, IdRange)> {
+    let mut fields = line.split(':');
+    let (name, base, size) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (fields.next().is_none() && size > 0).then(|| (name.to_string(), IdRange { base, size }))
+}
+
+fn lines(path: &Path) -> Result<Vec<String>> {
+    match fs::read(path) {
+        Ok(text) => Ok(String::from_utf8_lossy(&text).lines().map(str::to_string).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).context(|| format!("failed to read '{}'", path.display())),
+    }
+}
+
+/// Writers queue here, each for a moment.
+fn lock(root: &Root) -> Result<Flock<File>> {
+    crate::image::store::make(root)?;
+    let path = root.id_ranges().with_extension("lock");
+    let failed = || format!("failed to lock '{}'", path.display());
+    let file = File::options().create(true).append(true).open(&path).context(failed)?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context(failed)
+}
+
+/// Old or new after a power cut, never half.
+fn replace(path: &Path, table: &[(String, IdRange)]) -> Result<()> {
+    let mut text = String::new();
+    for (name, range) in table {
+        let _infallible = writeln!(text, "{name}:{}:{}", range.base, range.size);
+    }
+    let new = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        File::open(path.parent().unwrap_or(path))?.sync_all()
+    };
+    write().context(|| format!("failed to write '{}'", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn host() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        (dir, root)
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_aligned_within_bounds_and_free(
+            name in "[a-z0-9]{1,12}",
+            taken in prop::collection::vec((any::<u32>(), 1u32..200_000), 0..200),
+        ) {
+            let taken: Vec<_> = taken.into_iter().map(|(base, size)| IdRange { base, size }).collect();
+            let range = choose(&name, &taken).unwrap();
+            prop_assert_eq!(range.base % SIZE, 0);
+            prop_assert!(range.base >= FIRST && range.base + (range.size - 1) <= LAST);
+            prop_assert!(!taken.iter().any(|other| other.overlaps(&range)));
+        }
+    }
+
+    #[test]
+    fn when_all_is_taken_nothing_is_given() {
+        assert_eq!(choose("p1", &[IdRange { base: 0, size: u32::MAX }]), None);
+    }
+
+    #[test]
+    fn a_range_is_kept_until_it_is_released() {
+        let (_dir, root) = host();
+        let range = range_of(&root, "p1").unwrap();
+        assert_eq!(range_of(&root, "p1").unwrap(), range);
+        release(&root, "p1").unwrap();
+        release(&root, "p1").unwrap();
+        assert_eq!(find(&root, "p1").unwrap(), None);
+    }
+
+    #[test]
+    fn ranges_of_the_hosts_users_are_left_alone() {
+        let (dir, root) = host();
+        let hashed = choose("p1", &[]).unwrap();
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        fs::write(dir.path().join("etc/subuid"), format!("me:{}:1000\n", hashed.base + 5)).unwrap();
+        let next = choose("p1", &[hashed]).unwrap();
+        fs::write(dir.path().join("etc/group"), format!("g:x:{}:\n", next.base + 65535)).unwrap();
+        let given = range_of(&root, "p1").unwrap();
+        assert!(!given.overlaps(&hashed) && !given.overlaps(&next));
+    }
+
+    #[test]
+    fn five_hundred_at_once_get_disjoint_ranges() {
+        let (_dir, root) = host();
+        let mut ranges: Vec<IdRange> = std::thread::scope(|scope| {
+            let give = |i: u32| range_of(&root, format!("m{i}")).unwrap();
+            let threads: Vec<_> = (0..500).map(|i| scope.spawn(move || give(i))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        ranges.sort_by_key(|range| range.base);
+        assert!(ranges.windows(2).all(|pair| !pair[0].overlaps(&pair[1])));
+        assert_eq!(read(&root).unwrap().len(), 500);
+    }
+
+    #[test]
+    fn a_damaged_table_is_named_and_kept() {
+        let (_dir, root) = host();
+        range_of(&root, "p1").unwrap();
+        fs::write(root.id_ranges(), "p1:nonsense\n").unwrap();
+        assert!(range_of(&root, "p2").unwrap_err().message().contains("line 1"));
+        assert_eq!(fs::read_to_string(root.id_ranges()).unwrap(), "p1:nonsense\n");
+    }
+}

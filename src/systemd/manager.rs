@@ -1,0 +1,197 @@
+//! `org.freedesktop.systemd1.Manager` (org.freedesktop.systemd1(5)): units, their jobs and their files.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use futures_core::Stream;
+use zbus::{ObjectPath, OwnedObjectPath, OwnedVariant};
+
+use crate::error::{Error, Kind, Result};
+
+/// One row of `ListUnits`, in the bus's order.
+type ListedUnit =
+    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait SystemdManager {
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn reload(&self) -> zbus::Result<()>;
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
+    fn get_unit_file_state(&self, file: &str) -> zbus::Result<String>;
+    fn enable_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+        force: bool,
+    ) -> zbus::Result<(bool, Vec<(String, String, String)>)>;
+    fn disable_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+    ) -> zbus::Result<Vec<(String, String, String)>>;
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(interface = "org.freedesktop.DBus.Properties", default_service = "org.freedesktop.systemd1")]
+trait Properties {
+    fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
+}
+
+/// A unit and its state, as systemctl(1) words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitState {
+    /// `container@p1.service`.
+    pub name: String,
+    /// `ActiveState`: `active`, `activating`, `deactivating`, `failed`, `inactive`, …
+    pub active: String,
+    /// `SubState`, finer.
+    pub sub: String,
+}
+
+/// How a job ended: `done`, or `failed`, `timeout`, `canceled`, `dependency`, `skipped`, …
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobResult(pub String);
+
+impl JobResult {
+    /// Whether what was asked for is so now.
+    pub fn is_done(&self) -> bool {
+        self.0 == "done"
+    }
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// `StartUnit`.
+    Start,
+    /// `StopUnit`.
+    Stop,
+}
+
+/// Properties of a unit by name, those that are strings or numbers.
+pub struct UnitProperties(HashMap<String, OwnedVariant>);
+
+impl UnitProperties {
+    /// A string; empty where there is none.
+    pub fn text(&self, name: &str) -> String {
+        self.0.get(name).and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default().to_string()
+    }
+
+    /// A number; `u64::MAX` is systemd's word for none.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        let value = self.0.get(name)?;
+        let number = u64::try_from(value).ok().or_else(|| u32::try_from(value).ok().map(u64::from));
+        number.filter(|number| *number != u64::MAX)
+    }
+}
+
+/// systemd, over the system bus.
+pub struct Manager {
+    connection: zbus::Connection,
+    proxy: SystemdManagerProxy<'static>,
+}
+
+impl Manager {
+    /// Connects to the system bus.
+    pub async fn connect() -> Result<Manager> {
+        let told = |error| told("failed to connect to the system bus", &error);
+        let connection = zbus::Connection::system().await.map_err(told)?;
+        let proxy = SystemdManagerProxy::new(&connection).await.map_err(told)?;
+        Ok(Manager { connection, proxy })
+    }
+
+    /// `StartUnit` or `StopUnit` in mode `replace`, and the wait for its end.
+    pub async fn run_job(&self, job: Job, unit: &str) -> Result<JobResult> {
+        let verb = if job == Job::Start { "start" } else { "stop" };
+        let told = |error| told(&format!("failed to {verb} '{unit}'"), &error);
+        // Before the call, or a quick job's end would be missed.
+        let mut removed = self.proxy.receive_job_removed().await.map_err(told)?;
+        self.proxy.subscribe().await.map_err(told)?;
+        let path = match job {
+            Job::Start => self.proxy.start_unit(unit, "replace").await,
+            Job::Stop => self.proxy.stop_unit(unit, "replace").await,
+        };
+        let path = path.map_err(told)?;
+        while let Some(signal) = poll_fn(|context| Pin::new(&mut removed).poll_next(context)).await {
+            let args = signal.args().map_err(told)?;
+            if *args.job() == *path {
+                return Ok(JobResult(args.result().to_string()));
+            }
+        }
+        Err(Error::failed(format!("lost the bus while '{unit}' was to {verb}")))
+    }
+
+    /// `Reload`: as `systemctl daemon-reload`.
+    pub async fn reload(&self) -> Result<()> {
+        self.proxy.reload().await.map_err(|error| told("failed to reload systemd", &error))
+    }
+
+    /// `EnableUnitFiles`.
+    pub async fn enable_unit_files(&self, units: &[&str]) -> Result<()> {
+        let result = self.proxy.enable_unit_files(units, false, false).await;
+        result.map(drop).map_err(|error| told(&format!("failed to enable '{}'", units.join("', '")), &error))
+    }
+
+    /// `DisableUnitFiles`.
+    pub async fn disable_unit_files(&self, units: &[&str]) -> Result<()> {
+        let result = self.proxy.disable_unit_files(units, false).await;
+        result.map(drop).map_err(|error| told(&format!("failed to disable '{}'", units.join("', '")), &error))
+    }
+
+    /// `GetUnitFileState`: `enabled`, `disabled`, `generated`, …
+    pub async fn get_unit_file_state(&self, unit: &str) -> Result<String> {
+        let result = self.proxy.get_unit_file_state(unit).await;
+        result.map_err(|error| told(&format!("failed to ask for the state of '{unit}'"), &error))
+    }
+
+    /// `ListUnitsByPatterns`: the loaded units whose name matches one of `patterns`.
+    pub async fn list_units_by_patterns(&self, patterns: &[&str]) -> Result<Vec<UnitState>> {
+        let units = self.proxy.list_units_by_patterns(&[], patterns).await;
+        let units = units.map_err(|error| told("failed to list units", &error))?;
+        Ok(units.into_iter().map(|(name, _, _, active, sub, ..)| UnitState { name, active, sub }).collect())
+    }
+
+    /// All properties of `unit`, of its `org.freedesktop.systemd1` interfaces `Unit` and `kind` (`Service`, `Slice`).
+    pub async fn properties(&self, unit: &str, kind: &str) -> Result<UnitProperties> {
+        let told = |error| told(&format!("failed to ask for '{unit}'"), &error);
+        let path = self.proxy.load_unit(unit).await.map_err(told)?;
+        let builder = PropertiesProxy::builder(&self.connection).path(path);
+        let proxy = builder.build().await.map_err(told)?;
+        let mut all = proxy.get_all("org.freedesktop.systemd1.Unit").await.map_err(told)?;
+        all.extend(proxy.get_all(&format!("org.freedesktop.systemd1.{kind}")).await.map_err(told)?);
+        Ok(UnitProperties(all))
+    }
+}
+
+/// The bus's error in our words and kinds.
+fn told(what: &str, error: &zbus::Error) -> Error {
+    let (name, text) = match error {
+        zbus::Error::MethodError(name, text, _) => (name.as_str(), text.clone().unwrap_or_default()),
+        zbus::Error::FDO(error) => match &**error {
+            zbus::fdo::Error::AccessDenied(text)
+            | zbus::fdo::Error::AuthFailed(text)
+            | zbus::fdo::Error::InteractiveAuthorizationRequired(text) => ("AccessDenied", text.clone()),
+            zbus::fdo::Error::NoReply(text) | zbus::fdo::Error::Timeout(text) => ("Timeout", text.clone()),
+            other => ("", other.to_string()),
+        },
+        zbus::Error::InputOutput(error) => ("", error.to_string()),
+        other => ("", other.to_string()),
+    };
+    let kind = match name {
+        "AccessDenied" => Kind::Denied,
+        "Timeout" => Kind::TimedOut,
+        "org.freedesktop.systemd1.NoSuchUnit" => Kind::NotFound,
+        "org.freedesktop.systemd1.TransactionIsDestructive" => Kind::Busy,
+        _ => Kind::Failed,
+    };
+    Error::new(kind, format!("{what}: {}", text.trim_end_matches('.')))
+}
