@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn names_that_could_become_paths_or_options_are_refused() {
-        for name in ["", ".", "..", "a/b", "-x", "x-", "a..b", ".a", "a.", "a b", "a\nb", "ü", "@", &"x".repeat(65)]
+        for name in
+            ["", ".", "..", "a/b", "-x", "x-", "a..b", ".a", "a.", "a b", "a\nb", "ü", "@", &"x".repeat(65)]
         {
             let error = MachineName::new(name).expect_err(name);
             assert_eq!(error.kind(), crate::error::Kind::Config, "{name}");
