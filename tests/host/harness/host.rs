@@ -41,8 +41,8 @@ impl Host {
         }
         let output = command::run(&mut boot, HOST_LIMIT);
         let dir = match &output {
-            Ok(output) if output.code == 0 => PathBuf::from(output.stdout.trim()),
-            _ => PathBuf::new(),
+            Ok(output) => PathBuf::from(output.stdout.trim()),
+            Err(_) => PathBuf::new(),
         };
         // From here on a failed boot is cleared away, too.
         let host = Host { name, dir, failed: RefCell::default(), finished: Cell::new(false) };
