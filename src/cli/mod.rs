@@ -3,6 +3,7 @@
 //! A verb turns what was typed into one call of `machine`, prints its result, and returns.
 
 mod completions;
+mod console;
 mod create;
 mod destroy;
 mod enable;
@@ -14,6 +15,7 @@ mod list;
 mod manual;
 /// Tables, JSON, escapes.
 pub mod output;
+mod plan;
 mod start;
 mod stop;
 mod unpack;
@@ -46,8 +48,10 @@ enum Verb {
     Info(info::Args),
     Start(start::Args),
     Stop(stop::Args),
+    Console(console::Args),
     Enable(enable::Enable),
     Disable(enable::Disable),
+    Plan(plan::Args),
     Generate(generate::Args),
     #[command(subcommand)]
     Images(images::Verb),
@@ -101,6 +105,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Stop(args) => stop::run(&root, args),
         Verb::Enable(args) => enable::enable(&root, args),
         Verb::Disable(args) => enable::disable(&root, args),
+        Verb::Console(args) => console::run(&root, args),
+        Verb::Plan(args) => plan::run(&root, args),
         Verb::Generate(args) => generate::run(&root, args),
         Verb::Images(images::Verb::Link) => images::link(&root),
         Verb::Manual(args) => manual::run(args),

@@ -35,10 +35,7 @@ pub fn range_of(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
     if let Some((_, range)) = table.iter().find(|(owner, _)| owner == name) {
         return Ok(*range);
     }
-    let mut taken = foreign(root)?;
-    taken.extend(table.iter().map(|(_, range)| *range));
-    let range = choose(name, &taken)
-        .ok_or_else(|| Error::failed("every range of 65536 user ids is taken").hint("destroy a container"))?;
+    let range = free_range(root, name, &table)?;
     table.push((name.to_string(), range));
     replace(&root.id_ranges(), &table)?;
     Ok(range)
@@ -60,6 +57,22 @@ pub fn release(root: &Root, name: impl AsRef<str>) -> Result<()> {
     let mut table = read(root)?;
     table.retain(|(owner, _)| owner != name);
     replace(&root.id_ranges(), &table)
+}
+
+/// The range that [`range_of`] would give; nothing is given out.
+pub fn would_be(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
+    let name = name.as_ref();
+    match find(root, name)? {
+        Some(range) => Ok(range),
+        None => free_range(root, name, &read(root)?),
+    }
+}
+
+fn free_range(root: &Root, name: &str, table: &[(String, IdRange)]) -> Result<IdRange> {
+    let mut taken = foreign(root)?;
+    taken.extend(table.iter().map(|(_, range)| *range));
+    choose(name, &taken)
+        .ok_or_else(|| Error::failed("every range of 65536 user ids is taken").hint("destroy a container"))
 }
 
 /// The first free range from the one that the name hashes to; `None` if all are taken.

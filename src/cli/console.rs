@@ -1,0 +1,273 @@
+//! `containerctl console`: a terminal on the container's console, through its supervisor.
+//!
+//! Bytes pass as they are in both directions; Ctrl-a q detaches. A supervisor that is restarted meanwhile is
+//! waited for, as the container goes on.
+
+use std::io::{IsTerminal, Write, stdin, stdout};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use super::Machine;
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::supervisor::control::{self, Answer, CHUNK, Request};
+use crate::sys::scm;
+use crate::sys::tty::{WindowSize, window_size};
+
+/// Attach to the console; Ctrl-a q detaches
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// How long a restarting supervisor is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Silence after which input that has ended ends us too.
+const SILENCE: Duration = Duration::from_millis(200);
+/// What a program on the console may have left a terminal in: colours, a hidden cursor, mouse reports,
+/// bracketed paste, the alternate screen.
+const RESET: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1049l";
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let name = args.machine.name()?;
+    super::require_root("attach to a console")?;
+    let connection = connect(root, &name)?;
+    let raw = RawTerminal::enter()?;
+    if raw.is_some() {
+        eprint!("Connected to container '{name}'. Press Ctrl-a q to detach.\r\n");
+    }
+    let mut session = Session::new(root, name, connection)?;
+    let end = session.run();
+    drop(raw);
+    match end? {
+        End::Detached => Ok(()),
+        End::Ended => {
+            eprintln!("Container '{}' has ended.", session.name);
+            Ok(())
+        }
+    }
+}
+
+fn connect(root: &Root, name: &MachineName) -> Result<OwnedFd> {
+    control::connect_to(&root.runtime_of(name).join("control")).map_err(|errno| {
+        let error = format!("container '{name}' has no console to attach to: {}", errno.desc());
+        Error::new(Kind::NotFound, error).hint(format!("start it with 'containerctl start {name}'"))
+    })
+}
+
+/// A terminal in raw mode, until it is dropped.
+struct RawTerminal(Termios);
+
+impl RawTerminal {
+    /// None where standard input is no terminal.
+    fn enter() -> Result<Option<RawTerminal>> {
+        if !stdin().is_terminal() {
+            return Ok(None);
+        }
+        let failed = || "failed to set up the terminal";
+        let before = tcgetattr(stdin()).context(failed)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(stdin(), SetArg::TCSANOW, &raw).context(failed)?;
+        Ok(Some(RawTerminal(before)))
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        if stdout().is_terminal() {
+            let _ = stdout().write_all(RESET);
+            let _ = stdout().flush();
+        }
+        let _ = tcsetattr(stdin(), SetArg::TCSAFLUSH, &self.0);
+        eprintln!();
+    }
+}
+
+/// How a session ended.
+enum End {
+    /// The user left.
+    Detached,
+    /// The container did.
+    Ended,
+}
+
+/// What typing does.
+#[derive(Debug, PartialEq, Eq)]
+enum Typed {
+    /// These bytes go to the container.
+    Input(Vec<u8>),
+    /// After these bytes the user leaves.
+    Detach(Vec<u8>),
+}
+
+/// Looks for Ctrl-a q; Ctrl-a twice is one Ctrl-a, before anything else both pass.
+#[derive(Default)]
+struct Keys {
+    escaped: bool,
+}
+
+impl Keys {
+    const ESCAPE: u8 = 1;
+
+    fn take(&mut self, bytes: &[u8]) -> Typed {
+        let mut input = Vec::with_capacity(bytes.len());
+        for byte in bytes {
+            match (std::mem::take(&mut self.escaped), *byte) {
+                (true, b'q') => return Typed::Detach(input),
+                (true, Self::ESCAPE) => input.push(Self::ESCAPE),
+                (true, other) => input.extend([Self::ESCAPE, other]),
+                (false, Self::ESCAPE) => self.escaped = true,
+                (false, other) => input.push(other),
+            }
+        }
+        Typed::Input(input)
+    }
+}
+
+/// One user on one console.
+struct Session<'a> {
+    root: &'a Root,
+    name: MachineName,
+    connection: OwnedFd,
+    resized: SignalFd,
+    keys: Keys,
+    input_open: bool,
+}
+
+impl<'a> Session<'a> {
+    fn new(root: &'a Root, name: MachineName, connection: OwnedFd) -> Result<Session<'a>> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGWINCH);
+        let failed = || "failed to set up signals";
+        set.thread_block().context(failed)?;
+        let resized =
+            SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(failed)?;
+        let session = Session { root, name, connection, resized, keys: Keys::default(), input_open: true };
+        session.attach()?;
+        Ok(session)
+    }
+
+    fn attach(&self) -> Result<()> {
+        let size = window_size(stdout()).unwrap_or(WindowSize { rows: 0, columns: 0 });
+        self.send(&Request::Attach(size))
+    }
+
+    fn send(&self, request: &Request) -> Result<()> {
+        scm::send(&self.connection, &control::encode_request(request), None)
+            .context(|| format!("failed to write to the console of '{}'", self.name))
+    }
+
+    fn run(&mut self) -> Result<End> {
+        loop {
+            let (typed, printed, resized, timed_out) = self.poll()?;
+            if timed_out {
+                return Ok(End::Detached);
+            }
+            if resized {
+                while self.resized.read_signal().is_ok_and(|signal| signal.is_some()) {}
+                if let Ok(size) = window_size(stdout()) {
+                    self.send(&Request::Resize(size))?;
+                }
+            }
+            if printed && let Some(end) = self.print()? {
+                return Ok(end);
+            }
+            if typed && let Some(end) = self.type_in()? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Waits: something was typed, printed, resized; or there was silence after the end of input.
+    fn poll(&self) -> Result<(bool, bool, bool, bool)> {
+        let input = stdin();
+        let read = PollFlags::POLLIN;
+        let mut fds =
+            vec![PollFd::new(self.connection.as_fd(), read), PollFd::new(self.resized.as_fd(), read)];
+        if self.input_open {
+            fds.push(PollFd::new(input.as_fd(), read));
+        }
+        let limit =
+            if self.input_open { PollTimeout::NONE } else { PollTimeout::from(SILENCE.as_millis() as u16) };
+        match poll(&mut fds, limit) {
+            Ok(0) => return Ok((false, false, false, true)),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context(|| "failed to wait for events"),
+        }
+        let happened = |index: usize| fds.get(index).is_some_and(|fd| fd.any().unwrap_or(false));
+        Ok((happened(2), happened(0), happened(1), false))
+    }
+
+    fn print(&mut self) -> Result<Option<End>> {
+        let mut message = [0; CHUNK + 1];
+        let received = match scm::receive(&self.connection, &mut message) {
+            Ok((len, _)) => len,
+            Err(nix::errno::Errno::ECONNRESET) => 0,
+            Err(errno) => return Err(errno).context(|| "failed to read from the console"),
+        };
+        match control::decode(&message[..received]) {
+            Some(Answer::Output(bytes)) => {
+                let written = stdout().write_all(bytes).and_then(|()| stdout().flush());
+                written.context(|| "failed to write to the terminal").map(|()| None)
+            }
+            Some(Answer::Ended) => Ok(Some(End::Ended)),
+            None => self.reconnect(),
+        }
+    }
+
+    /// The supervisor is gone, and the container may not be.
+    fn reconnect(&mut self) -> Result<Option<End>> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+            if let Ok(connection) = connect(self.root, &self.name) {
+                self.connection = connection;
+                eprint!("\r\n[the supervisor was restarted]\r\n");
+                return self.attach().map(|()| None);
+            }
+        }
+        Ok(Some(End::Ended))
+    }
+
+    fn type_in(&mut self) -> Result<Option<End>> {
+        let mut buffer = [0; CHUNK / 2];
+        let count = rustix::io::read(stdin(), &mut buffer).context(|| "failed to read from the terminal")?;
+        if count == 0 {
+            self.input_open = false;
+            return Ok(None);
+        }
+        let (input, end) = match self.keys.take(&buffer[..count]) {
+            Typed::Input(input) => (input, None),
+            Typed::Detach(input) => (input, Some(End::Detached)),
+        };
+        if !input.is_empty() {
+            self.send(&Request::Input(input))?;
+        }
+        Ok(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctrl_a_q_detaches_even_in_two_reads() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.take(b"ls\x01"), Typed::Input(b"ls".to_vec()));
+        assert_eq!(keys.take(b"qrest"), Typed::Detach(Vec::new()));
+    }
+
+    #[test]
+    fn ctrl_a_twice_is_one_and_before_others_passes() {
+        assert_eq!(Keys::default().take(b"\x01\x01a\x01b"), Typed::Input(b"\x01a\x01b".to_vec()));
+    }
+}

@@ -1,0 +1,37 @@
+//! `containerctl plan`.
+
+use super::Machine;
+use super::output::{self, Format};
+use crate::config;
+use crate::error::Result;
+use crate::machine::ids;
+use crate::paths::Root;
+use crate::sandbox::plan::plan;
+use crate::sandbox::survey::survey;
+
+/// Show every operation that a start would do, and do none
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let name = args.machine.name()?;
+    super::require_root("look into a container's root file system")?;
+    let definition = config::load(root, &name)?;
+    for warning in &definition.warnings {
+        eprintln!("containerctl: {}", output::escape(&warning.to_string()));
+    }
+    let facts = survey(root, &name, &definition.settings, || ids::would_be(root, &name))?;
+    let plan = plan(&definition.settings, &facts);
+    match Format::new(args.json) {
+        Format::Json => output::print_json(&plan),
+        Format::Table => output::print(
+            &plan.to_string().lines().map(|line| format!("{}\n", output::escape(line))).collect::<String>(),
+        ),
+    }
+}
