@@ -2,7 +2,7 @@
 //!
 //! It clones the leader first, so that the leader shares the mount namespace, and ends when the root is in place.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno as NixErrno;
@@ -16,6 +16,7 @@ use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem
 use crate::sandbox::plan::{Operation, Plan};
 use crate::sandbox::tree::Tree;
 use crate::sys::clone::{Cloned, clone3, exit_now};
+use crate::sys::fds::close_parents;
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 use crate::sys::pidfd;
 
@@ -29,6 +30,8 @@ pub struct Assembler<'a> {
     pub inside: &'a Sources,
     /// Our end of the socket to the supervisor.
     pub supervisor: BorrowedFd<'a>,
+    /// The supervisor's own ends of both sockets, which no child may hold open.
+    pub parents: [RawFd; 2],
     /// An empty directory of the host on which the root is put together.
     pub staging: &'a Path,
     /// The blank file and directory of the host that cover what is masked.
@@ -46,6 +49,7 @@ type Failed = (Step, Errno);
 
 /// Runs the assembler; never returns.
 pub fn run(assembler: &Assembler) -> ! {
+    close_parents(&assembler.parents);
     let code = match assemble(assembler) {
         Ok(()) => 0,
         Err((step, errno)) => {
@@ -81,8 +85,12 @@ fn clone_leader(this: &Assembler) -> Result<OwnedFd, Failed> {
     let step = named("clone the leader");
     // SAFETY: this process has one thread, and the flags are of new namespaces and CLONE_PARENT only.
     match at(step, raw(unsafe { clone3(this.namespaces | libc::CLONE_PARENT) }))? {
-        Cloned::Child => leader::run(this.leader),
+        Cloned::Child => {
+            close_parents(&[this.supervisor.as_raw_fd()]);
+            leader::run(this.leader)
+        }
         Cloned::Parent { pid, pidfd } => {
+            close_parents(&[this.leader.supervisor.as_raw_fd()]);
             let told = report(this.supervisor, Report::Leader(pid.as_raw()), Some(pidfd.as_fd()));
             at(step, raw(told))?;
             Ok(pidfd)

@@ -3,7 +3,7 @@
 //! [`Spawned`] → [`Spawned::placed`] → [`Spawned::enter`]: each consumes the one before, so that no step can be
 //! left out. One that is dropped on the way ends both children.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -101,6 +101,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         outside: &outside,
         inside: &inside,
         supervisor: theirs.as_fd(),
+        parents: [ours.as_raw_fd(), ours_of_leader.as_raw_fd()],
         staging: &staging,
         blank: (&blank, &blank_dir),
         owner: means.ids.map_or(0, |ids| ids.base),

@@ -27,3 +27,12 @@ pub fn never_block(fd: RawFd) -> Result<(), Errno> {
 pub fn keep_on_exec(fd: BorrowedFd) -> Result<(), Errno> {
     rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
 }
+
+/// Closes, in a freshly cloned child, descriptors whose owner is the parent's stack frame, which the child never
+/// returns to. A socket pair's other end kept open would hide the parent's death.
+pub fn close_parents(fds: &[RawFd]) {
+    for fd in fds {
+        // SAFETY: in the child nobody uses or drops these any more.
+        unsafe { libc::close(*fd) };
+    }
+}

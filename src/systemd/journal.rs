@@ -3,8 +3,7 @@
 //! A journal that is absent or does not read must not hold up a container: the socket never blocks, and what it
 //! does not take is the caller's to count.
 
-use std::collections::BTreeSet;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use log::{Level, Record};
 use systemd_journal_logger::JournalLog;
@@ -20,11 +19,11 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal; every record names the machine in `CONTAINER_NAME=`.
     pub fn open(name: &MachineName) -> Journal {
-        let before = open_fds();
+        // The logger offers no way to make its socket non-blocking. It will be the lowest free descriptor.
+        let socket = next_fd();
         let log = JournalLog::empty().ok();
-        // The logger offers no way to make its socket non-blocking. It is the descriptor that has just appeared.
-        for fd in open_fds().difference(&before) {
-            let _ = never_block(*fd);
+        if log.is_some() {
+            let _ = socket.map(never_block);
         }
         let field = [("CONTAINER_NAME", name.as_str())];
         let identified =
@@ -68,8 +67,7 @@ impl Journal {
     }
 }
 
-/// The numbers of our open descriptors.
-fn open_fds() -> BTreeSet<RawFd> {
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return BTreeSet::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+/// The number that the next descriptor to be opened gets (open(2): the lowest that is free).
+fn next_fd() -> Option<RawFd> {
+    rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 0).ok().map(|fd| fd.as_raw_fd())
 }
