@@ -31,15 +31,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Exit code as documented in containerctl(1); 2 is left to usage errors, 133 to a container's reboot.
+    /// Exit code as documented in containerctl(1), those of sysexits(3) where they fit; 2 is left to usage errors,
+    /// 133 to a container's reboot.
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Failed => 1,
-            Kind::NotFound => 3,
-            Kind::Denied => 4,
-            Kind::Busy => 5,
-            Kind::Unsupported => 6,
-            Kind::TimedOut => 7,
+            Kind::NotFound => 66,
+            Kind::Denied => 77,
+            Kind::Busy => 75,
+            Kind::Unsupported => 69,
+            Kind::TimedOut => 124,
             Kind::Config => 78,
             Kind::Interrupted => 130,
         }

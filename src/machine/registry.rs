@@ -85,7 +85,8 @@ fn entry(root: &Root, name: &MachineName, state: &str, uid_base: Option<u32>) ->
 
 /// The leader's PID as the supervisor wrote it into the machine's run-time directory.
 pub fn leader(root: &Root, name: &MachineName) -> Option<u32> {
-    fs::read_to_string(root.runtime_of(name).join("leader")).ok()?.trim().parse().ok()
+    let state = fs::read_to_string(root.runtime_of(name).join("state")).ok()?;
+    state.lines().find_map(|line| line.strip_prefix("LEADER="))?.parse().ok()
 }
 
 /// A counter of the machine's slice; the kernel is quicker to ask than systemd, which would read the same file.

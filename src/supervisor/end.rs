@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::adopt::kept;
 use crate::supervisor::cgroup::Cgroup;
+use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime;
 use crate::supervisor::state::State;
 use crate::sys::pidfd::Exit;
 use crate::systemd::journal::Journal;
-use crate::systemd::{notify, payload};
+use crate::systemd::payload;
 
 /// Exit code by which the unit is started again (`RestartForceExitStatus=`), as systemd-nspawn uses it.
 pub const REBOOT: u8 = 133;
@@ -87,7 +87,7 @@ pub fn clear_away(root: &Root, name: &MachineName, state: &State, journal: &Jour
 
 /// Takes away what is only ours: kept descriptors and the run-time directory.
 pub fn forget(root: &Root, name: &MachineName) {
-    kept::ALL.iter().for_each(|name| notify::unstore(name));
+    Kept::unstore();
     if let Err(error) = runtime::remove(root, name) {
         eprintln!("{error}, ignoring");
     }

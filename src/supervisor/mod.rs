@@ -2,12 +2,14 @@
 //! next one takes over from what systemd kept.
 //!
 //! ```text
-//! run ─┬─ nothing kept ──► start ──► watch ──► end ──► exit code
-//!      └─ state kept ────► adopt ──────┘
+//! run ─┬─ nothing kept ──► start ──┐ executes itself, keeping its pid
+//!      └─ kept ──► adopt ◄─────────┘
+//!                    └──► watch ──► end ──► exit code
 //! ```
 //!
 //! [`start`] makes everything and keeps it (descriptors and a state memfd in the service manager's store) before
-//! it is relied on. [`watch`] is the loop: leader, console, notifications, control socket, signals. [`end`] says
+//! it is relied on, then executes itself: what watches for days has none of the memory that a start takes, and
+//! adoption is tried at every start. [`watch`] is the loop: leader, console, notifications, control socket, signals. [`end`] says
 //! how the container ended and takes away what was ours.
 
 /// Taking over a running payload.
@@ -22,6 +24,8 @@ pub mod control;
 pub mod end;
 /// The guest's journal where the host's can find it.
 pub mod journal_link;
+/// Descriptors that outlive a supervisor.
+pub mod kept;
 /// What a running container does next; pure.
 pub mod lifecycle;
 /// Notifications of the payload's PID 1.
@@ -48,9 +52,8 @@ pub fn run(name: &MachineName) -> Result<u8> {
     let root = Root::system();
     let signals = watch::block_signals()?;
     let journal = Journal::open(name);
-    let running = match adopt::adopt(&root, name, &journal)? {
-        Some(running) => running,
-        None => start::start(&root, name, &journal)?,
+    let Some(running) = adopt::adopt(&root, name, &journal)? else {
+        match start::start(&root, name, &journal)? {}
     };
     watch::Watch::new(running, signals, &journal)?.run(&root)
 }

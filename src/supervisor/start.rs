@@ -1,7 +1,7 @@
 //! From a name to a running payload. What can fail by configuration fails before anything is made; what was made
 //! before a later failure is taken away again.
 
-use std::os::fd::OwnedFd;
+use std::convert::Infallible;
 use std::time::Instant;
 
 use crate::config;
@@ -11,13 +11,13 @@ use crate::paths::Root;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::seccomp::{self, Policy};
 use crate::sandbox::survey::{Facts, survey};
-use crate::supervisor::adopt::kept;
 use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::console::ring::Ring;
+use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime::{self, Runtime};
 use crate::supervisor::spawn::{self, Means, Spawned};
 use crate::supervisor::state::{State, StateFile, start_time};
-use crate::supervisor::watch::{Running, boottime};
+use crate::supervisor::watch::{self, boottime};
 use crate::supervisor::{control, end, journal_link};
 use crate::sys::tty;
 use crate::systemd::journal::Journal;
@@ -42,8 +42,8 @@ impl Stages {
     }
 }
 
-/// Starts the container.
-pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Running> {
+/// Starts the container, and goes on as the one who watches over it.
+pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infallible> {
     let mut stages = Stages::new();
     let runtime = Runtime::open(root, name)?;
     refuse_second(root, name)?;
@@ -52,7 +52,13 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Runni
         bring_up(name, &runtime, &prepared, journal, &mut stages)
     });
     match result {
-        Ok(parts) => Ok(parts.into_running(name, runtime, stages.done)),
+        Ok((kept, state)) => {
+            if !state.notify_ready {
+                notify::ready(watch::STATUS);
+            }
+            runtime.write_timings(&stages.done);
+            kept.hand_over()
+        }
         Err(error) => {
             end::forget(root, name);
             Err(error)
@@ -96,42 +102,6 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
     Ok(Prepared { plan, facts, filters, console: settings.console })
 }
 
-/// What a running container is made of, before it is watched.
-struct Parts {
-    leader: OwnedFd,
-    console: OwnedFd,
-    peer: OwnedFd,
-    ring: Ring,
-    notifications: OwnedFd,
-    control: OwnedFd,
-    state: State,
-    file: StateFile,
-}
-
-impl Parts {
-    fn into_running(
-        self,
-        name: &MachineName,
-        runtime: Runtime,
-        timings: Vec<(&'static str, u128)>,
-    ) -> Running {
-        let Parts { leader, console, peer, ring, notifications, control, state, file } = self;
-        Running {
-            name: name.clone(),
-            runtime,
-            leader,
-            console,
-            peer,
-            ring,
-            notifications,
-            control,
-            state,
-            file,
-            timings,
-        }
-    }
-}
-
 /// Makes everything.
 fn bring_up(
     name: &MachineName,
@@ -139,7 +109,7 @@ fn bring_up(
     prepared: &Prepared,
     journal: &Journal,
     stages: &mut Stages,
-) -> Result<Parts> {
+) -> Result<(Kept, State)> {
     let Prepared { plan, facts, filters, console } = prepared;
     link_image(facts);
     let notifications = runtime.prepare(plan)?;
@@ -182,19 +152,21 @@ fn bring_up(
     let peer = tty::peer(&running.console).context(|| "failed to open the console")?;
     state.started = true;
     state.started_usec = boottime().as_micros() as u64;
-    let parts = Parts {
+    file.write(&state)?;
+    runtime.write_state(&state)?;
+    let kept = Kept {
         leader: running.leader,
         console: running.console,
         peer,
-        ring,
+        ring: ring.into_fd(),
         notifications,
         control,
-        state,
-        file,
+        state: file.into_fd(),
     };
-    keep(&parts, runtime)?;
+    // Before anybody relies on us.
+    kept.store()?;
     stages.end("keep");
-    Ok(parts)
+    Ok((kept, state))
 }
 
 /// machinectl finds an image only by name; a link that cannot be made costs no more than that.
@@ -230,24 +202,6 @@ fn apply_limits(spawned: &Spawned, plan: &Plan) -> Result<()> {
     }
     let path = format!("/proc/{pid}/oom_score_adj");
     std::fs::write(&path, plan.oom_score_adjust.to_string()).context(|| format!("failed to write '{path}'"))
-}
-
-/// Keeps everything where a successor finds it, before anybody relies on us.
-fn keep(parts: &Parts, runtime: &Runtime) -> Result<()> {
-    parts.file.write(&parts.state)?;
-    let fds = [
-        (kept::CONSOLE, &parts.console),
-        (kept::CONSOLE_PEER, &parts.peer),
-        (kept::RING, parts.ring.fd()),
-        (kept::LEADER, &parts.leader),
-        (kept::NOTIFY, &parts.notifications),
-        (kept::STATE, parts.file.fd()),
-    ];
-    for (name, fd) in fds {
-        notify::store(name, fd)
-            .context(|| format!("failed to keep '{name}' in the service manager's store"))?;
-    }
-    runtime.write_state(&parts.state)
 }
 
 fn id_bytes(id: &str) -> [u8; 16] {

@@ -5,13 +5,12 @@
 //! ones have defaults, so that an older and a newer supervisor can follow each other.
 
 use std::fmt::Write as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 use crate::error::{Context, Result};
 use crate::sandbox::idmap::IdRange;
-use crate::sys::pidfd;
 
 /// The version of this format that we write. A reader takes any; it is there for a change that cannot be taken.
 const VERSION: u32 = 1;
@@ -21,6 +20,8 @@ const VERSION: u32 = 1;
 pub struct State {
     /// READY was sent; before that a payload is not adopted, but ended.
     pub started: bool,
+    /// A supervisor has watched over it, so that the next one is a successor.
+    pub watched: bool,
     /// Pid of the leader in the host's namespace.
     pub leader: i32,
     /// When the leader started, in clock ticks since boot; with the pid it names one process.
@@ -54,8 +55,9 @@ impl State {
     pub fn to_text(&self) -> String {
         let mut text = format!("VERSION={VERSION}\n");
         let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
-        let fields: [(&str, &dyn std::fmt::Display); 14] = [
+        let fields: [(&str, &dyn std::fmt::Display); 15] = [
             ("STARTED", &u8::from(self.started)),
+            ("WATCHED", &u8::from(self.watched)),
             ("LEADER", &self.leader),
             ("LEADER_START", &self.leader_start),
             ("CGROUP", &self.cgroup),
@@ -82,6 +84,7 @@ impl State {
         for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match key {
                 "STARTED" => state.started = value == "1",
+                "WATCHED" => state.watched = value == "1",
                 "LEADER" => state.leader = value.parse().unwrap_or_default(),
                 "LEADER_START" => state.leader_start = value.parse().unwrap_or_default(),
                 "CGROUP" => state.cgroup = value.to_string(),
@@ -138,11 +141,6 @@ impl StateFile {
         StateFile(fd)
     }
 
-    /// The descriptor to keep.
-    pub fn fd(&self) -> &OwnedFd {
-        &self.0
-    }
-
     /// Writes the whole state; it fits a page, which the kernel writes at once.
     pub fn write(&self, state: &State) -> Result<()> {
         let text = state.to_text();
@@ -153,15 +151,20 @@ impl StateFile {
 
     /// Reads it back.
     pub fn read(&self) -> Result<State> {
-        let mut bytes = vec![0; 16384];
-        let read = rustix::io::pread(&self.0, &mut bytes, 0).context(|| "failed to read the state memfd")?;
+        StateFile::read_from(&self.0)
+    }
+
+    /// Reads the state in a descriptor that was kept.
+    pub fn read_from(fd: impl AsFd) -> Result<State> {
+        let mut bytes = [0; 4096];
+        let read = rustix::io::pread(fd, &mut bytes, 0).context(|| "failed to read the state memfd")?;
         Ok(State::parse(&String::from_utf8_lossy(&bytes[..read])))
     }
-}
 
-/// The pid behind a kept pidfd, as long as its process is not reaped.
-pub fn pid_of(leader: &OwnedFd) -> i32 {
-    pidfd::pid(leader).unwrap_or_default()
+    /// The descriptor, to be kept.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
 }
 
 #[cfg(test)]

@@ -18,41 +18,31 @@ use crate::supervisor::console::rate::RateLimit;
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::control::{self, Request};
 use crate::supervisor::end::{self, Outcome};
+use crate::supervisor::kept::Kept;
 use crate::supervisor::lifecycle::{Action, Event, Phase, decide, next_tick};
 use crate::supervisor::notification::{self, Notification};
 use crate::supervisor::runtime::Runtime;
 use crate::supervisor::state::{State, StateFile};
-use crate::sys::{pidfd, signal, tty};
+use crate::sys::{memory, pidfd, signal, tty};
 use crate::systemd::journal::Journal;
 use crate::systemd::{notify, payload};
 
 /// More connections than this at a time are not accepted.
 const CLIENT_LIMIT: usize = 32;
 
-/// A running container, started by us or adopted.
+/// What `systemctl status` says of a container that runs.
+pub const STATUS: &str = "Container running.";
+
+/// A running container.
 pub struct Running {
     /// The machine.
     pub name: MachineName,
     /// Its run-time directory.
     pub runtime: Runtime,
-    /// Its leader's pidfd.
-    pub leader: OwnedFd,
-    /// The master of its console.
-    pub console: OwnedFd,
-    /// The other end of it.
-    pub peer: OwnedFd,
-    /// The scrollback.
-    pub ring: Ring,
-    /// Where its PID 1 notifies.
-    pub notifications: OwnedFd,
-    /// The control socket.
-    pub control: OwnedFd,
+    /// Its descriptors.
+    pub kept: Kept,
     /// What is known of it.
     pub state: State,
-    /// Where that is kept.
-    pub file: StateFile,
-    /// How long each stage of the start took, in microseconds; empty for one that was adopted.
-    pub timings: Vec<(&'static str, u128)>,
 }
 
 /// The loop and what it holds.
@@ -93,24 +83,14 @@ fn monotonic() -> Duration {
 impl<'a> Watch<'a> {
     /// Watches over `running`.
     pub fn new(running: Running, signals: SignalFd, journal: &'a Journal) -> Result<Watch<'a>> {
-        let Running {
-            name,
-            runtime,
-            leader,
-            console,
-            peer,
-            ring,
-            notifications,
-            control,
-            state,
-            file,
-            timings,
-        } = running;
-        if !timings.is_empty() {
-            runtime.write_timings(&timings);
-        }
+        let Running { name, runtime, kept, mut state } = running;
+        let Kept { leader, console, peer, ring, notifications, control, state: file } = kept;
         let rate = RateLimit::new(Duration::from_micros(state.rate_interval_usec), state.rate_burst);
-        let console = Console::new(console, peer, ring, rate).context(|| "failed to take the console")?;
+        let console = Console::new(console, peer, Ring::from_fd(ring)?, rate)
+            .context(|| "failed to take the console")?;
+        let file = StateFile::from_fd(file);
+        state.watched = true;
+        file.write(&state)?;
         let phase = Phase::Running { ready: false };
         Ok(Watch {
             name,
@@ -130,10 +110,11 @@ impl<'a> Watch<'a> {
 
     /// Runs until the container has ended; the result is the process's exit code.
     pub fn run(mut self, root: &Root) -> Result<u8> {
-        notify::status("Container running.");
         if !self.state.notify_ready {
             self.handle(Event::Ready)?;
         }
+        // A convenience for hosts with hundreds of us; what it fails for is not worth a word.
+        let _ = memory::give_back_program();
         let watchdog = notify::watchdog_interval();
         let mut fed = Duration::ZERO;
         loop {
@@ -212,7 +193,7 @@ impl<'a> Watch<'a> {
         self.phase = phase;
         match action {
             Action::None => {}
-            Action::TellReady => notify::ready("Container running."),
+            Action::TellReady => notify::ready(STATUS),
             Action::BeginStop => self.begin_stop(),
             Action::AskPayload => self.ask_payload(),
             Action::Kill => {
@@ -258,14 +239,16 @@ impl<'a> Watch<'a> {
         if !matches!(self.phase, Phase::Stopping { .. }) {
             return false;
         }
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.state.leader)).unwrap_or_default();
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.state.leader));
+        let status = read("status").unwrap_or_default();
         let masks =
             status.lines().filter_map(|line| line.strip_prefix("SigCgt:").or(line.strip_prefix("SigBlk:")));
         let taken = masks
             .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
             .fold(0, |all, mask| all | mask);
-        self.takes_signals || taken & (1 << (self.state.stop_signal - 1)) != 0
+        // While a process waits for signals by sigtimedwait(2), the kernel shows those as not blocked.
+        let waits = read("wchan").is_ok_and(|place| place.contains("sigtimedwait"));
+        self.takes_signals || waits || taken & (1 << (self.state.stop_signal - 1)) != 0
     }
 
     fn take_notifications(&mut self) -> Result<()> {

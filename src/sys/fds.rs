@@ -1,6 +1,6 @@
 //! Descriptors known by number only.
 
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
@@ -23,9 +23,21 @@ pub fn never_block(fd: RawFd) -> Result<(), Errno> {
     rustix::fs::fcntl_setfl(file, flags | rustix::fs::OFlags::NONBLOCK)
 }
 
-/// Hands a descriptor on to the program that is executed next, at its present number.
-pub fn keep_on_exec(fd: BorrowedFd) -> Result<(), Errno> {
-    rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
+/// Lays descriptors out from number 3 on for the program that is executed next (sd_listen_fds(3)). Whatever was
+/// there before is closed, so only exec or the end may follow.
+pub fn pass_on(fds: &[&OwnedFd]) -> Result<(), Errno> {
+    let first = 3;
+    let beyond = first + fds.len() as RawFd;
+    // First out of the way, so that none is overwritten before its turn.
+    let copies =
+        fds.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, beyond)).collect::<Result<Vec<_>, _>>()?;
+    for (number, copy) in (first..).zip(copies) {
+        // SAFETY: the owner of what had this number does not use it any more.
+        if unsafe { libc::dup2(copy.as_raw_fd(), number) } < 0 {
+            return Err(Errno::BADF);
+        }
+    }
+    Ok(())
 }
 
 /// Closes, in a freshly cloned child, descriptors whose owner is the parent's stack frame, which the child never

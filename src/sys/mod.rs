@@ -14,6 +14,8 @@ pub mod interrupt;
 pub mod keyring;
 /// prlimit(2).
 pub mod limits;
+/// Giving memory back.
+pub mod memory;
 /// mount_setattr(2).
 pub mod mount;
 /// The interface ioctls.

@@ -39,9 +39,9 @@ impl Ring {
         Ok(Ring { memfd, size, written: u64::from_ne_bytes(count) })
     }
 
-    /// The descriptor to keep.
-    pub fn fd(&self) -> &OwnedFd {
-        &self.memfd
+    /// The descriptor, to be kept.
+    pub fn into_fd(self) -> OwnedFd {
+        self.memfd
     }
 
     /// Appends; of more than fits, the end. A memfd write fails only without memory, and then scrollback is lost.

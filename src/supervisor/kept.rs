@@ -1,0 +1,113 @@
+//! The descriptors without which a running container cannot be watched, kept in the service manager's store under
+//! these names, and passed from one supervisor to the next.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::ffi::{CString, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+
+use crate::error::{Context, Error, Result};
+use crate::sys::exec::{StringList, execve};
+use crate::sys::fds;
+use crate::systemd::notify;
+
+/// Everything that outlives a supervisor.
+pub struct Kept {
+    /// The leader's pidfd.
+    pub leader: OwnedFd,
+    /// Master of the console's terminal.
+    pub console: OwnedFd,
+    /// The other end of it; held so that the master does not hang up.
+    pub peer: OwnedFd,
+    /// The scrollback.
+    pub ring: OwnedFd,
+    /// Where the payload's PID 1 notifies.
+    pub notifications: OwnedFd,
+    /// The control socket.
+    pub control: OwnedFd,
+    /// The state memfd.
+    pub state: OwnedFd,
+}
+
+/// Names in the store, in the order of the fields.
+const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", "state"];
+
+impl Kept {
+    fn entries(&self) -> [(&'static str, &OwnedFd); 7] {
+        let Kept { leader, console, peer, ring, notifications, control, state } = self;
+        let fds = [leader, console, peer, ring, notifications, control, state];
+        std::array::from_fn(|index| (NAMES[index], fds[index]))
+    }
+
+    /// Takes what the service manager or a predecessor passed on. What is unknown, left by another version, would
+    /// stay in the store for ever, and is let go of.
+    pub fn take() -> Passed {
+        let mut passed: HashMap<String, OwnedFd> = notify::stored().into_iter().collect();
+        passed.keys().filter(|name| !NAMES.contains(&name.as_str())).for_each(|name| notify::unstore(name));
+        let mut take = |name| passed.remove(name);
+        match NAMES.map(&mut take) {
+            [
+                Some(leader),
+                Some(console),
+                Some(peer),
+                Some(ring),
+                Some(notifications),
+                Some(control),
+                Some(state),
+            ] => Passed::All(Kept { leader, console, peer, ring, notifications, control, state }),
+            [.., Some(state)] => Passed::OnlyState(state),
+            _ => Passed::Nothing,
+        }
+    }
+
+    /// Puts all of them into the store.
+    pub fn store(&self) -> Result<()> {
+        for (name, fd) in self.entries() {
+            notify::store(name, fd)
+                .context(|| format!("failed to keep '{name}' in the service manager's store"))?;
+        }
+        Ok(())
+    }
+
+    /// Takes all of them out of the store, at the end of a container.
+    pub fn unstore() {
+        NAMES.iter().for_each(|name| notify::unstore(name));
+    }
+
+    /// Executes our own program, as it is on disk now, in our place, with all of them passed as the service manager would (sd_listen_fds(3)):
+    /// the same process, still the payload's parent, and none of the memory that a start takes. Signals stay
+    /// blocked, so that one that comes meanwhile waits.
+    pub fn hand_over(self) -> Result<Infallible> {
+        let names = NAMES.join(":");
+        let passed = [
+            ("LISTEN_PID", std::process::id().to_string()),
+            ("LISTEN_FDS", NAMES.len().to_string()),
+            ("LISTEN_FDNAMES", names),
+        ];
+        let known = |key: &OsString| passed.iter().any(|(name, _)| key == name);
+        let inherited = std::env::vars_os().filter(|(key, _)| !known(key));
+        let own = passed.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
+        let environment = inherited.chain(own).map(|(key, value)| [key, value].join("=".as_ref()));
+        let environment = StringList::new(environment.map(c_string).collect::<Result<_>>()?);
+        let arguments = StringList::new(std::env::args_os().map(c_string).collect::<Result<_>>()?);
+        let fds: Vec<&OwnedFd> = self.entries().map(|(_, fd)| fd).into();
+        fds::pass_on(&fds).context(|| "failed to pass descriptors on")?;
+        let errno = execve(&arguments, &environment);
+        Err(Error::failed(format!("failed to execute the supervisor again: {}", errno.desc())))
+    }
+}
+
+/// What a predecessor left.
+pub enum Passed {
+    /// Everything.
+    All(Kept),
+    /// It did not come to the end of a start.
+    OnlyState(OwnedFd),
+    /// There was none.
+    Nothing,
+}
+
+fn c_string(text: OsString) -> Result<CString> {
+    CString::new(text.into_vec()).map_err(|_| Error::failed("a zero byte in the environment"))
+}
