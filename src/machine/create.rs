@@ -47,8 +47,10 @@ pub fn create(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Ve
     let mut warnings = super::sweep(root)?;
     let published = publish(root, request, interrupt)?;
     if let Err(error) = interrupt.check().and_then(|()| definition::write(root, name, &text)) {
-        let undone = published.map_or(Ok(()), Published::undo);
-        return Err(undone.err().map_or(error, |also| also.hint("'containerctl destroy' removes it")));
+        return match published.map_or(Ok(()), Published::undo) {
+            Ok(()) => Err(error),
+            Err(_) => Err(error.hint(format!("'containerctl destroy {name}' removes what is left of it"))),
+        };
     }
     // The machine exists. What fails now can be done again, and undoes nothing.
     let linked = links::make(root, name);

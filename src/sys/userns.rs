@@ -104,6 +104,15 @@ pub fn mount_setattr(tree: BorrowedFd<'_>, attributes: u64, userns: Option<Borro
     }
 }
 
+/// Marks all but the standard descriptors close-on-exec, whoever left them open (close_range(2)).
+pub fn close_rest_on_exec() -> Result<()> {
+    // SAFETY: no descriptor is closed, so none that is in use goes away.
+    match unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()).context(|| "failed to mark descriptors close-on-exec"),
+    }
+}
+
 /// Refuses to go on in a process with threads, where setns(2) and fork(2) are not ours to call.
 pub fn assert_one_thread() -> Result<()> {
     let threads =

@@ -14,7 +14,7 @@ pub use compression::Compression;
 use std::fs::{DirBuilder, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -76,6 +76,7 @@ pub fn build(archive: &Path, rootfs: &Path, (base, size): (u32, u32), interrupt:
 /// The worker: confines itself and runs tar. Returns tar's exit status.
 pub fn unpack(work: &Work) -> Result<u8> {
     userns::assert_one_thread()?;
+    userns::close_rest_on_exec()?;
     let namespace = userns::userns(work.base, work.size)?;
     jail::enter(&work.tree, namespace.as_fd(), work.largest_file_bytes)?;
     drop(namespace);
@@ -120,16 +121,18 @@ fn open(archive: &Path) -> Result<File> {
     if archive == Path::new("-") {
         return std::io::stdin().as_fd().try_clone_to_owned().map(File::from).context(failed);
     }
-    let file = File::open(archive).map_err(|error| match error.kind() {
+    // Nothing but a regular file is waited for: a FIFO would hold us in open(2), deaf to ^C.
+    let nonblocking = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(archive);
+    let file = nonblocking.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             Error::new(crate::error::Kind::NotFound, format!("'{}' does not exist", archive.display()))
         }
         _ => Error::failed(format!("{}: {}", failed(), crate::error::Cause::cause(&error))),
     })?;
-    match file.metadata().context(failed)?.is_dir() {
-        true => Err(Error::config(format!("'{}' is a directory", archive.display()))
-            .hint("use it in place with '--rootfs', or pack it")),
-        false => Ok(file),
+    match file.metadata().context(failed)?.is_file() {
+        true => Ok(file),
+        false => Err(Error::config(format!("'{}' is not a regular file", archive.display()))
+            .hint("pipe it in with '--from-tar -'; a directory can be used in place with '--rootfs'")),
     }
 }
 
