@@ -183,6 +183,8 @@ pub fn new_filesystem(
     attributes: Attributes,
 ) -> Result<OwnedFd, Errno> {
     let context = fsopen(filesystem, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // What mount(8) shows in its first column.
+    fsconfig_set_string(&context, "source", filesystem)?;
     for (key, value) in options {
         match value.as_str() {
             "" => fsconfig_set_flag(&context, key.as_str())?,

@@ -1,6 +1,7 @@
 //! From a name to a running payload. What can fail by configuration fails before anything is made; what was made
 //! before a later failure is taken away again.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::Instant;
 
@@ -132,18 +133,23 @@ fn bring_up(
         stop_signal: plan.stop_signal,
         devices: &[("char-pts", "rw")],
     };
-    let mut running = None;
-    let registration = place_and_register(&payload, || {
-        stages.end("scope");
-        let (cgroup, path) = Cgroup::of_process(leader)?;
-        state.cgroup = path;
-        cgroup.delegate(leader, facts.ids.map_or(0, |ids| ids.base))?;
-        let assembled = spawned.placed()?;
-        stages.end("mount");
-        running = Some(assembled.enter()?);
-        stages.end("exec");
-        Ok(())
-    })?;
+    let (mut running, stages_in) = (None, RefCell::new(&mut *stages));
+    let registration = place_and_register(
+        &payload,
+        || {
+            stages_in.borrow_mut().end("scope");
+            let (cgroup, path) = Cgroup::of_process(leader)?;
+            state.cgroup = path;
+            cgroup.delegate(leader, facts.ids.map_or(0, |ids| ids.base))
+        },
+        || {
+            let assembled = spawned.placed()?;
+            stages_in.borrow_mut().end("mount");
+            running = Some(assembled.enter()?);
+            stages_in.borrow_mut().end("exec");
+            Ok(())
+        },
+    )?;
     stages.end("register");
     if let Registration::Refused(why) = registration {
         journal.warning(&format!("machined does not list '{name}': {why}"));

@@ -4,11 +4,13 @@
 //! zbus starts no thread as long as a connection lives inside one `block_on`, so each function here opens one,
 //! does its calls and closes it. Supervisors clone before they come here.
 
+use std::future::{Future, poll_fn};
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use futures_core::Stream;
-use zbus::{OwnedObjectPath, Variant};
+use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath, Variant};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -29,9 +31,11 @@ trait Manager {
     fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
-    #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
 }
+
+/// The signal that ends a job.
+const JOB_REMOVED: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
+    interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
 
 #[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
 trait Unit {
@@ -92,13 +96,26 @@ pub enum Registration {
     Refused(String),
 }
 
-/// Asks systemd for the scope, calls `placed` once the leader sits in it, then registers with machined.
-pub fn place_and_register(payload: &Payload, placed: impl FnOnce() -> Result<()>) -> Result<Registration> {
+/// Asks systemd for the scope and calls `placed` once the leader sits in it; then registers with machined, and
+/// calls `meanwhile` while machined is at it.
+pub fn place_and_register(
+    payload: &Payload,
+    placed: impl FnOnce() -> Result<()>,
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<Registration> {
     zbus::block_on(async {
         let bus = connect().await?;
         place(&bus, payload).await?;
         placed()?;
-        Ok(match register(&bus, payload).await {
+        let mut registration = pin!(register(&bus, payload));
+        // The first poll sends the call.
+        let early = poll_fn(|context| Poll::Ready(registration.as_mut().poll(context))).await;
+        meanwhile()?;
+        let result = match early {
+            Poll::Ready(result) => result,
+            Poll::Pending => registration.await,
+        };
+        Ok(match result {
             Ok(()) => Registration::Done,
             Err(error) => Registration::Refused(crate::error::Cause::cause(&error)),
         })
@@ -150,8 +167,10 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
     let scope = payload.name.scope();
     let failed = || format!("failed to start '{scope}'");
     let manager = ManagerProxy::new(bus).await.context(failed)?;
-    // Listening comes first: the job may be done before its number is known here.
-    let mut removed = manager.receive_job_removed().await.context(failed)?;
+    // Listening comes first: the job may be done before its number is known here. A plain match is one round trip;
+    // a proxy's stream would also ask who owns the name, and watch it.
+    let rule = MatchRule::try_from(JOB_REMOVED).context(failed)?;
+    let mut messages = MessageStream::for_match_rule(rule, bus, None).await.context(failed)?;
     let job = match start_scope(&manager, payload).await {
         Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
             // What a killed predecessor left: a failed scope can be let go of, a living one cannot.
@@ -165,10 +184,12 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
             .hint(format!("stop what is left of it with 'systemctl stop {scope}'")),
         false => Error::failed(format!("{}: {}", failed(), crate::error::Cause::cause(&error))),
     })?;
-    while let Some(signal) = std::future::poll_fn(|context| Pin::new(&mut removed).poll_next(context)).await {
-        let removed = signal.args().context(failed)?;
-        if removed.job == job {
-            return match removed.result.as_str() {
+    while let Some(message) = poll_fn(|context| Pin::new(&mut messages).poll_next(context)).await {
+        let body = message.context(failed)?;
+        let body = body.body();
+        let (_, removed, _, result): (u32, ObjectPath, &str, &str) = body.deserialize().context(failed)?;
+        if removed.as_str() == job.as_str() {
+            return match result {
                 "done" => Ok(()),
                 other => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
             };
