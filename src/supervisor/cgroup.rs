@@ -34,9 +34,11 @@ impl Cgroup {
         Ok((Cgroup { path: Path::new(MOUNT).join(unified.trim_start_matches('/')) }, unified.to_string()))
     }
 
-    /// The cgroup that a state names.
-    pub fn of(state: &State) -> Cgroup {
-        Cgroup { path: Path::new(MOUNT).join(state.cgroup.trim_start_matches('/')) }
+    /// The cgroup that a state names; none before the payload was placed. The root is never one: killing it would
+    /// end everybody.
+    pub fn of(state: &State) -> Option<Cgroup> {
+        let below = state.cgroup.trim_matches('/');
+        (!below.is_empty()).then(|| Cgroup { path: Path::new(MOUNT).join(below) })
     }
 
     /// Makes the payload's cgroup, moves its leader there and hands it over to the host id `owner`.
@@ -81,4 +83,19 @@ impl Cgroup {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).context(|| format!("failed to write '{text}' to '{}'", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_of_all_cgroups_is_never_a_payloads() {
+        let of = |cgroup: &str| Cgroup::of(&State { cgroup: cgroup.to_string(), ..State::default() });
+        assert!(of("").is_none() && of("/").is_none());
+        assert_eq!(
+            of("/a.slice/b.scope").expect("a cgroup").path,
+            Path::new("/sys/fs/cgroup/a.slice/b.scope")
+        );
+    }
 }

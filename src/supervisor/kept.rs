@@ -56,14 +56,20 @@ impl Kept {
                 Some(control),
                 Some(state),
             ] => Passed::All(Kept { leader, console, peer, ring, notifications, control, state }),
-            [.., Some(state)] => Passed::OnlyState(state),
+            [.., Some(state)] => Passed::Some(state),
             _ => Passed::Nothing,
         }
     }
 
-    /// Puts all of them into the store.
+    /// Puts the state into the store before there is anything else: whoever comes after a start that was cut short
+    /// finds the payload by it.
+    pub fn store_state(state: &OwnedFd) -> Result<()> {
+        notify::store("state", state).context(|| "failed to keep 'state' in the service manager's store")
+    }
+
+    /// Puts the others into the store.
     pub fn store(&self) -> Result<()> {
-        for (name, fd) in self.entries() {
+        for (name, fd) in self.entries().into_iter().filter(|(name, _)| *name != "state") {
             notify::store(name, fd)
                 .context(|| format!("failed to keep '{name}' in the service manager's store"))?;
         }
@@ -102,8 +108,8 @@ impl Kept {
 pub enum Passed {
     /// Everything.
     All(Kept),
-    /// It did not come to the end of a start.
-    OnlyState(OwnedFd),
+    /// The state, and not everything else: it did not come to the end of a start.
+    Some(OwnedFd),
     /// There was none.
     Nothing,
 }

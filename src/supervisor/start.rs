@@ -140,6 +140,9 @@ fn bring_up(
             stages_in.borrow_mut().end("scope");
             let (cgroup, path) = Cgroup::of_process(leader)?;
             state.cgroup = path;
+            file.write(&state)?;
+            runtime.write_state(&state)?;
+            Kept::store_state(file.fd())?;
             cgroup.delegate(leader, facts.ids.map_or(0, |ids| ids.base))
         },
         || {

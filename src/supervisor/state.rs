@@ -161,6 +161,11 @@ impl StateFile {
         Ok(State::parse(&String::from_utf8_lossy(&bytes[..read])))
     }
 
+    /// The descriptor.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.0
+    }
+
     /// The descriptor, to be kept.
     pub fn into_fd(self) -> OwnedFd {
         self.0
