@@ -252,6 +252,25 @@ pub static TABLE: &[Directive] = &[
     },
     Directive {
         section: "Exec",
+        key: "AmbientCapability",
+        value: "CAPABILITY…",
+        trust: Trust::Host,
+        doc: "Capabilities that the first process passes on to programs that are not run by root; they must \
+              be among those that the container keeps.",
+        field: mask!(exec.ambient_capability),
+    },
+    Directive {
+        section: "Exec",
+        key: "Nesting",
+        value: "BOOL",
+        trust: Trust::Host,
+        doc: "Room for containers inside: uncovered instances of /proc and /sys are kept hidden in \
+              /dev/.nest, for without them the kernel lets no inner user namespace mount its own. The cost: \
+              the container's root can mount a /proc on which nothing is masked. Off by default.",
+        field: set!(exec.nesting, values::boolean),
+    },
+    Directive {
+        section: "Exec",
         key: "NoNewPrivileges",
         value: "BOOL",
         trust: Trust::Image,
@@ -319,6 +338,15 @@ pub static TABLE: &[Directive] = &[
         doc: "The root file system, an absolute path on the host. /var/lib/containerctl/NAME/rootfs by \
               default.",
         field: set!(files.root_directory, values::path_below_root),
+    },
+    Directive {
+        section: "Files",
+        key: "DeviceAllow",
+        value: "PATH [rwm]",
+        trust: Trust::Host,
+        doc: "A device node of the host below /dev that the container gets too, owned by its root, and what \
+              it may do with it: read, write, make nodes (systemd.resource-control(5)). All three by default.",
+        field: add!(files.devices, |text| values::device(text).map(Some)),
     },
     Directive {
         section: "Files",

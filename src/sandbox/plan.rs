@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::config::settings::{CustomMount, ResourceLimit, Settings};
 use crate::sandbox::capabilities;
 use crate::sandbox::init::InitKind;
-use crate::sandbox::survey::{Facts, dashed};
+use crate::sandbox::survey::{Device, DeviceKind, Facts, dashed};
 
 /// One mount operation. Targets are absolute inside, sources absolute on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,10 +55,14 @@ pub enum Operation {
         /// What it says.
         to: String,
     },
-    /// A character device.
+    /// A device node.
     Node {
         /// Where.
         target: String,
+        /// Block or character.
+        kind: DeviceKind,
+        /// Permission bits.
+        mode: u32,
         /// Major number.
         major: u32,
         /// Minor number.
@@ -164,6 +168,11 @@ pub struct Plan {
     /// The same as bits.
     #[serde(skip)]
     pub capability_mask: capabilities::Mask,
+    /// Capabilities that programs which are not root's inherit, as bits.
+    #[serde(skip)]
+    pub ambient_mask: capabilities::Mask,
+    /// Devices beyond the standard ones that the scope allows, with `r`, `w` and `m`.
+    pub devices: Vec<(String, String)>,
     /// `no_new_privs` is set.
     pub no_new_privileges: bool,
     /// Resource limits (setrlimit(2)).
@@ -211,6 +220,8 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
         machine_id: facts.machine_id.clone(),
         capabilities: capabilities::names(mask),
         capability_mask: mask,
+        ambient_mask: exec.ambient_capability & mask,
+        devices: facts.devices.iter().map(|device| (device.path.clone(), device.access.clone())).collect(),
         no_new_privileges: exec.no_new_privileges,
         limits: exec.limits.clone(),
         oom_score_adjust: exec.oom_score_adjust.unwrap_or(0),
@@ -275,6 +286,9 @@ fn outside_operations(settings: &Settings, facts: &Facts, custom: Vec<Operation>
         idmap: facts.ids.is_some(),
     }];
     list.extend(device_operations(facts));
+    if settings.exec.nesting {
+        list.extend(nesting_operations());
+    }
     list.push(mount("proc", "/proc", &[], Attributes::API));
     list.push(mount("sysfs", "/sys", &[], Attributes::API.and(Attributes::RO)));
     list.extend(proc_operations());
@@ -300,9 +314,12 @@ fn device_operations(facts: &Facts) -> Vec<Operation> {
     list.push(mount("devpts", "/dev/pts", &pts, no_programs));
     list.extend(NODES.map(|(name, major, minor)| Operation::Node {
         target: format!("/dev/{name}"),
+        kind: DeviceKind::Char,
+        mode: 0o666,
         major,
         minor,
     }));
+    list.extend(facts.devices.iter().flat_map(host_device));
     list.extend(
         LINKS.map(|(name, to)| Operation::Symlink { target: format!("/dev/{name}"), to: to.to_string() }),
     );
@@ -320,6 +337,29 @@ fn own(facts: &Facts, name: &str, target: &str) -> Operation {
         optional: false,
         attributes: Attributes::API.and(Attributes::RO),
     }
+}
+
+/// The kernel lets a user namespace mount procfs and sysfs only where it sees uncovered ones already.
+fn nesting_operations() -> [Operation; 5] {
+    let directory = |target: &str| Operation::Directory { target: target.to_string(), mode: 0o700 };
+    [
+        directory("/dev/.nest"),
+        directory("/dev/.nest/proc"),
+        directory("/dev/.nest/sys"),
+        mount("proc", "/dev/.nest/proc", &[], Attributes::API),
+        mount("sysfs", "/dev/.nest/sys", &[], Attributes::API),
+    ]
+}
+
+/// A node of the host's device, in a directory that may be missing.
+fn host_device(device: &Device) -> [Operation; 2] {
+    let target = device.path.clone();
+    let parent = target.rsplit_once('/').map_or("/dev", |(parent, _)| parent).to_string();
+    let Device { kind, mode, major, minor, .. } = *device;
+    [
+        Operation::Directory { target: parent, mode: 0o755 },
+        Operation::Node { target, kind, mode, major, minor },
+    ]
 }
 
 /// `/proc/sys` read-only, but for what belongs to the container's own namespaces.
@@ -458,7 +498,10 @@ impl fmt::Display for Operation {
             Operation::AwaitPlacement => f.write_str("wait until the leader is in its cgroup"),
             Operation::Directory { target, mode } => write!(f, "make directory '{target}' ({mode:o})"),
             Operation::Symlink { target, to } => write!(f, "link '{target}' to '{to}'"),
-            Operation::Node { target, major, minor } => write!(f, "make device '{target}' ({major}:{minor})"),
+            Operation::Node { target, kind, mode, major, minor } => {
+                let kind = if *kind == DeviceKind::Block { "block" } else { "character" };
+                write!(f, "make {kind} device '{target}' ({major}:{minor}, {mode:o})")
+            }
             Operation::Console { target } => write!(f, "put a terminal on '{target}'"),
             Operation::Bind { source, target, attributes, idmap, .. } => {
                 let ids = if *idmap { ",idmap" } else { "" };
@@ -506,6 +549,7 @@ mod tests {
             init: Some(Init { path: "/sbin/init".to_string(), kind: InitKind::Busybox }),
             machine_id: "0123456789abcdef0123456789abcdef".to_string(),
             bounding: capabilities::all(),
+            devices: Vec::new(),
             host: Vec::new(),
         }
     }

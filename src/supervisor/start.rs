@@ -131,7 +131,7 @@ fn bring_up(
         id: id_bytes(&plan.machine_id),
         root: &facts.rootfs,
         stop_signal: plan.stop_signal,
-        devices: &[("char-pts", "rw")],
+        devices: &plan.devices,
     };
     let (mut running, stages_in) = (None, RefCell::new(&mut *stages));
     let registration = place_and_register(

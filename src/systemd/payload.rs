@@ -84,8 +84,8 @@ pub struct Payload<'a> {
     pub root: &'a Path,
     /// Number of the signal that the scope is stopped with.
     pub stop_signal: i32,
-    /// Devices beyond the standard ones: path or class, `rwm`.
-    pub devices: &'a [(&'a str, &'a str)],
+    /// Devices beyond the standard ones: path or class, and of `r`, `w` and `m` what is allowed.
+    pub devices: &'a [(String, String)],
 }
 
 /// How the registration went.
@@ -203,6 +203,9 @@ async fn start_scope(manager: &ManagerProxy<'_>, payload: &Payload<'_>) -> zbus:
     let slice = name.slice();
     let description = format!("Payload of container {name}");
     let service = name.service();
+    // Its own terminals, and what the definition adds.
+    let asked = payload.devices.iter().map(|(path, access)| (path.as_str(), access.as_str()));
+    let devices: Vec<(&str, &str)> = [("char-pts", "rw")].into_iter().chain(asked).collect();
     let properties = [
         ("Description", Variant::from(description.as_str())),
         ("PIDs", Variant::from(vec![payload.leader])),
@@ -218,7 +221,7 @@ async fn start_scope(manager: &ManagerProxy<'_>, payload: &Payload<'_>) -> zbus:
         ("OOMPolicy", Variant::from("continue")),
         ("TasksMax", Variant::from(16384_u64)),
         ("DevicePolicy", Variant::from("closed")),
-        ("DeviceAllow", Variant::from(payload.devices.to_vec())),
+        ("DeviceAllow", Variant::from(devices)),
     ];
     manager.start_transient_unit(&name.scope(), "fail", &properties, &[]).await
 }
