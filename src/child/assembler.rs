@@ -15,7 +15,7 @@ use crate::child::message::{Order, Report, Step, await_order, named, report};
 use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem, to_errno};
 use crate::sandbox::plan::{Operation, Plan};
 use crate::sandbox::tree::Tree;
-use crate::sys::clone::{Cloned, clone3, exit_now};
+use crate::sys::clone::{Cloned, clone3, exit_now, wait};
 use crate::sys::fds::close_parents;
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 use crate::sys::pidfd;
@@ -164,17 +164,11 @@ fn procfs(this: &Assembler, attributes: crate::sandbox::plan::Attributes) -> Res
             std::mem::forget(slot);
             exit_now(made.err().map_or(0, Errno::raw_os_error))
         }
-        Cloned::Parent { pidfd, .. } => match wait_for(&pidfd)? {
-            0 => Ok(slot),
-            errno => Err(Errno::from_raw_os_error(errno)),
+        Cloned::Parent { pidfd, .. } => match wait(&pidfd)? {
+            Some(0) => Ok(slot),
+            errno => Err(errno.map_or(Errno::IO, Errno::from_raw_os_error)),
         },
     }
-}
-
-fn wait_for(pidfd: &OwnedFd) -> Result<i32, Errno> {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?.ok_or(Errno::CHILD)?;
-    Ok(status.exit_status().unwrap_or(Errno::IO.raw_os_error()))
 }
 
 /// Makes `root` the root of this mount namespace and of everybody in it, and lets go of the host's.

@@ -83,7 +83,7 @@ fn build(root: &Root, request: &Request, partial: &Partial, interrupt: Interrupt
         Source::Tar(archive) => {
             // Ids that nobody else has, for as long as foreign bytes are being unpacked.
             let range = ids::range_of(root, partial.owner())?;
-            let built = tar::build(archive, &rootfs, (range.base, range.size), interrupt);
+            let built = tar::build(archive, &rootfs, range, interrupt);
             built.and(ids::release(root, partial.owner()))
         }
         Source::Rootfs(_) => Ok(()),

@@ -19,3 +19,5 @@ pub mod seccomp;
 pub mod survey;
 /// A container's tree, touched by file descriptor only.
 pub mod tree;
+/// A user namespace that nobody runs in, and becoming root of one.
+pub mod userns;

@@ -30,5 +30,3 @@ pub mod seccomp;
 pub mod signal;
 /// The terminal ioctls.
 pub mod tty;
-/// User namespaces without a process, and idmapped mounts.
-pub mod userns;
