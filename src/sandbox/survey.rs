@@ -8,7 +8,7 @@ use crate::config::settings::{PrivateUsers, Settings};
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::sandbox::capabilities::Mask;
+use crate::sandbox::capabilities::{self, Mask};
 use crate::sandbox::idmap::IdRange;
 use crate::sandbox::init::{self, Init};
 use crate::sandbox::tree::Tree;
@@ -106,7 +106,8 @@ pub fn dashed(id: &str) -> String {
 fn bounding_set() -> Mask {
     let held =
         |bit: &u32| rustix::thread::capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1 << bit));
-    (0..41).filter(|bit| held(bit).unwrap_or(false)).map(|bit| 1 << bit).sum()
+    let all = 0..capabilities::all().count_ones();
+    all.filter(|bit| held(bit).unwrap_or(false)).map(|bit| 1 << bit).sum()
 }
 
 /// The host's os-release(5) fields that the container interface passes on.
