@@ -42,20 +42,8 @@ pub fn survey(
     pick: impl FnOnce() -> Result<IdRange>,
 ) -> Result<Facts> {
     let rootfs = settings.files.root_directory.clone().unwrap_or_else(|| root.rootfs(name));
-    let tree = Tree::open(&rootfs)?;
-    if tree.is_empty().context(|| format!("failed to read '{}'", rootfs.display()))? {
-        return Err(Error::config(format!("root file system '{}' is empty", rootfs.display()))
-            .hint("put a system into it, or create the container from a template"));
-    }
-    let init = settings.exec.boot.then(|| init::find(&tree)).flatten();
-    if settings.exec.boot && init.is_none() {
-        return Err(Error::config(format!(
-            "no init in '{}', looked for {}",
-            rootfs.display(),
-            init::CANDIDATES.join(", ")
-        ))
-        .hint("install one there, or set Boot=no and Parameters= in [Exec]"));
-    }
+    let tree = Tree::open_filled(&rootfs)?;
+    let init = if settings.exec.boot { Some(init::require(&tree, &rootfs)?) } else { None };
     if !settings.exec.boot && settings.exec.parameters.is_empty() {
         return Err(Error::config(format!("container '{name}' has Boot=no but no command"))
             .hint("set Parameters= in [Exec]"));
