@@ -6,10 +6,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
-
 use super::unit::{self, Wait};
-use super::{ids, links, registry};
+use super::{ids, links, lock, registry};
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::store::{self, Trash};
 use crate::name::MachineName;
@@ -28,7 +26,8 @@ pub enum IfRunning {
 pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<Vec<String>> {
     require_remains(root, name)?;
     end(root, name, if_running)?;
-    let _lock = lock(root, name)?;
+    // The supervisor's own: no start comes in between.
+    let _lock = lock::take(root, name)?;
     let mut warnings = super::sweep(root)?;
     let target = registry::rootfs(root, name).unwrap_or_else(|_| root.rootfs(name));
     let trash = store::trash(root, name)?;
@@ -61,23 +60,6 @@ fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
         IfRunning::Stop => unit::stop(root, name, Wait::Forever),
         IfRunning::Refuse => Err(Error::new(Kind::Busy, format!("'{name}' is {state}"))
             .hint(format!("'containerctl stop {name}' first, or destroy it with '--force'"))),
-    }
-}
-
-/// The supervisor's lock, where there was a supervisor: no start comes in between.
-fn lock(root: &Root, name: &MachineName) -> Result<Option<Flock<fs::File>>> {
-    let path = root.runtime_of(name).join("lock");
-    let file = match fs::File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.context(|| format!("failed to open '{}'", path.display()))?,
-    };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
-            Err(Error::new(Kind::Busy, format!("'{name}' is held by its supervisor"))
-                .hint(format!("'containerctl stop {name}' first")))
-        }
-        Err((_, errno)) => Err(errno).context(|| format!("failed to lock '{}'", path.display())),
     }
 }
 
@@ -179,6 +161,19 @@ mod tests {
         fs::create_dir_all(root.rootfs(&name)).unwrap();
         destroy(&root, &name, IfRunning::Refuse).unwrap();
         assert!(!root.store_of(&name).exists());
+    }
+
+    #[test]
+    fn what_a_supervisor_holds_is_left_alone() {
+        let (_dir, root, _tree) = host();
+        let name = MachineName::new("p1").unwrap();
+        fs::create_dir_all(root.rootfs(&name)).unwrap();
+        let held = lock::take(&root, &name).unwrap();
+        assert_eq!(destroy(&root, &name, IfRunning::Refuse).unwrap_err().kind(), Kind::Busy);
+        assert!(root.rootfs(&name).exists());
+        drop(held);
+        destroy(&root, &name, IfRunning::Refuse).unwrap();
+        assert!(!root.runtime_of(&name).exists());
     }
 
     #[test]

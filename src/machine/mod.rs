@@ -10,8 +10,12 @@ pub mod ids;
 pub mod info;
 /// Image entries for machinectl.
 pub mod links;
+/// Who is alone with a machine.
+pub mod lock;
 /// Which machines there are.
 pub mod registry;
+/// What a supervisor tells of a running machine.
+pub mod state;
 /// Starting, stopping, enabling.
 pub mod unit;
 
