@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::unit::{self, Wait};
-use super::{ids, links, lock, registry};
+use super::{ids, links, lock, registry, state};
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::store::{self, Trash};
 use crate::name::MachineName;
@@ -28,6 +28,7 @@ pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result
     end(root, name, if_running)?;
     // The supervisor's own: no start comes in between.
     let _lock = lock::take(root, name)?;
+    state::refuse_running(root, name)?;
     let mut warnings = super::sweep(root)?;
     let target = registry::rootfs(root, name).unwrap_or_else(|_| root.rootfs(name));
     let trash = store::trash(root, name)?;
@@ -174,6 +175,20 @@ mod tests {
         drop(held);
         destroy(&root, &name, IfRunning::Refuse).unwrap();
         assert!(!root.runtime_of(&name).exists());
+    }
+
+    #[test]
+    fn a_payload_that_lost_its_supervisor_keeps_its_root() {
+        let (_dir, root, _tree) = host();
+        let name = MachineName::new("p1").unwrap();
+        fs::create_dir_all(root.rootfs(&name)).unwrap();
+        fs::create_dir_all(root.runtime_of(&name)).unwrap();
+        let leader = std::process::id() as i32;
+        let leader_start = state::start_time(leader).unwrap();
+        let text = state::State { leader, leader_start, ..state::State::default() }.to_text();
+        fs::write(root.runtime_of(&name).join(state::FILE), text).unwrap();
+        assert_eq!(destroy(&root, &name, IfRunning::Stop).unwrap_err().kind(), Kind::Busy);
+        assert!(root.rootfs(&name).exists());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
+use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
@@ -112,6 +113,15 @@ impl State {
         let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
         // The number is only judged while the pidfd holds on to its process.
         (start_time(self.leader) == Some(self.leader_start)).then_some(fd)
+    }
+}
+
+/// Fails where a payload lives on that no supervisor can adopt any more: its root file system is in use.
+pub fn refuse_running(root: &Root, name: &MachineName) -> Result<()> {
+    match read(root, name).and_then(|state| state.open_leader()) {
+        None => Ok(()),
+        Some(_) => Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))
+            .hint(format!("stop it with 'systemctl stop {}' first", name.scope()))),
     }
 }
 

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use crate::config;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::machine::state::{self, State, start_time};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -47,7 +47,7 @@ impl Stages {
 pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infallible> {
     let mut stages = Stages::new();
     let runtime = Runtime::open(root, name)?;
-    refuse_second(root, name)?;
+    state::refuse_running(root, name)?;
     let result = prepare(root, name, journal).and_then(|prepared| {
         stages.end("plan");
         bring_up(name, &runtime, &prepared, journal, &mut stages)
@@ -64,16 +64,6 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infal
             end::forget(root, name);
             Err(error)
         }
-    }
-}
-
-/// A payload without its descriptors cannot be adopted, and must not be started twice on one root.
-fn refuse_second(root: &Root, name: &MachineName) -> Result<()> {
-    let running = state::read(root, name).and_then(|state| state.open_leader());
-    match running {
-        None => Ok(()),
-        Some(_) => Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))
-            .hint(format!("stop it with 'systemctl stop {}', then start it again", name.scope()))),
     }
 }
 
