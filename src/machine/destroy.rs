@@ -2,13 +2,12 @@
 //!
 //! The root file system goes first and the definition last, so that what is half gone is still listed.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::unit::{self, Wait};
+use super::unit_files::{self, remove_directory, remove_file};
 use super::{ids, links, lock, registry, state};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::image::store::{self, Trash};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -32,13 +31,13 @@ pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result
     let mut warnings = super::sweep(root)?;
     let target = registry::rootfs(root, name).unwrap_or_else(|_| root.rootfs(name));
     let trash = store::trash(root, name)?;
-    disable(root, name)?;
+    unit_files::remove(root, name)?;
     links::remove(root, name, &target)?;
     ids::release(root, name)?;
     warnings.extend(remove_definition(root, name)?);
     warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
     // The machine is gone. What cannot be deleted now is swept later.
-    let deleted = trash.map_or(Ok(()), Trash::remove).and_then(|()| remove_runtime(root, name));
+    let deleted = trash.map_or(Ok(()), Trash::remove).and_then(|()| remove_directory(&root.runtime_of(name)));
     warnings.extend(deleted.err().map(|error| error.to_string()));
     Ok(warnings)
 }
@@ -64,28 +63,11 @@ fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
     }
 }
 
-/// The links that `systemctl enable` made, also where systemd does not run: `*.wants/`, `*.requires/`.
-fn disable(root: &Root, name: &MachineName) -> Result<()> {
-    for directory in ["/etc/systemd/system", "/run/systemd/system"].map(|path| root.path(path)) {
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if path.extension().is_some_and(|kind| kind == "wants" || kind == "requires") {
-                remove_file(&path.join(name.service()))?;
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What the administrator and the run time define goes; what a package defines stays, and is told.
 fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> {
     let [admin, runtime, packaged] = root.definition_dirs();
     for directory in [&admin, &runtime] {
-        let drop_ins = directory.join(format!("{name}.conf.d"));
-        match fs::remove_dir_all(&drop_ins) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            result => result.context(|| format!("failed to remove '{}'", drop_ins.display()))?,
-        }
+        remove_directory(&directory.join(format!("{name}.conf.d")))?;
         if remove_file(&directory.join(format!("{name}.conf")))? {
             links::sync(directory)?;
         }
@@ -94,30 +76,14 @@ fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> 
     Ok(left.exists().then(|| format!("'{}' belongs to a package and stays", left.display())))
 }
 
-/// What the supervisor left in `/run`.
-fn remove_runtime(root: &Root, name: &MachineName) -> Result<()> {
-    let path = root.runtime_of(name);
-    match fs::remove_dir_all(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result.context(|| format!("failed to remove '{}'", path.display())),
-    }
-}
-
-/// Whether it was there.
-fn remove_file(path: &Path) -> Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).context(|| format!("failed to remove '{}'", path.display())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::machine::create::{self, Request, Source};
     use crate::sys::interrupt::Interrupt;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
 
     /// A host and a tree with an init beside it.
     fn host() -> (tempfile::TempDir, Root, PathBuf) {

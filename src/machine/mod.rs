@@ -20,6 +20,7 @@ pub mod state;
 pub mod unit;
 
 mod definition;
+mod unit_files;
 
 use crate::error::Result;
 use crate::paths::Root;
