@@ -13,7 +13,8 @@ use rustix::mount::{UnmountFlags, unmount};
 use crate::child::leader::{self, Leader};
 use crate::child::message::{Order, Report, Step, await_order, named, report};
 use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem, to_errno};
-use crate::sandbox::plan::{Operation, Plan};
+use crate::sandbox::operation::{Attributes, Operation};
+use crate::sandbox::plan::Plan;
 use crate::sandbox::tree::Tree;
 use crate::sys::clone::{Cloned, clone3, exit_now, wait};
 use crate::sys::fds::close_parents;
@@ -153,7 +154,7 @@ fn attach_root(this: &Assembler) -> Result<OwnedFd, Errno> {
 
 /// procfs shows the pid namespace that its mounter *is in*, and setns(2) moves only children: so a child of ours
 /// makes it, into a descriptor that both share.
-fn procfs(this: &Assembler, attributes: crate::sandbox::plan::Attributes) -> Result<OwnedFd, Errno> {
+fn procfs(this: &Assembler, attributes: Attributes) -> Result<OwnedFd, Errno> {
     let slot = rustix::io::fcntl_dupfd_cloexec(this.supervisor, 0)?;
     // SAFETY: this process has one thread; the descriptor table is shared on purpose, memory is not.
     match unsafe { clone3(libc::CLONE_FILES) }.map_err(to_errno)? {

@@ -15,7 +15,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 use crate::child::message::{Order, Report, Step, await_order, named, report};
 use crate::sandbox::capabilities::Mask;
 use crate::sandbox::mounts::{Assembly, Sources, to_errno};
-use crate::sandbox::plan::Operation;
+use crate::sandbox::operation::Operation;
 use crate::sandbox::seccomp::Filters;
 use crate::sandbox::tree::Tree;
 use crate::sandbox::userns;

@@ -9,8 +9,12 @@ pub mod capabilities;
 pub mod idmap;
 /// Which init a root file system has, and how it is told to stop.
 pub mod init;
+/// What a container sees mounted.
+pub mod layout;
 /// Carrying out the mount operations of a plan.
 pub mod mounts;
+/// One mount operation.
+pub mod operation;
 /// The printable list of everything a start does.
 pub mod plan;
 /// The system call filter.

@@ -24,7 +24,8 @@ use crate::machine::lock::{self, Lock};
 use crate::machine::state::{self, State};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::sandbox::plan::{BOOT_ID, HOST_DIR, Plan};
+use crate::sandbox::layout::{BOOT_ID, HOST_DIR};
+use crate::sandbox::plan::Plan;
 use crate::sandbox::survey::{dashed, random_id};
 
 /// The directory, and the lock that makes us its only writer.
