@@ -15,9 +15,10 @@ use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 use crate::child::message::{Order, Report, Step, await_order, named, report};
 use crate::sandbox::capabilities::Mask;
 use crate::sandbox::mounts::{Assembly, Sources, to_errno};
-use crate::sandbox::plan::Operation;
+use crate::sandbox::operation::Operation;
 use crate::sandbox::seccomp::Filters;
 use crate::sandbox::tree::Tree;
+use crate::sandbox::userns;
 use crate::sys::clone::exit_now;
 use crate::sys::exec::{StringList, close_on_exec_from, execve};
 use crate::sys::{keyring, seccomp, signal, tty};
@@ -102,10 +103,7 @@ fn become_root(this: &Leader) -> Result<(), Errno> {
     // No debugger in the namespaces may look into us before exec.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     raw(await_order(this.supervisor, Order::Mapped))?;
-    let (uid, gid) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
-    rustix::thread::set_thread_groups(&[])?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid)
+    userns::become_root()
 }
 
 /// Sets `lo` up (netdevice(7)); every distribution expects to find it so or does it again.

@@ -7,6 +7,8 @@
 pub mod directives;
 /// Changes to a definition's text that keep the rest of it.
 pub mod edit;
+/// One key: who may set it.
+pub mod key;
 /// containerctl.conf(5).
 pub mod manual;
 /// The typed end.

@@ -17,7 +17,8 @@ use rustix::mount::{
 };
 
 use crate::error::{Context, Result};
-use crate::sandbox::plan::{Attributes, Operation, TTY_GROUP};
+use crate::sandbox::layout::TTY_GROUP;
+use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::survey::DeviceKind;
 use crate::sandbox::tree::{Node, Tree};
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};

@@ -10,7 +10,7 @@ use crate::config::settings::{DeviceAllow, PrivateUsers, Settings};
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::sandbox::capabilities::Mask;
+use crate::sandbox::capabilities::{self, Mask};
 use crate::sandbox::idmap::IdRange;
 use crate::sandbox::init::{self, Init};
 use crate::sandbox::tree::Tree;
@@ -73,20 +73,8 @@ pub fn survey(
     pick: impl FnOnce() -> Result<IdRange>,
 ) -> Result<Facts> {
     let rootfs = settings.files.root_directory.clone().unwrap_or_else(|| root.rootfs(name));
-    let tree = Tree::open(&rootfs)?;
-    if tree.is_empty().context(|| format!("failed to read '{}'", rootfs.display()))? {
-        return Err(Error::config(format!("root file system '{}' is empty", rootfs.display()))
-            .hint("put a system into it, or create the container from a template"));
-    }
-    let init = settings.exec.boot.then(|| init::find(&tree)).flatten();
-    if settings.exec.boot && init.is_none() {
-        return Err(Error::config(format!(
-            "no init in '{}', looked for {}",
-            rootfs.display(),
-            init::CANDIDATES.join(", ")
-        ))
-        .hint("install one there, or set Boot=no and Parameters= in [Exec]"));
-    }
+    let tree = Tree::open_filled(&rootfs)?;
+    let init = if settings.exec.boot { Some(init::require(&tree, &rootfs)?) } else { None };
     if !settings.exec.boot && settings.exec.parameters.is_empty() {
         return Err(Error::config(format!("container '{name}' has Boot=no but no command"))
             .hint("set Parameters= in [Exec]"));
@@ -164,7 +152,8 @@ fn device(allow: &DeviceAllow) -> Result<Device> {
 fn bounding_set() -> Mask {
     let held =
         |bit: &u32| rustix::thread::capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1 << bit));
-    (0..41).filter(|bit| held(bit).unwrap_or(false)).map(|bit| 1 << bit).sum()
+    let all = 0..capabilities::all().count_ones();
+    all.filter(|bit| held(bit).unwrap_or(false)).map(|bit| 1 << bit).sum()
 }
 
 /// The host's os-release(5) fields that the container interface passes on.
