@@ -11,6 +11,8 @@ pub mod edit;
 pub mod manual;
 /// The typed end.
 pub mod settings;
+/// Keys that are systemd's own.
+pub mod verbatim;
 
 mod capability;
 mod definition;
@@ -21,7 +23,6 @@ mod mounts;
 mod quantity;
 mod signal;
 mod values;
-mod verbatim;
 mod words;
 
 pub use definition::{Definition, Diagnostic, load};
