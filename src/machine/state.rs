@@ -39,6 +39,8 @@ pub struct State {
     pub ids: Option<IdRange>,
     /// Number of the signal that asks for shutdown.
     pub stop_signal: i32,
+    /// The payload is an init, and no mere command.
+    pub init: bool,
     /// Ready when the payload says so.
     pub notify_ready: bool,
     /// What the payload last said of a shutdown under way: `reboot`, `poweroff`, …
@@ -58,7 +60,7 @@ impl State {
     pub fn to_text(&self) -> String {
         let mut text = format!("VERSION={VERSION}\n");
         let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
-        let fields: [(&str, &dyn std::fmt::Display); 15] = [
+        let fields: [(&str, &dyn std::fmt::Display); 16] = [
             ("STARTED", &u8::from(self.started)),
             ("WATCHED", &u8::from(self.watched)),
             ("LEADER", &self.leader),
@@ -68,6 +70,7 @@ impl State {
             ("ROOT", &self.root),
             ("IDS", &ids),
             ("STOP_SIGNAL", &self.stop_signal),
+            ("INIT", &u8::from(self.init)),
             ("NOTIFY_READY", &u8::from(self.notify_ready)),
             ("SHUTDOWN", &self.shutdown),
             ("STARTED_USEC", &self.started_usec),
@@ -95,6 +98,7 @@ impl State {
                 "ROOT" => state.root = value.to_string(),
                 "IDS" => state.ids = parse_ids(value),
                 "STOP_SIGNAL" => state.stop_signal = value.parse().unwrap_or_default(),
+                "INIT" => state.init = value == "1",
                 "NOTIFY_READY" => state.notify_ready = value == "1",
                 "SHUTDOWN" => state.shutdown = value.to_string(),
                 "STARTED_USEC" => state.started_usec = value.parse().unwrap_or_default(),

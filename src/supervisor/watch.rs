@@ -1,5 +1,6 @@
 //! The poll loop: leader, console, notifications, control socket, signals. One thread, nothing that blocks.
 
+use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub struct Watch<'a> {
     phase: Phase,
     takes_signals: bool,
     statuses: RateLimit,
+    reload: bool,
 }
 
 /// Blocks the signals that we read from a descriptor; children set them free again before exec.
@@ -108,6 +110,7 @@ impl<'a> Watch<'a> {
             phase,
             takes_signals: false,
             statuses: RateLimit::new(Duration::from_secs(1), 10),
+            reload: false,
         })
     }
 
@@ -133,8 +136,12 @@ impl<'a> Watch<'a> {
             if self.wait(tick)? {
                 return Ok(self.finish(root));
             }
+            // A stop that is under way is seen to its end by whoever began it.
+            if self.reload && matches!(self.phase, Phase::Running { .. }) {
+                match self.hand_over()? {}
+            }
             let able = self.can_take_stop_signal();
-            self.handle(Event::Tick { able })?;
+            self.handle(Event::Tick { able, init: self.state.init })?;
         }
     }
 
@@ -280,9 +287,9 @@ impl<'a> Watch<'a> {
 
     fn take_signals(&mut self) -> Result<()> {
         while let Ok(Some(info)) = self.signals.read_signal() {
-            // A terminal that hangs up on a supervisor run by hand is no reason to stop the container.
-            if info.ssi_signo != Signal::SIGHUP as u32 {
-                self.handle(Event::StopAsked)?;
+            match info.ssi_signo == Signal::SIGHUP as u32 {
+                true => self.reload = true,
+                false => self.handle(Event::StopAsked)?,
             }
         }
         Ok(())
@@ -323,6 +330,14 @@ impl<'a> Watch<'a> {
         if size.rows > 0 && size.columns > 0 {
             let _ = tty::set_window_size(self.console.master(), size);
         }
+    }
+
+    /// Makes way for the program that is on disk now.
+    fn hand_over(self) -> Result<Infallible> {
+        let Watch { leader, console, notifications, control, state, file, .. } = self;
+        file.write(&State { watched: false, ..state })?;
+        let (console, peer, ring) = console.into_parts();
+        Kept { leader, console, peer, ring, notifications, control, state: file.into_fd() }.hand_over()
     }
 
     /// The leader is gone: says how, and takes away what was ours.
