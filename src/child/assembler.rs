@@ -13,9 +13,10 @@ use rustix::mount::{UnmountFlags, unmount};
 use crate::child::leader::{self, Leader};
 use crate::child::message::{Order, Report, Step, await_order, named, report};
 use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem, to_errno};
-use crate::sandbox::plan::{Operation, Plan};
+use crate::sandbox::operation::{Attributes, Operation};
+use crate::sandbox::plan::Plan;
 use crate::sandbox::tree::Tree;
-use crate::sys::clone::{Cloned, clone3, exit_now};
+use crate::sys::clone::{Cloned, clone3, exit_now, wait};
 use crate::sys::fds::close_parents;
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 use crate::sys::pidfd;
@@ -153,7 +154,7 @@ fn attach_root(this: &Assembler) -> Result<OwnedFd, Errno> {
 
 /// procfs shows the pid namespace that its mounter *is in*, and setns(2) moves only children: so a child of ours
 /// makes it, into a descriptor that both share.
-fn procfs(this: &Assembler, attributes: crate::sandbox::plan::Attributes) -> Result<OwnedFd, Errno> {
+fn procfs(this: &Assembler, attributes: Attributes) -> Result<OwnedFd, Errno> {
     let slot = rustix::io::fcntl_dupfd_cloexec(this.supervisor, 0)?;
     // SAFETY: this process has one thread; the descriptor table is shared on purpose, memory is not.
     match unsafe { clone3(libc::CLONE_FILES) }.map_err(to_errno)? {
@@ -164,17 +165,11 @@ fn procfs(this: &Assembler, attributes: crate::sandbox::plan::Attributes) -> Res
             std::mem::forget(slot);
             exit_now(made.err().map_or(0, Errno::raw_os_error))
         }
-        Cloned::Parent { pidfd, .. } => match wait_for(&pidfd)? {
-            0 => Ok(slot),
-            errno => Err(Errno::from_raw_os_error(errno)),
+        Cloned::Parent { pidfd, .. } => match wait(&pidfd)? {
+            Some(0) => Ok(slot),
+            errno => Err(errno.map_or(Errno::IO, Errno::from_raw_os_error)),
         },
     }
-}
-
-fn wait_for(pidfd: &OwnedFd) -> Result<i32, Errno> {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?.ok_or(Errno::CHILD)?;
-    Ok(status.exit_status().unwrap_or(Errno::IO.raw_os_error()))
 }
 
 /// Makes `root` the root of this mount namespace and of everybody in it, and lets go of the host's.

@@ -1,55 +1,11 @@
-//! Names of capabilities, as in capabilities(7).
+//! Lists of capabilities, as `Capability=` takes them.
 
 use super::values::{Parsed, Wrong};
 use super::words;
-
-/// In the kernel's order: the index is the number.
-const NAMES: [&str; 41] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
+use crate::sandbox::capabilities::{self, Mask};
 
 /// A list of names or numbers, or `all`, as a bit mask.
-pub fn mask(text: &str) -> Parsed<u64> {
+pub fn mask(text: &str) -> Parsed<Mask> {
     words::plain(text).try_fold(0, |mask, (offset, word)| {
         let bits =
             bits(word).ok_or_else(|| Wrong { offset, why: format!("'{word}' is not a capability") })?;
@@ -57,13 +13,11 @@ pub fn mask(text: &str) -> Parsed<u64> {
     })
 }
 
-fn bits(word: &str) -> Option<u64> {
-    if word == "all" {
-        return Some((1 << NAMES.len()) - 1);
+fn bits(word: &str) -> Option<Mask> {
+    match word {
+        "all" => Some(capabilities::all()),
+        _ => capabilities::bit(word).or_else(|| capabilities::numbered(word.parse().ok()?)),
     }
-    let named = NAMES.iter().position(|name| name.eq_ignore_ascii_case(word));
-    let number = named.or_else(|| word.parse().ok().filter(|number| *number < NAMES.len()))?;
-    Some(1 << number)
 }
 
 #[cfg(test)]

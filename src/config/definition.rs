@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::directives;
 use super::fragment::{self, Assignment, Fragment};
+use super::key;
 use super::merge::Sources;
 use super::settings::Settings;
 use crate::error::Result;
@@ -53,11 +53,11 @@ pub fn load(root: &Root, name: &MachineName) -> Result<Definition> {
 impl Definition {
     fn apply(&mut self, fragment: &Fragment) -> Result<()> {
         for (section, place) in &fragment.sections {
-            if !directives::is_section(section) && !is_extension(section) {
+            if !key::is_section(section) && !is_extension(section) {
                 self.warn(&fragment.path, place.line, format!("unknown section '[{section}]', ignored"));
             }
         }
-        for assignment in fragment.assignments.iter().filter(|a| directives::is_section(&a.section)) {
+        for assignment in fragment.assignments.iter().filter(|a| key::is_section(&a.section)) {
             self.assign(&fragment.path, assignment)?;
         }
         self.files.push(fragment.path.clone());
@@ -66,7 +66,7 @@ impl Definition {
 
     fn assign(&mut self, path: &Path, assignment: &Assignment) -> Result<()> {
         let Assignment { section, key, text, place, .. } = assignment;
-        match directives::apply(&mut self.settings, section, key, text) {
+        match key::apply(&mut self.settings, section, key, text) {
             Ok(true) => {}
             Ok(false) if is_extension(key) => {}
             Ok(false) => {

@@ -3,67 +3,10 @@
 //! Parser, manual page and trust rule are made from it. A row without a trust class does not compile, so no key
 //! comes in unclassified. The keys that systemd reads and we only pass on are in `verbatim.rs`.
 
+use super::key::{Directive, Field, Trust};
 use super::settings::{CustomMount, ResourceLimit, Settings};
 use super::values::{Parsed, Wrong};
-use super::{capability, mounts, quantity, signal, values, verbatim, words};
-
-/// Who may set a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// The host's administrator alone: it reaches out of the container, or takes of the host's.
-    Host,
-    /// Harmless: an image may bring it along.
-    Image,
-}
-
-/// One key.
-pub struct Directive {
-    /// Section it stands in.
-    pub section: &'static str,
-    /// Left of `=`.
-    pub key: &'static str,
-    /// Syntax of the value, for the manual.
-    pub value: &'static str,
-    /// Who may set it.
-    pub trust: Trust,
-    /// What it means: sentences for the manual.
-    pub doc: &'static str,
-    field: Field,
-}
-
-/// How a key reaches [`Settings`].
-struct Field {
-    assign: fn(&mut Settings, &str) -> Parsed<()>,
-    reset: fn(&mut Settings),
-}
-
-/// The row of a key.
-pub fn find(section: &str, key: &str) -> Option<&'static Directive> {
-    TABLE.iter().find(|row| row.section == section && row.key == key)
-}
-
-/// Whether any key stands in `section`.
-pub fn is_section(section: &str) -> bool {
-    SECTIONS.contains(&section)
-}
-
-/// Who may set a key; what systemd reads is the host's. `None`: no such key.
-pub fn trust(section: &str, key: &str) -> Option<Trust> {
-    let passed_on = verbatim::keys(section).contains(&key).then_some(Trust::Host);
-    find(section, key).map(|row| row.trust).or(passed_on)
-}
-
-/// Applies one assignment, an empty one being a reset. False if there is no such key.
-pub(super) fn apply(settings: &mut Settings, section: &str, key: &str, text: &str) -> Parsed<bool> {
-    let Some(row) = find(section, key) else {
-        return Ok(verbatim::apply(settings, section, key, text));
-    };
-    match text {
-        "" => (row.field.reset)(settings),
-        _ => (row.field.assign)(settings, text)?,
-    }
-    Ok(true)
-}
+use super::{capability, mounts, quantity, signal, values, words};
 
 /// All sections in the manual's order.
 pub const SECTIONS: [&str; 7] = ["Exec", "Files", "Network", "Console", "Resources", "Unit", "Install"];
@@ -197,7 +140,7 @@ pub static TABLE: &[Directive] = &[
         value: "SIGNAL",
         trust: Trust::Image,
         doc: "Signal that asks the first process to shut down, as name or number, such as SIGRTMIN+3. \
-              What the init in the container takes by default.",
+              By default the one that the kind of init takes, see containerctl(1).",
         field: set!(exec.kill_signal, signal::signal),
     },
     Directive {
@@ -214,7 +157,8 @@ pub static TABLE: &[Directive] = &[
         key: "Hostname",
         value: "NAME",
         trust: Trust::Image,
-        doc: "Host name inside. The container's name by default.",
+        doc: "Host name at the start; an init that sets one from its own /etc/hostname wins. The container's name \
+              by default.",
         field: set!(exec.hostname, values::hostname),
     },
     Directive {
@@ -222,7 +166,8 @@ pub static TABLE: &[Directive] = &[
         key: "MachineID",
         value: "ID",
         trust: Trust::Host,
-        doc: "The container's machine-id(5): 32 hexadecimal digits, or a UUID.",
+        doc: "The container's machine-id(5): 32 hexadecimal digits, or a UUID. By default that in the image's \
+              /etc/machine-id, and where it has none, a new one at each start.",
         field: set!(exec.machine_id, values::machine_id),
     },
     Directive {
@@ -249,6 +194,25 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Image,
         doc: "Capabilities dropped from the default.",
         field: mask!(exec.drop_capability),
+    },
+    Directive {
+        section: "Exec",
+        key: "AmbientCapability",
+        value: "CAPABILITY…",
+        trust: Trust::Host,
+        doc: "Capabilities that the first process passes on to programs that are not run by root; they must \
+              be among those that the container keeps.",
+        field: mask!(exec.ambient_capability),
+    },
+    Directive {
+        section: "Exec",
+        key: "Nesting",
+        value: "BOOL",
+        trust: Trust::Host,
+        doc: "Room for containers inside: uncovered instances of /proc and /sys are kept hidden in \
+              /dev/.nest, for without them the kernel lets no inner user namespace mount its own. The cost: \
+              the container's root can mount a /proc on which nothing is masked. Off by default.",
+        field: set!(exec.nesting, values::boolean),
     },
     Directive {
         section: "Exec",
@@ -307,8 +271,8 @@ pub static TABLE: &[Directive] = &[
         key: "LinkJournal",
         value: "no|host|try-host|guest|try-guest|auto",
         trust: Trust::Host,
-        doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). try-guest by \
-              default.",
+        doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). By default \
+              try-guest: a link in the host's /var/log/journal, if there is one.",
         field: set!(exec.link_journal, values::link_journal),
     },
     Directive {
@@ -319,6 +283,15 @@ pub static TABLE: &[Directive] = &[
         doc: "The root file system, an absolute path on the host. /var/lib/containerctl/NAME/rootfs by \
               default.",
         field: set!(files.root_directory, values::path_below_root),
+    },
+    Directive {
+        section: "Files",
+        key: "DeviceAllow",
+        value: "PATH [rwm]",
+        trust: Trust::Host,
+        doc: "A device node of the host below /dev that the container gets too, owned by its root, and what \
+              it may do with it: read, write, make nodes (systemd.resource-control(5)). All three by default.",
+        field: add!(files.devices, |text| values::device(text).map(Some)),
     },
     Directive {
         section: "Files",
@@ -335,7 +308,8 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Host,
         doc: "A file or directory of the host appears inside. Options, separated by commas: rbind \
               (default), norbind, idmap, noidmap. In paths \\: is a colon. With - in front of it the \
-              source may be missing.",
+              source may be missing. Owners stay the host's, so that inside they are nobody's, unless idmap \
+              maps them.",
         field: mount!(CustomMount::Bind { read_only: false, .. }, |text| mounts::bind(text, false)),
     },
     Directive {
@@ -367,7 +341,8 @@ pub static TABLE: &[Directive] = &[
         key: "Private",
         value: "BOOL",
         trust: Trust::Host,
-        doc: "A network namespace of its own; off shares the host's. On by default.",
+        doc: "A network namespace of its own, which has nothing but a loopback interface; off shares the \
+              host's. On by default.",
         field: set!(network.private, values::boolean),
     },
     Directive {
@@ -412,97 +387,3 @@ pub static TABLE: &[Directive] = &[
         field: add!(required_by, values::units),
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    fn settings(assignments: &[(&str, &str, &str)]) -> Settings {
-        let mut settings = Settings::default();
-        for (section, key, text) in assignments {
-            assert_eq!(apply(&mut settings, section, key, text), Ok(true), "{key}={text}");
-        }
-        settings
-    }
-
-    /// A value that each key takes and that is not its default.
-    fn example(row: &Directive) -> &'static str {
-        match (row.key, row.value) {
-            ("Boot" | "Private", _) => "no",
-            (_, "BOOL") => "yes",
-            (_, "PATH" | "TARGET" | "TARGET[:OPTIONS]" | "SOURCE[:TARGET[:OPTIONS]]") => "/x",
-            ("MachineID", _) => "0123456789abcdef0123456789abcdef",
-            ("PrivateUsers", _) => "identity",
-            ("LinkJournal", _) => "no",
-            (_, "CAPABILITY…") => "CAP_CHOWN",
-            (_, "NAME=VALUE…") => "A=b",
-            (_, "SIGNAL") => "TERM",
-            (_, "SIZE") => "8K",
-            (_, "UNIT…") => "a.target",
-            (_, "WORD…" | "NAME" | "[~]NAME…") => "bpf",
-            _ => "1",
-        }
-    }
-
-    #[test]
-    fn every_key_changes_settings_and_an_empty_one_resets_it() {
-        for row in TABLE {
-            let changed = settings(&[(row.section, row.key, example(row))]);
-            assert_ne!(changed, Settings::default(), "{}", row.key);
-            let reset = settings(&[(row.section, row.key, example(row)), (row.section, row.key, "")]);
-            assert_eq!(reset, Settings::default(), "{}", row.key);
-        }
-    }
-
-    #[test]
-    fn no_key_stands_twice_and_each_in_a_known_section() {
-        let keys: BTreeSet<_> = TABLE.iter().map(|row| (row.section, row.key)).collect();
-        assert_eq!(keys.len(), TABLE.len());
-        assert!(TABLE.iter().all(|row| is_section(row.section)));
-    }
-
-    #[test]
-    fn lists_grow_and_scalars_are_replaced() {
-        let settings = settings(&[
-            ("Exec", "Parameters", "a 'b c'"),
-            ("Exec", "Parameters", "d"),
-            ("Exec", "Hostname", "one"),
-            ("Exec", "Hostname", "two"),
-            ("Exec", "LimitNOFILE", "1"),
-            ("Exec", "LimitNOFILE", "2:3"),
-            ("Exec", "Capability", "0"),
-            ("Exec", "Capability", "1"),
-        ]);
-        assert_eq!(settings.exec.parameters, ["a", "b c", "d"]);
-        assert_eq!(settings.exec.hostname.as_deref(), Some("two"));
-        let limit = ResourceLimit { resource: libc::RLIMIT_NOFILE, soft: Some(2), hard: Some(3) };
-        assert_eq!(settings.exec.limits, [limit]);
-        assert_eq!(settings.exec.capability, 3);
-    }
-
-    #[test]
-    fn mounts_keep_their_order_and_reset_by_kind() {
-        let settings = settings(&[
-            ("Files", "Bind", "/a"),
-            ("Files", "TemporaryFileSystem", "/b"),
-            ("Files", "BindReadOnly", "/c"),
-            ("Files", "Bind", ""),
-        ]);
-        assert!(matches!(
-            &settings.files.mounts[..],
-            [CustomMount::Tmpfs { .. }, CustomMount::Bind { read_only: true, .. }]
-        ));
-    }
-
-    #[test]
-    fn what_reaches_the_host_is_the_hosts() {
-        for (section, key) in
-            [("Files", "Bind"), ("Exec", "Capability"), ("Network", "Private"), ("Unit", "After")]
-        {
-            assert_eq!(trust(section, key), Some(Trust::Host), "{key}");
-        }
-        assert_eq!(trust("Exec", "Hostname"), Some(Trust::Image));
-        assert_eq!(trust("Exec", "Nonsense"), None);
-    }
-}

@@ -7,10 +7,14 @@
 pub mod directives;
 /// Changes to a definition's text that keep the rest of it.
 pub mod edit;
+/// One key: who may set it.
+pub mod key;
 /// containerctl.conf(5).
 pub mod manual;
 /// The typed end.
 pub mod settings;
+/// Keys that are systemd's own.
+pub mod verbatim;
 
 mod capability;
 mod definition;
@@ -21,7 +25,6 @@ mod mounts;
 mod quantity;
 mod signal;
 mod values;
-mod verbatim;
 mod words;
 
 pub use definition::{Definition, Diagnostic, load};

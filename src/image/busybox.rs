@@ -9,9 +9,9 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
-use super::tree;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
+use crate::sandbox::tree::Tree;
 
 /// Directories and their modes; the supervisor mounts over some of them.
 const DIRECTORIES: [(&str, u32); 16] = [
@@ -66,18 +66,18 @@ pub fn build(name: &MachineName, rootfs: &Path) -> Result<()> {
     fs::copy(&busybox, rootfs.join("bin/busybox"))
         .context(|| format!("failed to copy '{}' to the new root file system", busybox.display()))?;
     make_applets(&busybox, rootfs)?;
-    let tree = tree::open(rootfs)?;
+    let tree = Tree::open(rootfs)?;
     let os_release = format!("ID=busybox\nNAME=\"BusyBox\"\nPRETTY_NAME=\"{}\"\n", version(&busybox)?);
     for (path, mode, text) in [
-        ("etc/inittab", 0o644, INITTAB),
-        ("etc/init.d/rcS", 0o755, RC_START),
-        ("etc/init.d/rcK", 0o755, RC_STOP),
-        ("etc/passwd", 0o644, PASSWD),
-        ("etc/group", 0o644, GROUP),
-        ("etc/os-release", 0o644, &os_release),
-        ("etc/hostname", 0o644, &format!("{name}\n")),
+        ("/etc/inittab", 0o644, INITTAB),
+        ("/etc/init.d/rcS", 0o755, RC_START),
+        ("/etc/init.d/rcK", 0o755, RC_STOP),
+        ("/etc/passwd", 0o644, PASSWD),
+        ("/etc/group", 0o644, GROUP),
+        ("/etc/os-release", 0o644, &os_release),
+        ("/etc/hostname", 0o644, &format!("{name}\n")),
     ] {
-        tree::write(&tree, path, mode, text)?;
+        tree.replace_file(path, mode, text)?;
     }
     Ok(())
 }
@@ -185,6 +185,7 @@ fn run(busybox: &Path, option: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::init;
 
     #[test]
     fn the_tree_has_an_init_and_no_host_paths() {
@@ -195,7 +196,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let rootfs = dir.path().join("rootfs");
         build(&MachineName::new("p1").unwrap(), &rootfs).unwrap();
-        tree::require_init(&rootfs).unwrap();
+        init::require(&Tree::open(&rootfs).unwrap(), &rootfs).unwrap();
         assert_eq!(fs::read_link(rootfs.join("bin/sh")).unwrap(), Path::new("/bin/busybox"));
         assert_eq!(fs::read_to_string(rootfs.join("etc/hostname")).unwrap(), "p1\n");
         let os_release = fs::read_to_string(rootfs.join("etc/os-release")).unwrap();

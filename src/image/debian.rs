@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{tool, tree};
+use super::tool;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
+use crate::sandbox::tree::Tree;
 use crate::sys::interrupt::Interrupt;
 
 /// What a container needs to boot, and to be logged into.
@@ -28,10 +29,10 @@ pub fn build(debian: &Debian, name: &MachineName, rootfs: &Path, interrupt: Inte
     let mut command = debian.command(rootfs)?;
     let what = format!("'{}' failed", command.get_program().to_string_lossy());
     tool::execute(&mut command, &what, interrupt)?;
-    let tree = tree::open(rootfs)?;
+    let tree = Tree::open(rootfs)?;
     // Empty, so that the first boot makes the id, and takes the one that the host gives (machine-id(5)).
-    tree::write(&tree, "etc/machine-id", 0o444, "")?;
-    tree::write(&tree, "etc/hostname", 0o644, &format!("{name}\n"))
+    tree.replace_file("/etc/machine-id", 0o444, "")?;
+    tree.replace_file("/etc/hostname", 0o644, &format!("{name}\n"))
 }
 
 impl Debian {

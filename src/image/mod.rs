@@ -4,6 +4,8 @@
 pub mod busybox;
 /// The template `debian`.
 pub mod debian;
+/// A tree that exists, used where it is.
+pub mod in_place;
 /// Deleting a hostile tree.
 pub mod remove;
 /// Partial, published and discarded trees.
@@ -12,5 +14,3 @@ pub mod store;
 pub mod tar;
 /// One external program at a time.
 pub mod tool;
-/// Checks of a tree, and writing into it.
-pub mod tree;

@@ -10,10 +10,10 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 
@@ -21,6 +21,7 @@ use super::remove;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sys::lock::lock_directory;
 
 const PARTIAL: &str = ".partial-";
 const TRASH: &str = ".trash-";
@@ -183,24 +184,14 @@ fn is_locked(path: &Path) -> bool {
 
 /// The directory at `path`, locked; `None` if it is not there (any more).
 fn lock(path: &Path) -> Result<Option<Flock<File>>> {
-    let failed = || format!("failed to lock '{}'", path.display());
-    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-    let file = match File::options().read(true).custom_flags(flags).open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        file => file.context(failed)?,
-    };
-    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+    match lock_directory(path) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             let message = format!("another operation holds '{}'", path.display());
-            return Err(Error::new(Kind::Busy, message).hint("try again when it has ended"));
+            Err(Error::new(Kind::Busy, message).hint("try again when it has ended"))
         }
-        file => file.map_err(|(_, errno)| errno).context(failed)?,
-    };
-    let same =
-        |at: rustix::fs::Stat, held: rustix::fs::Stat| (at.st_dev, at.st_ino) == (held.st_dev, held.st_ino);
-    match (rustix::fs::lstat(path), rustix::fs::fstat(&*file)) {
-        (Ok(at), Ok(held)) if same(at, held) => Ok(Some(file)),
-        _ => Ok(None),
+        Err(error) => Err(error).context(|| format!("failed to lock '{}'", path.display())),
     }
 }
 

@@ -1,13 +1,15 @@
 //! A name and a source → a machine, or nothing at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{definition, ids, links, registry, unit};
 use crate::error::{Error, Kind, Result};
 use crate::image::store::{Partial, Published};
-use crate::image::{busybox, debian, tar, tree};
+use crate::image::{busybox, debian, in_place, tar};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sandbox::init;
+use crate::sandbox::tree::Tree;
 use crate::sys::interrupt::Interrupt;
 
 /// Where the root file system comes from.
@@ -61,16 +63,16 @@ pub fn create(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Ve
 
 /// Builds the tree and puts it in its place; one that exists is only looked at.
 fn publish(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Option<Published>> {
-    let boots = request.command.is_empty();
     if let Source::Rootfs(path) = &request.source {
-        tree::check(root, path)?;
-        return if boots { tree::require_init(path).map(|()| None) } else { Ok(None) };
+        let tree = in_place::open(root, path)?;
+        return require_command(request, &tree, path).map(|()| None);
     }
     let partial = Partial::new(root, &request.name)?;
     build(root, request, &partial, interrupt)?;
-    if boots {
-        tree::require_init(&partial.rootfs()).map_err(|error| named(error, &partial, &request.source))?;
-    }
+    let rootfs = partial.rootfs();
+    // The user knows his archive, not the directory that it was unpacked to.
+    let shown = if let Source::Tar(archive) = &request.source { archive } else { &rootfs };
+    require_command(request, &Tree::open(&rootfs)?, shown)?;
     interrupt.check()?;
     partial.publish().map(Some)
 }
@@ -83,19 +85,20 @@ fn build(root: &Root, request: &Request, partial: &Partial, interrupt: Interrupt
         Source::Tar(archive) => {
             // Ids that nobody else has, for as long as foreign bytes are being unpacked.
             let range = ids::range_of(root, partial.owner())?;
-            let built = tar::build(archive, &rootfs, (range.base, range.size), interrupt);
+            let built = tar::build(archive, &rootfs, range, interrupt);
             built.and(ids::release(root, partial.owner()))
         }
         Source::Rootfs(_) => Ok(()),
     }
 }
 
-/// The user knows his archive, not the directory that it was unpacked to.
-fn named(error: Error, partial: &Partial, source: &Source) -> Error {
-    let Source::Tar(archive) = source else { return error };
-    let unpacked = partial.rootfs().display().to_string();
-    let told = error.to_string().replace(&unpacked, &archive.display().to_string());
-    Error::new(error.kind(), told)
+/// Something must run: the command, or an init of the tree that a message calls `shown`.
+fn require_command(request: &Request, tree: &Tree, shown: &Path) -> Result<()> {
+    if !request.command.is_empty() {
+        return Ok(());
+    }
+    let hint = "install one, or say what runs instead: 'containerctl create NAME … -- COMMAND'";
+    init::require(tree, shown).map(drop).map_err(|error| error.hint(hint))
 }
 
 fn refuse_taken(root: &Root, name: &MachineName) -> Result<()> {

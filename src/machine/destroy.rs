@@ -2,15 +2,12 @@
 //!
 //! The root file system goes first and the definition last, so that what is half gone is still listed.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-
-use nix::fcntl::{Flock, FlockArg};
+use std::path::PathBuf;
 
 use super::unit::{self, Wait};
-use super::{ids, links, registry};
-use crate::error::{Context, Error, Kind, Result};
+use super::unit_files::{self, remove_directory, remove_file};
+use super::{ids, links, lock, registry, state};
+use crate::error::{Error, Kind, Result};
 use crate::image::store::{self, Trash};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -28,17 +25,19 @@ pub enum IfRunning {
 pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<Vec<String>> {
     require_remains(root, name)?;
     end(root, name, if_running)?;
-    let _lock = lock(root, name)?;
+    // The supervisor's own: no start comes in between.
+    let _lock = lock::take(root, name)?;
+    state::refuse_running(root, name)?;
     let mut warnings = super::sweep(root)?;
     let target = registry::rootfs(root, name).unwrap_or_else(|_| root.rootfs(name));
     let trash = store::trash(root, name)?;
-    disable(root, name)?;
+    unit_files::remove(root, name)?;
     links::remove(root, name, &target)?;
     ids::release(root, name)?;
     warnings.extend(remove_definition(root, name)?);
     warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
     // The machine is gone. What cannot be deleted now is swept later.
-    let deleted = trash.map_or(Ok(()), Trash::remove).and_then(|()| remove_runtime(root, name));
+    let deleted = trash.map_or(Ok(()), Trash::remove).and_then(|()| remove_directory(&root.runtime_of(name)));
     warnings.extend(deleted.err().map(|error| error.to_string()));
     Ok(warnings)
 }
@@ -64,45 +63,11 @@ fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
     }
 }
 
-/// The supervisor's lock, where there was a supervisor: no start comes in between.
-fn lock(root: &Root, name: &MachineName) -> Result<Option<Flock<fs::File>>> {
-    let path = root.runtime_of(name).join("lock");
-    let file = match fs::File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.context(|| format!("failed to open '{}'", path.display()))?,
-    };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
-            Err(Error::new(Kind::Busy, format!("'{name}' is held by its supervisor"))
-                .hint(format!("'containerctl stop {name}' first")))
-        }
-        Err((_, errno)) => Err(errno).context(|| format!("failed to lock '{}'", path.display())),
-    }
-}
-
-/// The links that `systemctl enable` made, also where systemd does not run: `*.wants/`, `*.requires/`.
-fn disable(root: &Root, name: &MachineName) -> Result<()> {
-    for directory in ["/etc/systemd/system", "/run/systemd/system"].map(|path| root.path(path)) {
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if path.extension().is_some_and(|kind| kind == "wants" || kind == "requires") {
-                remove_file(&path.join(name.service()))?;
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What the administrator and the run time define goes; what a package defines stays, and is told.
 fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> {
     let [admin, runtime, packaged] = root.definition_dirs();
     for directory in [&admin, &runtime] {
-        let drop_ins = directory.join(format!("{name}.conf.d"));
-        match fs::remove_dir_all(&drop_ins) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            result => result.context(|| format!("failed to remove '{}'", drop_ins.display()))?,
-        }
+        remove_directory(&directory.join(format!("{name}.conf.d")))?;
         if remove_file(&directory.join(format!("{name}.conf")))? {
             links::sync(directory)?;
         }
@@ -111,30 +76,14 @@ fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> 
     Ok(left.exists().then(|| format!("'{}' belongs to a package and stays", left.display())))
 }
 
-/// What the supervisor left in `/run`.
-fn remove_runtime(root: &Root, name: &MachineName) -> Result<()> {
-    let path = root.runtime_of(name);
-    match fs::remove_dir_all(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result.context(|| format!("failed to remove '{}'", path.display())),
-    }
-}
-
-/// Whether it was there.
-fn remove_file(path: &Path) -> Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).context(|| format!("failed to remove '{}'", path.display())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::machine::create::{self, Request, Source};
     use crate::sys::interrupt::Interrupt;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
 
     /// A host and a tree with an init beside it.
     fn host() -> (tempfile::TempDir, Root, PathBuf) {
@@ -179,6 +128,33 @@ mod tests {
         fs::create_dir_all(root.rootfs(&name)).unwrap();
         destroy(&root, &name, IfRunning::Refuse).unwrap();
         assert!(!root.store_of(&name).exists());
+    }
+
+    #[test]
+    fn what_a_supervisor_holds_is_left_alone() {
+        let (_dir, root, _tree) = host();
+        let name = MachineName::new("p1").unwrap();
+        fs::create_dir_all(root.rootfs(&name)).unwrap();
+        let held = lock::take(&root, &name).unwrap();
+        assert_eq!(destroy(&root, &name, IfRunning::Refuse).unwrap_err().kind(), Kind::Busy);
+        assert!(root.rootfs(&name).exists());
+        drop(held);
+        destroy(&root, &name, IfRunning::Refuse).unwrap();
+        assert!(!root.runtime_of(&name).exists());
+    }
+
+    #[test]
+    fn a_payload_that_lost_its_supervisor_keeps_its_root() {
+        let (_dir, root, _tree) = host();
+        let name = MachineName::new("p1").unwrap();
+        fs::create_dir_all(root.rootfs(&name)).unwrap();
+        fs::create_dir_all(root.runtime_of(&name)).unwrap();
+        let leader = std::process::id() as i32;
+        let leader_start = state::start_time(leader).unwrap();
+        let text = state::State { leader, leader_start, ..state::State::default() }.to_text();
+        fs::write(root.runtime_of(&name).join(state::FILE), text).unwrap();
+        assert_eq!(destroy(&root, &name, IfRunning::Stop).unwrap_err().kind(), Kind::Busy);
+        assert!(root.rootfs(&name).exists());
     }
 
     #[test]

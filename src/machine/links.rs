@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::registry;
+use super::unit_files::remove_file;
 use crate::config;
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
@@ -26,7 +27,7 @@ pub fn refresh(root: &Root) -> Result<Vec<String>> {
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let owner = path.file_name().and_then(|name| MachineName::new(name.to_str()?).ok());
         if is_in_store(root, &path) && owner.is_none_or(|owner| !names.contains(&owner)) {
-            warnings.extend(unlink(&path).err().map(|error| error.to_string()));
+            warnings.extend(remove_file(&path).err().map(|error| error.to_string()));
         }
     }
     Ok(warnings)
@@ -54,20 +55,13 @@ pub fn make(root: &Root, name: &MachineName) -> Result<()> {
 pub fn remove(root: &Root, name: &MachineName, target: &Path) -> Result<()> {
     let link = root.image_link(name);
     match fs::read_link(&link) {
-        Ok(found) if found == target || is_in_store(root, &link) => unlink(&link),
+        Ok(found) if found == target || is_in_store(root, &link) => remove_file(&link).map(drop),
         _ => Ok(()),
     }
 }
 
 fn is_in_store(root: &Root, link: &Path) -> bool {
     fs::read_link(link).is_ok_and(|target| target.starts_with(root.store()))
-}
-
-fn unlink(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result.context(|| format!("failed to remove '{}'", path.display())),
-    }
 }
 
 /// Directories of which entries were made or removed, on disk.

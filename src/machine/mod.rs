@@ -10,12 +10,17 @@ pub mod ids;
 pub mod info;
 /// Image entries for machinectl.
 pub mod links;
+/// Who is alone with a machine.
+pub mod lock;
 /// Which machines there are.
 pub mod registry;
+/// What a supervisor tells of a running machine.
+pub mod state;
 /// Starting, stopping, enabling.
 pub mod unit;
 
 mod definition;
+mod unit_files;
 
 use crate::error::Result;
 use crate::paths::Root;

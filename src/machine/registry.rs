@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::ids;
+use super::{ids, state};
 use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
@@ -85,8 +85,7 @@ fn entry(root: &Root, name: &MachineName, state: &str, uid_base: Option<u32>) ->
 
 /// The leader's PID as the supervisor wrote it into the machine's run-time directory.
 pub fn leader(root: &Root, name: &MachineName) -> Option<u32> {
-    let state = fs::read_to_string(root.runtime_of(name).join("state")).ok()?;
-    state.lines().find_map(|line| line.strip_prefix("LEADER="))?.parse().ok()
+    u32::try_from(state::read(root, name)?.leader).ok().filter(|leader| *leader > 0)
 }
 
 /// A counter of the machine's slice; the kernel is quicker to ask than systemd, which would read the same file.

@@ -82,6 +82,11 @@ pub fn bit(name: &str) -> Option<Mask> {
     NAMES.iter().position(|known| *known == name).map(|number| 1 << number)
 }
 
+/// The bit of a capability by its number, if it is one.
+pub fn numbered(number: usize) -> Option<Mask> {
+    (number < NAMES.len()).then(|| 1 << number)
+}
+
 /// All capabilities that have a name.
 pub fn all() -> Mask {
     (1 << NAMES.len()) - 1

@@ -1,12 +1,15 @@
 //! Which init a root file system has, and which signal makes it shut down.
 
+use std::path::Path;
+
 use serde::Serialize;
 
+use crate::error::{Error, Kind, Result};
 use crate::sandbox::tree::Tree;
 use crate::sys::signal::rtmin;
 
 /// Where an init is looked for, in this order.
-pub const CANDIDATES: [&str; 6] = [
+const CANDIDATES: [&str; 6] = [
     "/usr/lib/systemd/systemd",
     "/lib/systemd/systemd",
     "/usr/sbin/init",
@@ -68,9 +71,18 @@ pub struct Init {
     pub kind: InitKind,
 }
 
+/// The init of `tree`, which a message calls `shown`.
+pub fn require(tree: &Tree, shown: &Path) -> Result<Init> {
+    find(tree).ok_or_else(|| {
+        let tried = CANDIDATES.join(", ");
+        Error::new(Kind::NotFound, format!("'{}' has no init, tried {tried}", shown.display()))
+            .hint("install one there, or set Boot=no and Parameters= in [Exec]")
+    })
+}
+
 /// The first init in `tree`; the kind is told by the file behind the links, as `/sbin/init` is often one.
-pub fn find(tree: &Tree) -> Option<Init> {
-    CANDIDATES.iter().find_map(|path| {
+fn find(tree: &Tree) -> Option<Init> {
+    CANDIDATES.iter().filter(|path| tree.is_program(path)).find_map(|path| {
         let real = tree.real_path(path).ok()?;
         let file = real.rsplit('/').next()?;
         Some(Init { path: path.to_string(), kind: InitKind::of(file) })
@@ -80,11 +92,30 @@ pub fn find(tree: &Tree) -> Option<Init> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
     fn an_init_behind_links_is_known_by_its_file() {
         assert_eq!(InitKind::of("systemd"), InitKind::Systemd);
         assert_eq!(InitKind::of("busybox"), InitKind::Busybox);
         assert_eq!(InitKind::of("tini"), InitKind::Other);
+    }
+
+    #[test]
+    fn an_init_is_found_through_the_trees_own_links_only() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let tree = Tree::open(dir.path()).expect("open");
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("usr/sbin")).expect("mkdir");
+        symlink("/usr/sbin", at("sbin")).expect("symlink");
+        symlink("/bin/sh", at("usr/sbin/init")).expect("symlink");
+        assert_eq!(require(&tree, dir.path()).expect_err("dangling").kind(), Kind::NotFound);
+        fs::create_dir(at("bin")).expect("mkdir");
+        fs::write(at("bin/sh"), "").expect("write");
+        assert!(require(&tree, dir.path()).is_err(), "it is no program yet");
+        fs::set_permissions(at("bin/sh"), PermissionsExt::from_mode(0o755)).expect("chmod");
+        let path = "/usr/sbin/init".to_string();
+        assert_eq!(require(&tree, dir.path()).expect("init"), Init { path, kind: InitKind::Other });
     }
 }

@@ -9,8 +9,12 @@ pub mod capabilities;
 pub mod idmap;
 /// Which init a root file system has, and how it is told to stop.
 pub mod init;
+/// What a container sees mounted.
+pub mod layout;
 /// Carrying out the mount operations of a plan.
 pub mod mounts;
+/// One mount operation.
+pub mod operation;
 /// The printable list of everything a start does.
 pub mod plan;
 /// The system call filter.
@@ -19,3 +23,5 @@ pub mod seccomp;
 pub mod survey;
 /// A container's tree, touched by file descriptor only.
 pub mod tree;
+/// A user namespace that nobody runs in, and becoming root of one.
+pub mod userns;

@@ -17,8 +17,10 @@ use rustix::mount::{
 };
 
 use crate::error::{Context, Result};
-use crate::sandbox::plan::{Attributes, Operation, TTY_GROUP};
-use crate::sandbox::tree::Tree;
+use crate::sandbox::layout::TTY_GROUP;
+use crate::sandbox::operation::{Attributes, Operation};
+use crate::sandbox::survey::DeviceKind;
+use crate::sandbox::tree::{Node, Tree};
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 use crate::sys::tty;
 
@@ -89,8 +91,13 @@ impl Assembly {
                 self.as_owner(|| self.tree.make_dir(target, *mode)).map(drop)
             }
             Operation::Symlink { target, to } => self.tree.make_symlink(target, to, self.owner),
-            Operation::Node { target, major, minor } => {
-                self.tree.make_node(target, (*major, *minor), self.owner)
+            Operation::Node { target, kind, mode, major, minor } => {
+                let kind = match kind {
+                    DeviceKind::Block => FileType::BlockDevice,
+                    DeviceKind::Char => FileType::CharacterDevice,
+                };
+                let number = rustix::fs::makedev(*major, *minor);
+                self.tree.make_node(target, Node { kind, mode: *mode, number }, self.owner)
             }
             Operation::Bind { target, .. } => match source {
                 Some(source) => self.attach(source.as_fd(), target),

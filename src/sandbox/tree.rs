@@ -3,6 +3,8 @@
 //! What lies in it was shaped by somebody who may want our privileges. So no path string of it ever reaches a
 //! call that resolves links on the host: every look-up is openat2(2) held inside the tree, magic links refused.
 
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -31,13 +33,20 @@ impl Tree {
                 Kind::NotFound,
                 format!("root file system '{}' does not exist", path.display()),
             )),
-            Err(Errno::NOTDIR | Errno::LOOP) => {
-                Err(Error::config(format!("root file system '{}' is not a directory", path.display()))
-                    .hint("name the directory itself, not a link or a file"))
-            }
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(not_a_directory(path)),
             Err(errno) => {
                 Err(errno).context(|| format!("failed to open root file system '{}'", path.display()))
             }
+        }
+    }
+
+    /// Opens a root file system that has something in it.
+    pub fn open_filled(path: &Path) -> Result<Tree> {
+        let tree = Tree::open(path)?;
+        match tree.is_empty().context(|| format!("failed to list '{}'", path.display()))? {
+            false => Ok(tree),
+            true => Err(Error::config(format!("root file system '{}' is empty", path.display()))
+                .hint("put a system into it, or create the container from a template")),
         }
     }
 
@@ -89,7 +98,7 @@ impl Tree {
     }
 
     /// Whether the tree's root holds nothing at all.
-    pub fn is_empty(&self) -> Result<bool, Errno> {
+    fn is_empty(&self) -> Result<bool, Errno> {
         let dir = self.openat2("/", OFlags::RDONLY | OFlags::DIRECTORY, Links::Refused)?;
         let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
         let mut entries = rustix::fs::RawDir::new(dir, &mut buffer);
@@ -99,6 +108,33 @@ impl Tree {
             }
         }
         Ok(true)
+    }
+
+    /// Whether `path` is a regular file that may be executed.
+    pub fn is_program(&self, path: &str) -> bool {
+        let stat = self.resolve(path).and_then(rustix::fs::fstat);
+        stat.is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_mode & 0o111 != 0
+        })
+    }
+
+    /// Writes a new file in place of what may be there, never through a link nor into a mount.
+    pub fn replace_file(&self, path: &str, mode: u32, text: &str) -> Result<()> {
+        self.replace(path, Mode::from_raw_mode(mode), text)
+            .context(|| format!("failed to write '{path}' in the new root file system"))
+    }
+
+    fn replace(&self, path: &str, mode: Mode, text: &str) -> std::io::Result<()> {
+        let (dir, name) = split(path).ok_or(Errno::ISDIR)?;
+        let parent = self.openat2(dir, OFlags::PATH | OFlags::DIRECTORY, Links::RefusedAndMounts)?;
+        match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
+            Err(Errno::NOENT) => {}
+            result => result?,
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, flags, mode)?;
+        rustix::fs::fchmod(&file, mode)?;
+        File::from(file).write_all(text.as_bytes())
     }
 
     /// Opens the directory `path`, creating what is missing of it.
@@ -138,13 +174,14 @@ impl Tree {
     }
 
     /// Makes a device node in a directory that we mounted ourselves, owned by `owner`.
-    pub fn make_node(&self, path: &str, device: (u32, u32), owner: u32) -> Result<(), Errno> {
+    pub fn make_node(&self, path: &str, node: Node, owner: u32) -> Result<(), Errno> {
         let (dir, name) = split(path).ok_or(Errno::ISDIR)?;
         let parent = self.resolve_strict(dir)?;
-        let number = rustix::fs::makedev(device.0, device.1);
-        let mode = Mode::from_raw_mode(0o666);
-        rustix::fs::mknodat(&parent, name, FileType::CharacterDevice, mode, number)?;
-        own(parent.as_fd(), name, owner)
+        match rustix::fs::mknodat(&parent, name, node.kind, Mode::from_raw_mode(node.mode), node.number) {
+            // One of the standard nodes, asked for once more.
+            Err(Errno::EXIST) => Ok(()),
+            other => other.and_then(|()| own(parent.as_fd(), name, owner)),
+        }
     }
 
     /// Makes a symbolic link in a directory that we mounted ourselves, owned by `owner`.
@@ -159,6 +196,9 @@ impl Tree {
         let resolve = match links {
             Links::Inside => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
             Links::Refused => ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
+            Links::RefusedAndMounts => {
+                ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV
+            }
         };
         for _ in 0..RETRIES {
             match rustix::fs::openat2(&self.0, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
@@ -176,12 +216,35 @@ impl AsFd for Tree {
     }
 }
 
+/// A device node to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// Block or character device.
+    pub kind: FileType,
+    /// Permission bits.
+    pub mode: u32,
+    /// Major and minor number (makedev(3)).
+    pub number: u64,
+}
+
 /// What becomes of symbolic links during a look-up.
 enum Links {
     /// Followed, with the tree's root as `/`.
     Inside,
     /// An error.
     Refused,
+    /// An error, as is a mount point.
+    RefusedAndMounts,
+}
+
+/// Why `path` is no root; what it is instead is looked up for the sentence alone.
+fn not_a_directory(path: &Path) -> Error {
+    let shown = path.display();
+    match rustix::fs::readlink(path, Vec::new()) {
+        Ok(_) => Error::config(format!("root file system '{shown}' is a symbolic link"))
+            .hint("name the directory that it points to"),
+        Err(_) => Error::config(format!("root file system '{shown}' is not a directory")),
+    }
 }
 
 /// Directory and last component of an absolute path; none for `/`.
@@ -253,6 +316,20 @@ mod tests {
         for (name, kind) in [("file", Kind::Config), ("link", Kind::Config), ("none", Kind::NotFound)] {
             assert_eq!(Tree::open(&dir.path().join(name)).expect_err(name).kind(), kind);
         }
+    }
+
+    #[test]
+    fn a_file_is_written_in_place_of_a_link_never_through_it() {
+        let (dir, tree) = tree();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("marker"), "old").expect("write");
+        std::fs::create_dir(at("etc")).expect("mkdir");
+        symlink("../marker", at("etc/hostname")).expect("symlink");
+        symlink("etc", at("lib")).expect("symlink");
+        tree.replace_file("/etc/hostname", 0o644, "p1\n").expect("replace");
+        assert!(tree.replace_file("/lib/hostname", 0o644, "p1\n").is_err());
+        assert_eq!(std::fs::read_to_string(at("marker")).expect("read"), "old");
+        assert_eq!(std::fs::read_to_string(at("etc/hostname")).expect("read"), "p1\n");
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! so that the way is never untried.
 
 use crate::error::{Error, Kind, Result};
+use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::end;
 use crate::supervisor::kept::{Kept, Passed};
 use crate::supervisor::runtime::Runtime;
-use crate::supervisor::state::{State, StateFile};
+use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::Running;
 use crate::systemd::journal::Journal;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid, chown};
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::supervisor::state::State;
+use crate::machine::state::State;
 
 /// Where cgroup2 is mounted on every host that we support.
 const MOUNT: &str = "/sys/fs/cgroup";

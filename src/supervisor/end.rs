@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime;
-use crate::supervisor::state::State;
 use crate::sys::pidfd::Exit;
 use crate::systemd::journal::Journal;
 use crate::systemd::payload;

@@ -43,7 +43,7 @@ impl Kept {
     /// Takes what the service manager or a predecessor passed on. What is unknown, left by another version, would
     /// stay in the store for ever, and is let go of.
     pub fn take() -> Passed {
-        let mut passed: HashMap<String, OwnedFd> = notify::stored().into_iter().collect();
+        let mut passed: HashMap<String, OwnedFd> = fds::passed().into_iter().collect();
         passed.keys().filter(|name| !NAMES.contains(&name.as_str())).for_each(|name| notify::unstore(name));
         let mut take = |name| passed.remove(name);
         match NAMES.map(&mut take) {

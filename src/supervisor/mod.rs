@@ -37,11 +37,12 @@ pub mod spawn;
 /// From a name to a running payload.
 pub mod start;
 /// What a supervisor leaves to its successor.
-pub mod state;
+pub mod state_file;
 /// The poll loop.
 pub mod watch;
 
 use crate::error::Result;
+use crate::machine::state;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::systemd::journal::Journal;
@@ -62,7 +63,7 @@ pub fn run(name: &MachineName) -> Result<u8> {
 /// restarted, and otherwise the end that the supervisor could not bring about.
 pub fn cleanup(name: &MachineName) -> Result<u8> {
     let root = Root::system();
-    let Some(state) = runtime::read_state(&root, name) else { return Ok(0) };
+    let Some(state) = state::read(&root, name) else { return Ok(0) };
     let leader = state.open_leader();
     if leader.is_some() && !crate::systemd::payload::has_job(name)? {
         return Ok(0);

@@ -2,11 +2,11 @@
 //!
 //! Anybody inside can write to the socket. A message counts only if the kernel says that the leader sent it.
 
-use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
+
+use crate::sys::scm;
 
 /// A longer message is not one of ours; systemd itself takes as much.
 const LIMIT: usize = 4096;
@@ -54,37 +54,14 @@ fn printable(text: &str) -> String {
 pub fn receive(socket: impl AsFd, leader: i32) -> Option<Notification> {
     loop {
         let mut message = [0; LIMIT];
-        match receive_any(&socket, &mut message) {
-            Ok((len, Some(sender))) if sender.pid() == leader => {
+        match scm::receive_from(&socket, &mut message) {
+            Ok((len, Some(sender))) if sender == leader => {
                 return Some(Notification::parse(&message[..len]));
             }
             Ok(_) | Err(Errno::EINTR) => continue,
             Err(_) => return None,
         }
     }
-}
-
-fn receive_any(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Option<UnixCredentials>), Errno> {
-    let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; 253]);
-    let mut parts = [IoSliceMut::new(message)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-    let received = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-    let mut sender = None;
-    for control in received.cmsgs()? {
-        match control {
-            ControlMessageOwned::ScmCredentials(credentials) => sender = Some(credentials),
-            ControlMessageOwned::ScmRights(fds) => fds.into_iter().for_each(discard),
-            _ => {}
-        }
-    }
-    Ok((received.bytes, sender))
-}
-
-/// Descriptors that nobody asked for.
-#[allow(unsafe_code)]
-fn discard(fd: RawFd) {
-    // SAFETY: the kernel has just installed it for us, and nobody else knows of it.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
 }
 
 #[cfg(test)]

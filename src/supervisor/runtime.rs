@@ -10,41 +10,34 @@
 //! | `state` | [`State`] for readers |
 //! | `timings` | how long each stage of the last start took, `STAGE MICROSECONDS` a line |
 
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, Permissions};
 use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, setsockopt, socket, sockopt};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Result};
+use crate::machine::lock::{self, Lock};
+use crate::machine::state::{self, State};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::sandbox::plan::{BOOT_ID, HOST_DIR, Plan};
+use crate::sandbox::layout::{BOOT_ID, HOST_DIR};
+use crate::sandbox::plan::Plan;
 use crate::sandbox::survey::{dashed, random_id};
-use crate::supervisor::state::State;
 
 /// The directory, and the lock that makes us its only writer.
 pub struct Runtime {
     path: PathBuf,
-    _lock: Flock<File>,
+    _lock: Lock,
 }
 
 impl Runtime {
     /// Opens and locks the directory of a machine, making it where it is missing.
     pub fn open(root: &Root, name: &MachineName) -> Result<Runtime> {
-        let path = root.runtime_of(name);
-        make_dir(&root.runtime(), 0o755)?;
-        make_dir(&path, 0o700)?;
-        let dir = File::open(&path).context(|| format!("failed to open '{}'", path.display()))?;
-        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Runtime { path, _lock: lock }),
-            Err(_) => Err(Error::new(Kind::Busy, format!("container '{name}' has a supervisor already"))
-                .hint(format!("see 'systemctl status {}'", name.service()))),
-        }
+        Ok(Runtime { path: root.runtime_of(name), _lock: lock::take(root, name)? })
     }
 
     /// Something in it.
@@ -76,7 +69,7 @@ impl Runtime {
 
     /// Writes the state for readers; they see the old one or the new one.
     pub fn write_state(&self, state: &State) -> Result<()> {
-        let (temporary, path) = (self.path("state.new"), self.path("state"));
+        let (temporary, path) = (self.path("state.new"), self.path(state::FILE));
         std::fs::write(&temporary, state.to_text())
             .and_then(|()| std::fs::rename(&temporary, &path))
             .context(|| format!("failed to write '{}'", path.display()))
@@ -88,11 +81,6 @@ impl Runtime {
         // They are for the curious; a start does not fail for them.
         let _ = std::fs::write(self.path("timings"), text);
     }
-}
-
-/// The state that a machine's supervisor wrote last, if there is one.
-pub fn read_state(root: &Root, name: &MachineName) -> Option<State> {
-    std::fs::read_to_string(root.runtime_of(name).join("state")).ok().map(|text| State::parse(&text))
 }
 
 /// Takes the directory away.

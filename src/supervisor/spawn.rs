@@ -17,10 +17,9 @@ use crate::sandbox::mounts::open_sources;
 use crate::sandbox::plan::Plan;
 use crate::sandbox::seccomp::Filters;
 use crate::supervisor::runtime::Runtime;
-use crate::sys::clone::{Cloned, clone3};
 use crate::sys::exec::StringList;
-use crate::sys::scm;
 use crate::sys::signal::pidfd_send_signal;
+use crate::sys::{clone, scm};
 
 /// What a plan does not say.
 pub struct Means<'a> {
@@ -54,7 +53,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         if let Some(pidfd) = &self.pidfd {
             let _ = pidfd_send_signal(pidfd, libc::SIGKILL);
-            reap(pidfd);
+            let _ = clone::wait(pidfd);
         }
     }
 }
@@ -87,6 +86,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         hostname: &plan.hostname,
         private_network,
         capabilities: plan.capability_mask,
+        ambient: plan.ambient_mask,
         no_new_privileges: plan.no_new_privileges,
         filters: means.filters,
         command: &command,
@@ -108,23 +108,9 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         namespaces: namespaces(plan),
         leader: &leader,
     };
-    let child = clone_assembler(&assembler)?;
+    let child = clone::spawn(libc::CLONE_NEWNS, || assembler::run(&assembler))?;
     drop((theirs, theirs_of_leader));
     meet(means, child, ours, ours_of_leader)
-}
-
-fn clone_assembler(assembler: &Assembler) -> Result<(Pid, OwnedFd)> {
-    // SAFETY: a supervisor has one thread, and the flag is that of a new namespace.
-    match unsafe_clone(libc::CLONE_NEWNS).context(|| "failed to clone into a new mount namespace")? {
-        Cloned::Child => assembler::run(assembler),
-        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-    }
-}
-
-#[allow(unsafe_code)]
-fn unsafe_clone(flags: libc::c_int) -> Result<Cloned, Errno> {
-    // SAFETY: a supervisor has one thread, and the flags are of new namespaces.
-    unsafe { clone3(flags) }
 }
 
 /// Waits for the leader, which is our child too, and writes its id maps.
@@ -172,8 +158,10 @@ impl<'a> Spawned<'a> {
                 (report, _) => return Err(self.explain(Some(report))),
             }
         }
-        match (self.assembler.pidfd.take().map(|pidfd| reap(&pidfd)), self.console.take()) {
-            (Some(true), Some(console)) => Ok(Assembled { plan: self.plan, leader: self.leader, console }),
+        match (self.assembler.pidfd.take().map(|pidfd| clone::wait(&pidfd)), self.console.take()) {
+            (Some(Ok(Some(0))), Some(console)) => {
+                Ok(Assembled { plan: self.plan, leader: self.leader, console })
+            }
             _ => Err(self.explain(None)),
         }
     }
@@ -206,13 +194,6 @@ impl Assembled<'_> {
             None => Err(explain(self.plan, None)),
         }
     }
-}
-
-/// Waits for a child's end; true if it was a good one.
-fn reap(pidfd: &OwnedFd) -> bool {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
-    status.ok().flatten().and_then(|status| status.exit_status()) == Some(0)
 }
 
 /// The sentence for a step that failed.

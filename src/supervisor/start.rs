@@ -6,7 +6,8 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use crate::config;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
+use crate::machine::state::{self, State, start_time};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::plan::{Plan, plan};
@@ -15,9 +16,9 @@ use crate::sandbox::survey::{Facts, survey};
 use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::kept::Kept;
-use crate::supervisor::runtime::{self, Runtime};
+use crate::supervisor::runtime::Runtime;
 use crate::supervisor::spawn::{self, Means, Spawned};
-use crate::supervisor::state::{State, StateFile, start_time};
+use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::{self, boottime};
 use crate::supervisor::{control, end, journal_link};
 use crate::sys::tty;
@@ -47,7 +48,7 @@ impl Stages {
 pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infallible> {
     let mut stages = Stages::new();
     let runtime = Runtime::open(root, name)?;
-    refuse_second(root, name)?;
+    state::refuse_running(root, name)?;
     let result = prepare(root, name, journal).and_then(|prepared| {
         stages.end("plan");
         bring_up(name, &runtime, &prepared, journal, &mut stages)
@@ -64,16 +65,6 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infal
             end::forget(root, name);
             Err(error)
         }
-    }
-}
-
-/// A payload without its descriptors cannot be adopted, and must not be started twice on one root.
-fn refuse_second(root: &Root, name: &MachineName) -> Result<()> {
-    let running = runtime::read_state(root, name).and_then(|state| state.open_leader());
-    match running {
-        None => Ok(()),
-        Some(_) => Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))
-            .hint(format!("stop it with 'systemctl stop {}', then start it again", name.scope()))),
     }
 }
 
@@ -131,7 +122,7 @@ fn bring_up(
         id: id_bytes(&plan.machine_id),
         root: &facts.rootfs,
         stop_signal: plan.stop_signal,
-        devices: &[("char-pts", "rw")],
+        devices: &plan.devices,
     };
     let (mut running, stages_in) = (None, RefCell::new(&mut *stages));
     let registration = place_and_register(

@@ -9,6 +9,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::cgroup::Cgroup;
@@ -22,7 +23,7 @@ use crate::supervisor::kept::Kept;
 use crate::supervisor::lifecycle::{Action, Event, Phase, decide, next_tick};
 use crate::supervisor::notification::{self, Notification};
 use crate::supervisor::runtime::Runtime;
-use crate::supervisor::state::{State, StateFile};
+use crate::supervisor::state_file::StateFile;
 use crate::sys::{memory, pidfd, signal, tty};
 use crate::systemd::journal::Journal;
 use crate::systemd::{notify, payload};

@@ -1,9 +1,12 @@
 //! clone3(2), as a fork: no shared memory, no stack of its own.
 
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use crate::error::{Context, Error, Result};
 
 /// Which side of the clone the caller is on.
 pub enum Cloned {
@@ -18,6 +21,41 @@ pub enum Cloned {
     Child,
 }
 
+/// The flags that give the child namespaces of its own, and share nothing else.
+const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET;
+
+/// Runs `child` in a copy of the calling process that has new `namespaces` (`CLONE_NEW*`) and exits with its result.
+/// Refused where the caller has threads: the child would find their locks taken for ever.
+pub fn spawn(namespaces: libc::c_int, child: impl FnOnce() -> i32) -> Result<(Pid, OwnedFd)> {
+    if namespaces & !NAMESPACES != 0 {
+        return Err(Error::failed("refused to clone with flags that are of no namespace"));
+    }
+    require_one_thread()?;
+    // SAFETY: the caller has one thread, and only flags of namespaces are passed.
+    match unsafe { clone3(namespaces) }.context(|| "failed to clone a child")? {
+        Cloned::Child => exit_now(child()),
+        Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+    }
+}
+
+/// Fails in a process with threads, where neither clone3(2) nor setns(2) is ours to call.
+pub fn require_one_thread() -> Result<()> {
+    let threads =
+        std::fs::read_dir("/proc/self/task").context(|| "failed to read '/proc/self/task'")?.count();
+    match threads {
+        1 => Ok(()),
+        _ => Err(Error::failed(format!(
+            "refused to clone or change namespaces in a process of {threads} threads"
+        ))),
+    }
+}
+
 /// Clones the calling process into new namespaces (`CLONE_NEW*` in `flags`), with a pidfd.
 ///
 /// The child's parent is the caller, or with `CLONE_PARENT` the caller's parent. Signal handlers are reset in
@@ -26,7 +64,7 @@ pub enum Cloned {
 /// # Safety
 /// The calling process must have one thread: the child is an ordinary copy only then. `flags` must hold none of
 /// `CLONE_VM`, `CLONE_THREAD`, `CLONE_SIGHAND`, which would share the caller's memory or stack.
-pub unsafe fn clone3(flags: libc::c_int) -> Result<Cloned, Errno> {
+pub unsafe fn clone3(flags: libc::c_int) -> std::result::Result<Cloned, Errno> {
     let mut pidfd: libc::c_int = -1;
     // SAFETY: an all-zero clone_args is valid: no stack, no tid pointers.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
@@ -49,8 +87,28 @@ pub unsafe fn clone3(flags: libc::c_int) -> Result<Cloned, Errno> {
 /// `CLONE_CLEAR_SIGHAND` (linux/sched.h); above 32 bits, so only clone3 takes it.
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 
+/// Waits for a child's end; its exit status, or nothing where a signal ended it.
+pub fn wait(pidfd: impl AsFd) -> std::result::Result<Option<i32>, rustix::io::Errno> {
+    let status = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))?;
+    Ok(status.and_then(|status| status.exit_status()))
+}
+
 /// Leaves the process at once: no destructors, no exit handlers.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) is always sound and async-signal-safe.
     unsafe { libc::_exit(code) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_namespaces_is_asked_for_and_no_threads_are_cloned() {
+        assert!(spawn(libc::CLONE_VM, || 0).is_err());
+        std::thread::scope(|scope| {
+            let told = scope.spawn(|| spawn(0, || 0)).join();
+            assert!(told.expect("thread").expect_err("threads").message().contains("threads"));
+        });
+    }
 }

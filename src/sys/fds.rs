@@ -1,18 +1,20 @@
 //! Descriptors known by number only.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-/// Takes ownership of a descriptor that was passed to this process, and marks it close-on-exec.
-///
-/// # Safety
-/// `fd` must be open and owned by nobody else.
-pub unsafe fn take(fd: RawFd) -> Result<OwnedFd, Errno> {
-    // SAFETY: the caller hands the descriptor over.
-    let owned = unsafe { OwnedFd::from_raw_fd(fd) };
-    rustix::io::fcntl_setfd(&owned, rustix::io::FdFlags::CLOEXEC)?;
-    Ok(owned)
+/// Takes what was passed to this process (sd_listen_fds(3)): names and descriptors, close-on-exec. Whoever asks
+/// again gets none, as they have an owner by then.
+pub fn passed() -> Vec<(String, OwnedFd)> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Vec::new();
+    }
+    let Ok(fds) = sd_notify::listen_fds_with_names() else { return Vec::new() };
+    // SAFETY: they were open when we were executed, are meant for this process, and are taken but once.
+    fds.map(|(fd, name)| (name, unsafe { OwnedFd::from_raw_fd(fd) })).collect()
 }
 
 /// Makes reads and writes of whatever is behind `fd` fail rather than wait.

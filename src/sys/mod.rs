@@ -14,6 +14,8 @@ pub mod interrupt;
 pub mod keyring;
 /// prlimit(2).
 pub mod limits;
+/// flock(2) on a directory.
+pub mod lock;
 /// Giving memory back.
 pub mod memory;
 /// mount_setattr(2).
@@ -30,5 +32,3 @@ pub mod seccomp;
 pub mod signal;
 /// The terminal ioctls.
 pub mod tty;
-/// User namespaces without a process, and idmapped mounts.
-pub mod userns;

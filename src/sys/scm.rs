@@ -5,9 +5,12 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, accept4, recvmsg,
-    sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials,
+    accept4, recvmsg, sendmsg, socketpair,
 };
+
+/// The most descriptors that one message can carry (`SCM_MAX_FD`).
+const MOST_FDS: usize = 253;
 
 /// A connected pair that keeps message boundaries, close-on-exec.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -52,4 +55,25 @@ pub fn receive(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Option<O
         }
     }
     Ok((received.bytes, taken))
+}
+
+/// Receives one message now, with its sender's pid where the kernel tells (`SO_PASSCRED`). Descriptors that
+/// came with it are closed: nobody asked for them.
+pub fn receive_from(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Option<i32>), Errno> {
+    let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; MOST_FDS]);
+    let mut parts = [IoSliceMut::new(message)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let received = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let mut sender = None;
+    for control in received.cmsgs()? {
+        match control {
+            ControlMessageOwned::ScmCredentials(credentials) => sender = Some(credentials.pid()),
+            ControlMessageOwned::ScmRights(fds) => {
+                // SAFETY: the kernel has just installed these descriptors for us alone.
+                fds.into_iter().for_each(|fd| drop(unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+            _ => {}
+        }
+    }
+    Ok((received.bytes, sender))
 }

@@ -5,9 +5,10 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use futures_core::Stream;
-use zbus::{ObjectPath, OwnedObjectPath, OwnedVariant};
+use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 
-use crate::error::{Error, Kind, Result};
+use super::bus::{self, told};
+use crate::error::Result;
 
 /// One row of `ListUnits`, in the bus's order.
 type ListedUnit =
@@ -18,11 +19,21 @@ type ListedUnit =
     default_service = "org.freedesktop.systemd1",
     default_path = "/org/freedesktop/systemd1"
 )]
-trait SystemdManager {
+pub(super) trait SystemdManager {
     fn subscribe(&self) -> zbus::Result<()>;
     fn reload(&self) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn start_transient_unit(
+        &self,
+        name: &str,
+        mode: &str,
+        properties: &[(&str, Variant<'_>)],
+        aux: &[(&str, &[(&str, Variant<'_>)])],
+    ) -> zbus::Result<OwnedObjectPath>;
+    fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+    fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
     fn get_unit_file_state(&self, file: &str) -> zbus::Result<String>;
@@ -37,8 +48,6 @@ trait SystemdManager {
         files: &[&str],
         runtime: bool,
     ) -> zbus::Result<Vec<(String, String, String)>>;
-    #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
 }
 
 #[zbus::proxy(interface = "org.freedesktop.DBus.Properties", default_service = "org.freedesktop.systemd1")]
@@ -65,6 +74,35 @@ impl JobResult {
     /// Whether what was asked for is so now.
     pub fn is_done(&self) -> bool {
         self.0 == "done"
+    }
+}
+
+/// The ends of jobs as they are told. Made before a job is asked for: a quick one's end would be missed otherwise.
+///
+/// A plain match is one round trip; a proxy's stream would also ask who owns the name, and watch it.
+pub(super) struct JobEnds(MessageStream);
+
+/// The signal that ends a job.
+const JOB_REMOVED: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
+    interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
+
+impl JobEnds {
+    /// Listens from now on.
+    pub(super) async fn listen(bus: &zbus::Connection) -> zbus::Result<JobEnds> {
+        MessageStream::for_match_rule(MatchRule::try_from(JOB_REMOVED)?, bus, None).await.map(JobEnds)
+    }
+
+    /// Waits for the end of `job`.
+    pub(super) async fn of(&mut self, job: &ObjectPath<'_>) -> zbus::Result<JobResult> {
+        while let Some(message) = poll_fn(|context| Pin::new(&mut self.0).poll_next(context)).await {
+            let message = message?;
+            let body = message.body();
+            let (_, ended, _, result): (u32, ObjectPath<'_>, &str, &str) = body.deserialize()?;
+            if ended.as_str() == job.as_str() {
+                return Ok(JobResult(result.to_string()));
+            }
+        }
+        Err(zbus::Error::Failure("the system bus went away".to_string()))
     }
 }
 
@@ -103,31 +141,23 @@ pub struct Manager {
 impl Manager {
     /// Connects to the system bus.
     pub async fn connect() -> Result<Manager> {
-        let told = |error| told("failed to connect to the system bus", &error);
-        let connection = zbus::Connection::system().await.map_err(told)?;
-        let proxy = SystemdManagerProxy::new(&connection).await.map_err(told)?;
-        Ok(Manager { connection, proxy })
+        let connection = bus::connect().await?;
+        let proxy = SystemdManagerProxy::new(&connection).await;
+        Ok(Manager { proxy: proxy.map_err(|error| told("failed to reach systemd", &error))?, connection })
     }
 
     /// `StartUnit` or `StopUnit` in mode `replace`, and the wait for its end.
     pub async fn run_job(&self, job: Job, unit: &str) -> Result<JobResult> {
         let verb = if job == Job::Start { "start" } else { "stop" };
         let told = |error| told(&format!("failed to {verb} '{unit}'"), &error);
-        // Before the call, or a quick job's end would be missed.
-        let mut removed = self.proxy.receive_job_removed().await.map_err(told)?;
+        let mut ends = JobEnds::listen(self.proxy.inner().connection()).await.map_err(told)?;
         self.proxy.subscribe().await.map_err(told)?;
         let path = match job {
             Job::Start => self.proxy.start_unit(unit, "replace").await,
             Job::Stop => self.proxy.stop_unit(unit, "replace").await,
         };
         let path = path.map_err(told)?;
-        while let Some(signal) = poll_fn(|context| Pin::new(&mut removed).poll_next(context)).await {
-            let args = signal.args().map_err(told)?;
-            if *args.job() == *path {
-                return Ok(JobResult(args.result().to_string()));
-            }
-        }
-        Err(Error::failed(format!("lost the bus while '{unit}' was to {verb}")))
+        ends.of(&path).await.map_err(told)
     }
 
     /// `Reload`: as `systemctl daemon-reload`.
@@ -170,28 +200,4 @@ impl Manager {
         all.extend(proxy.get_all(&format!("org.freedesktop.systemd1.{kind}")).await.map_err(told)?);
         Ok(UnitProperties(all))
     }
-}
-
-/// The bus's error in our words and kinds.
-fn told(what: &str, error: &zbus::Error) -> Error {
-    let (name, text) = match error {
-        zbus::Error::MethodError(name, text, _) => (name.as_str(), text.clone().unwrap_or_default()),
-        zbus::Error::FDO(error) => match &**error {
-            zbus::fdo::Error::AccessDenied(text)
-            | zbus::fdo::Error::AuthFailed(text)
-            | zbus::fdo::Error::InteractiveAuthorizationRequired(text) => ("AccessDenied", text.clone()),
-            zbus::fdo::Error::NoReply(text) | zbus::fdo::Error::Timeout(text) => ("Timeout", text.clone()),
-            other => ("", other.to_string()),
-        },
-        zbus::Error::InputOutput(error) => ("", error.to_string()),
-        other => ("", other.to_string()),
-    };
-    let kind = match name {
-        "AccessDenied" => Kind::Denied,
-        "Timeout" => Kind::TimedOut,
-        "org.freedesktop.systemd1.NoSuchUnit" => Kind::NotFound,
-        "org.freedesktop.systemd1.TransactionIsDestructive" => Kind::Busy,
-        _ => Kind::Failed,
-    };
-    Error::new(kind, format!("{what}: {}", text.trim_end_matches('.')))
 }

@@ -2,6 +2,7 @@
 //!
 //! Names are those on the bus. Nothing outside this room knows a type of zbus.
 
+mod bus;
 /// Our records in the journal.
 pub mod journal;
 /// `org.freedesktop.systemd1.Manager`.

@@ -3,12 +3,10 @@
 //!
 //! Without a service manager every call does nothing, so that the supervisor can be run by hand.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-
-use crate::sys::fds;
 
 /// Sends states, ignoring failure: a manager that cannot be reached is no reason to stop a container.
 fn send(states: &[NotifyState]) {
@@ -50,12 +48,4 @@ pub fn store(name: &str, fd: impl AsFd) -> std::io::Result<()> {
 /// Takes every descriptor of this name out of the store.
 pub fn unstore(name: &str) {
     send(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
-}
-
-/// What the service manager kept for us: names and descriptors, close-on-exec. To be asked once, at the start.
-#[allow(unsafe_code)]
-pub fn stored() -> Vec<(String, OwnedFd)> {
-    let Ok(fds) = sd_notify::listen_fds_with_names() else { return Vec::new() };
-    // SAFETY: the manager has passed these descriptors to this process, and nobody took them before.
-    fds.filter_map(|(fd, name)| Some((name, unsafe { fds::take(fd) }.ok()?))).collect()
 }

@@ -6,36 +6,15 @@
 
 use std::future::{Future, poll_fn};
 use std::path::Path;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::Poll;
 
-use futures_core::Stream;
-use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath, Variant};
+use zbus::{OwnedObjectPath, Variant};
 
-use crate::error::{Context, Error, Kind, Result};
+use super::bus::{connect, is};
+use super::manager::{JobEnds, JobResult, SystemdManagerProxy};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::name::MachineName;
-
-#[zbus::proxy(
-    interface = "org.freedesktop.systemd1.Manager",
-    default_service = "org.freedesktop.systemd1",
-    default_path = "/org/freedesktop/systemd1"
-)]
-trait Manager {
-    fn start_transient_unit(
-        &self,
-        name: &str,
-        mode: &str,
-        properties: &[(&str, Variant<'_>)],
-        aux: &[(&str, &[(&str, Variant<'_>)])],
-    ) -> zbus::Result<OwnedObjectPath>;
-    fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
-    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
-    fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
-}
-
-/// The signal that ends a job.
-const JOB_REMOVED: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
-    interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
 
 #[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
 trait Unit {
@@ -63,15 +42,6 @@ trait Machined {
     fn unregister_machine(&self, name: &str) -> zbus::Result<()>;
 }
 
-impl crate::error::Cause for zbus::Error {
-    fn cause(&self) -> String {
-        match self {
-            zbus::Error::MethodError(_, Some(text), _) => text.clone(),
-            other => other.to_string(),
-        }
-    }
-}
-
 /// A payload to be placed and registered.
 pub struct Payload<'a> {
     /// The machine.
@@ -84,8 +54,8 @@ pub struct Payload<'a> {
     pub root: &'a Path,
     /// Number of the signal that the scope is stopped with.
     pub stop_signal: i32,
-    /// Devices beyond the standard ones: path or class, `rwm`.
-    pub devices: &'a [(&'a str, &'a str)],
+    /// Devices beyond the standard ones: path or class, and of `r`, `w` and `m` what is allowed.
+    pub devices: &'a [(String, String)],
 }
 
 /// How the registration went.
@@ -117,7 +87,7 @@ pub fn place_and_register(
         };
         Ok(match result {
             Ok(()) => Registration::Done,
-            Err(error) => Registration::Refused(crate::error::Cause::cause(&error)),
+            Err(error) => Registration::Refused(error.cause()),
         })
     })
 }
@@ -138,7 +108,7 @@ pub fn unregister(name: &MachineName) -> Result<()> {
 pub fn thaw(name: &MachineName) -> Result<()> {
     zbus::block_on(async {
         let bus = connect().await?;
-        let manager = ManagerProxy::new(&bus).await.context(|| "failed to reach systemd")?;
+        let manager = SystemdManagerProxy::new(&bus).await.context(|| "failed to reach systemd")?;
         manager.thaw_unit(&name.scope()).await.context(|| format!("failed to thaw '{}'", name.scope()))
     })
 }
@@ -149,28 +119,19 @@ pub fn has_job(name: &MachineName) -> Result<bool> {
     let unreachable = || format!("failed to ask systemd for '{}'", name.service());
     zbus::block_on(async {
         let bus = connect().await?;
-        let manager = ManagerProxy::new(&bus).await.context(unreachable)?;
+        let manager = SystemdManagerProxy::new(&bus).await.context(unreachable)?;
         let path = manager.get_unit(&name.service()).await.context(unreachable)?;
         let unit = UnitProxy::builder(&bus).path(path).build().await.context(unreachable)?;
         Ok(unit.job().await.context(unreachable)?.0 != 0)
     })
 }
 
-async fn connect() -> Result<zbus::Connection> {
-    zbus::Connection::system().await.map_err(|error| {
-        Error::new(Kind::Unsupported, format!("failed to connect to the system bus: {error}"))
-            .hint("start dbus.service")
-    })
-}
-
 async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
     let scope = payload.name.scope();
     let failed = || format!("failed to start '{scope}'");
-    let manager = ManagerProxy::new(bus).await.context(failed)?;
-    // Listening comes first: the job may be done before its number is known here. A plain match is one round trip;
-    // a proxy's stream would also ask who owns the name, and watch it.
-    let rule = MatchRule::try_from(JOB_REMOVED).context(failed)?;
-    let mut messages = MessageStream::for_match_rule(rule, bus, None).await.context(failed)?;
+    let manager = SystemdManagerProxy::new(bus).await.context(failed)?;
+    // Listening comes first: the job may be done before its number is known here.
+    let mut ends = JobEnds::listen(bus).await.context(failed)?;
     let job = match start_scope(&manager, payload).await {
         Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
             // What a killed predecessor left: a failed scope can be let go of, a living one cannot.
@@ -182,27 +143,25 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
     let job = job.map_err(|error| match is(&error, "org.freedesktop.systemd1.UnitExists") {
         true => Error::new(Kind::Busy, format!("'{scope}' still exists"))
             .hint(format!("stop what is left of it with 'systemctl stop {scope}'")),
-        false => Error::failed(format!("{}: {}", failed(), crate::error::Cause::cause(&error))),
+        false => Error::failed(format!("{}: {}", failed(), error.cause())),
     })?;
-    while let Some(message) = poll_fn(|context| Pin::new(&mut messages).poll_next(context)).await {
-        let body = message.context(failed)?;
-        let body = body.body();
-        let (_, removed, _, result): (u32, ObjectPath, &str, &str) = body.deserialize().context(failed)?;
-        if removed.as_str() == job.as_str() {
-            return match result {
-                "done" => Ok(()),
-                other => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
-            };
-        }
+    match ends.of(&job).await.context(failed)? {
+        result if result.is_done() => Ok(()),
+        JobResult(other) => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
     }
-    Err(Error::failed(format!("{}: the system bus went away", failed())))
 }
 
-async fn start_scope(manager: &ManagerProxy<'_>, payload: &Payload<'_>) -> zbus::Result<OwnedObjectPath> {
+async fn start_scope(
+    manager: &SystemdManagerProxy<'_>,
+    payload: &Payload<'_>,
+) -> zbus::Result<OwnedObjectPath> {
     let name = payload.name;
     let slice = name.slice();
     let description = format!("Payload of container {name}");
     let service = name.service();
+    // Its own terminals, and what the definition adds.
+    let asked = payload.devices.iter().map(|(path, access)| (path.as_str(), access.as_str()));
+    let devices: Vec<(&str, &str)> = [("char-pts", "rw")].into_iter().chain(asked).collect();
     let properties = [
         ("Description", Variant::from(description.as_str())),
         ("PIDs", Variant::from(vec![payload.leader])),
@@ -218,7 +177,7 @@ async fn start_scope(manager: &ManagerProxy<'_>, payload: &Payload<'_>) -> zbus:
         ("OOMPolicy", Variant::from("continue")),
         ("TasksMax", Variant::from(16384_u64)),
         ("DevicePolicy", Variant::from("closed")),
-        ("DeviceAllow", Variant::from(payload.devices.to_vec())),
+        ("DeviceAllow", Variant::from(devices)),
     ];
     // Ordered like any other job it would wait for a stop of the service, and that stop waits for us. What it
     // depends on runs already, since it is what the service depends on.
@@ -240,8 +199,4 @@ async fn register(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result
         }
         other => other.map(drop),
     }
-}
-
-fn is(error: &zbus::Error, name: &str) -> bool {
-    matches!(error, zbus::Error::MethodError(found, _, _) if found.as_str() == name)
 }

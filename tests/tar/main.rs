@@ -270,7 +270,7 @@ fn a_machine_that_boots_needs_an_init_in_its_archive() {
     }
     let host = Host::new();
     let output = host.run(&["create", "p1", "--from-tar", "-"], &Archive::default().file("a", b"").end());
-    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.status.code(), Some(66));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("containerctl: '-' has no init"));
     assert!(!host.rootfs().exists());
 }

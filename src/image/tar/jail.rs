@@ -4,7 +4,7 @@
 //! The new tree is mounted with the ids mapped, so that what the archive calls user 0 is user 0 on disk, while
 //! the process that writes it is a user whom nothing on the host belongs to.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::sched::CloneFlags;
@@ -17,7 +17,8 @@ use rustix::mount::{
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 use crate::error::{Context, Result};
-use crate::sys::userns::{enter_userns, mount_setattr};
+use crate::sandbox::userns;
+use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 
 /// All that unpacking needs.
 const KEPT: CapabilitySet = CapabilitySet::CHOWN
@@ -27,7 +28,7 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETFCAP);
 
 /// Moves the calling process in; its next child is the first process of the new PID namespace.
-pub fn enter(tree: &Path, userns: BorrowedFd<'_>, largest_file_bytes: u64) -> Result<()> {
+pub fn enter(tree: &Path, namespace: BorrowedFd<'_>, largest_file_bytes: u64) -> Result<()> {
     let namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
@@ -40,14 +41,14 @@ pub fn enter(tree: &Path, userns: BorrowedFd<'_>, largest_file_bytes: u64) -> Re
         .context(|| "failed to make the mounts private")?;
     // /usr goes first: the new root is put on top of it.
     let usr = open_usr()?;
-    let tree = open_tree_mapped(tree, userns)?;
+    let tree = open_tree_mapped(tree, namespace)?;
     let root = make_root()?;
     attach(&usr, &root, "usr")?;
     attach(&tree, &root, "tree")?;
     pivot(&root)?;
     nix::unistd::chdir("/tree").context(|| "failed to enter the new root file system")?;
     // Last: from here on we are nobody.
-    enter_userns(userns)?;
+    userns::enter(namespace)?;
     drop_rights()
 }
 
@@ -69,19 +70,24 @@ fn open_usr() -> Result<OwnedFd> {
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let usr = rustix::mount::open_tree(CWD, "/usr", flags).context(|| "failed to open '/usr'")?;
-    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-    mount_setattr(usr.as_fd(), attributes, None)?;
+    set_attributes(&usr, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, None)?;
     Ok(usr)
 }
 
-fn open_tree_mapped(tree: &Path, userns: BorrowedFd<'_>) -> Result<OwnedFd> {
+fn open_tree_mapped(tree: &Path, namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mount = rustix::mount::open_tree(CWD, tree, flags)
         .context(|| format!("failed to open '{}'", tree.display()))?;
     let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
-    mount_setattr(mount.as_fd(), attributes, Some(userns))
+    set_attributes(&mount, attributes, Some(namespace))
         .context(|| "the file system of '/var/lib/containerctl' takes no id mapping")?;
     Ok(mount)
+}
+
+/// On a detached mount and all below it.
+fn set_attributes(mount: &OwnedFd, attributes: u64, idmap: Option<BorrowedFd<'_>>) -> Result<()> {
+    let attr = MountAttr { set: attributes, idmap, ..MountAttr::default() };
+    mount_setattr(mount, c"", Depth::Recursive, attr).context(|| "failed to set the attributes of a mount")
 }
 
 /// A tmpfs with two mount points and the links that programs expect, then read-only.
@@ -99,7 +105,7 @@ fn make_root() -> Result<OwnedFd> {
     for link in ["bin", "lib", "lib64", "sbin"] {
         rustix::fs::symlinkat(format!("usr/{link}"), &root, link).context(failed)?;
     }
-    mount_setattr(root.as_fd(), libc::MOUNT_ATTR_RDONLY, None)?;
+    set_attributes(&root, libc::MOUNT_ATTR_RDONLY, None)?;
     // Over a directory that every host has, and whose content we hold already.
     rustix::mount::move_mount(&root, "", CWD, "/usr", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .context(failed)?;

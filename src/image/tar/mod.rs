@@ -20,8 +20,11 @@ use std::process::{Command, Stdio};
 
 use super::tool::{self, End, Outcome};
 use crate::error::{Context, Error, Result};
+use crate::sandbox::idmap::IdRange;
+use crate::sandbox::userns::userns;
+use crate::sys::clone::require_one_thread;
+use crate::sys::exec::close_on_exec_from;
 use crate::sys::interrupt::Interrupt;
-use crate::sys::userns;
 
 /// Part of the file system that an archive must leave free.
 const RESERVE: u64 = 20;
@@ -41,8 +44,8 @@ pub struct Work {
     pub compression: Compression,
 }
 
-/// Unpacks `archive` (`-` is standard input) into a new directory `rootfs`, as root of the ids from `base` on.
-pub fn build(archive: &Path, rootfs: &Path, (base, size): (u32, u32), interrupt: Interrupt) -> Result<()> {
+/// Unpacks `archive` (`-` is standard input) into a new directory `rootfs`, as root of `ids`.
+pub fn build(archive: &Path, rootfs: &Path, ids: IdRange, interrupt: Interrupt) -> Result<()> {
     let what = format!("failed to unpack '{}'", archive.display());
     DirBuilder::new()
         .mode(0o755)
@@ -53,8 +56,8 @@ pub fn build(archive: &Path, rootfs: &Path, (base, size): (u32, u32), interrupt:
     let room = Room::of(rootfs)?;
     let work = Work {
         tree: rootfs.to_path_buf(),
-        base,
-        size,
+        base: ids.base,
+        size: ids.size,
         largest_file_bytes: room.free_bytes,
         compression: Compression::of(&start),
     };
@@ -75,9 +78,9 @@ pub fn build(archive: &Path, rootfs: &Path, (base, size): (u32, u32), interrupt:
 
 /// The worker: confines itself and runs tar. Returns tar's exit status.
 pub fn unpack(work: &Work) -> Result<u8> {
-    userns::assert_one_thread()?;
-    userns::close_rest_on_exec()?;
-    let namespace = userns::userns(work.base, work.size)?;
+    require_one_thread()?;
+    close_on_exec_from(3).context(|| "failed to mark descriptors close-on-exec")?;
+    let namespace = userns(IdRange { base: work.base, size: work.size })?;
     jail::enter(&work.tree, namespace.as_fd(), work.largest_file_bytes)?;
     drop(namespace);
     let status = tar(work.compression).status().context(|| "failed to run 'tar'")?;

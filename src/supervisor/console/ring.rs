@@ -88,7 +88,7 @@ mod tests {
             writes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9000), 0..12),
         ) {
             let mut ring = Ring::new(4096).expect("ring");
-            let mut all = Vec::new();
+            let mut all: Vec<u8> = Vec::new();
             for bytes in &writes {
                 ring.write(bytes);
                 all.extend(bytes);

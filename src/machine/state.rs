@@ -1,16 +1,19 @@
-//! What a supervisor leaves to its successor, and to whoever wants to know: a few lines of `KEY=VALUE`.
+//! What a supervisor tells of a running machine, to its successor and to whoever wants to know: a few lines of
+//! `KEY=VALUE`.
 //!
-//! It lives in a memfd in the service manager's store, so that it is there exactly as long as the payload's
-//! descriptors are, and as a file in the run-time directory for readers. Unknown keys are skipped and missing
-//! ones have defaults, so that an older and a newer supervisor can follow each other.
+//! Unknown keys are skipped and missing ones have defaults, so that programs of different versions can read each
+//! other's.
 
 use std::fmt::Write as _;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-
-use crate::error::{Context, Result};
+use crate::error::{Error, Kind, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
+
+/// Below the machine's run-time directory: the state for readers.
+pub const FILE: &str = "state";
 
 /// The version of this format that we write. A reader takes any; it is there for a change that cannot be taken.
 const VERSION: u32 = 1;
@@ -113,6 +116,15 @@ impl State {
     }
 }
 
+/// Fails where a payload lives on that no supervisor can adopt any more: its root file system is in use.
+pub fn refuse_running(root: &Root, name: &MachineName) -> Result<()> {
+    match read(root, name).and_then(|state| state.open_leader()) {
+        None => Ok(()),
+        Some(_) => Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))
+            .hint(format!("stop it with 'systemctl stop {}' first", name.scope()))),
+    }
+}
+
 fn parse_ids(value: &str) -> Option<IdRange> {
     let (base, size) = value.split_once(':')?;
     Some(IdRange { base: base.parse().ok()?, size: size.parse().ok()? })
@@ -126,57 +138,16 @@ pub fn start_time(pid: i32) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The state as it is kept in the store.
-pub struct StateFile(OwnedFd);
-
-impl StateFile {
-    /// A new, empty one.
-    pub fn new() -> Result<StateFile> {
-        let fd = memfd_create("state", MemfdFlags::CLOEXEC).context(|| "failed to create the state memfd")?;
-        Ok(StateFile(fd))
-    }
-
-    /// One that was kept.
-    pub fn from_fd(fd: OwnedFd) -> StateFile {
-        StateFile(fd)
-    }
-
-    /// Writes the whole state; it fits a page, which the kernel writes at once.
-    pub fn write(&self, state: &State) -> Result<()> {
-        let text = state.to_text();
-        rustix::io::pwrite(&self.0, text.as_bytes(), 0)
-            .and_then(|written| ftruncate(&self.0, written as u64))
-            .context(|| "failed to write the state memfd")
-    }
-
-    /// Reads it back.
-    pub fn read(&self) -> Result<State> {
-        StateFile::read_from(&self.0)
-    }
-
-    /// Reads the state in a descriptor that was kept.
-    pub fn read_from(fd: impl AsFd) -> Result<State> {
-        let mut bytes = [0; 4096];
-        let read = rustix::io::pread(fd, &mut bytes, 0).context(|| "failed to read the state memfd")?;
-        Ok(State::parse(&String::from_utf8_lossy(&bytes[..read])))
-    }
-
-    /// The descriptor.
-    pub fn fd(&self) -> &OwnedFd {
-        &self.0
-    }
-
-    /// The descriptor, to be kept.
-    pub fn into_fd(self) -> OwnedFd {
-        self.0
-    }
+/// The state that a machine's supervisor wrote last, if there is one.
+pub fn read(root: &Root, name: &MachineName) -> Option<State> {
+    std::fs::read_to_string(root.runtime_of(name).join(FILE)).ok().map(|text| State::parse(&text))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn sample() -> State {
+    pub(crate) fn sample() -> State {
         State {
             started: true,
             leader: 4711,
@@ -189,14 +160,6 @@ mod tests {
             buffer_bytes: 1 << 20,
             ..State::default()
         }
-    }
-
-    #[test]
-    fn a_state_survives_its_memfd() {
-        let file = StateFile::new().expect("memfd");
-        file.write(&State { shutdown: "x".repeat(100), ..sample() }).expect("write");
-        file.write(&sample()).expect("write shorter");
-        assert_eq!(file.read().expect("read"), sample());
     }
 
     #[test]

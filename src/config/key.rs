@@ -1,0 +1,159 @@
+//! One key of a definition: who may set it, and how it reaches the settings.
+
+use super::directives::{SECTIONS, TABLE};
+use super::settings::Settings;
+use super::values::Parsed;
+use super::verbatim;
+
+/// Who may set a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The host's administrator alone: it reaches out of the container, or takes of the host's.
+    Host,
+    /// Harmless: an image may bring it along.
+    Image,
+}
+
+/// One key.
+pub struct Directive {
+    /// Section it stands in.
+    pub section: &'static str,
+    /// Left of `=`.
+    pub key: &'static str,
+    /// Syntax of the value, for the manual.
+    pub value: &'static str,
+    /// Who may set it.
+    pub trust: Trust,
+    /// What it means: sentences for the manual.
+    pub doc: &'static str,
+    pub(super) field: Field,
+}
+
+/// How a key reaches [`Settings`].
+pub(super) struct Field {
+    pub(super) assign: fn(&mut Settings, &str) -> Parsed<()>,
+    pub(super) reset: fn(&mut Settings),
+}
+
+/// The row of a key.
+pub fn find(section: &str, key: &str) -> Option<&'static Directive> {
+    TABLE.iter().find(|row| row.section == section && row.key == key)
+}
+
+/// Whether any key stands in `section`.
+pub fn is_section(section: &str) -> bool {
+    SECTIONS.contains(&section)
+}
+
+/// Who may set a key; what systemd reads is the host's. `None`: no such key.
+pub fn trust(section: &str, key: &str) -> Option<Trust> {
+    let passed_on = verbatim::keys(section).contains(&key).then_some(Trust::Host);
+    find(section, key).map(|row| row.trust).or(passed_on)
+}
+
+/// Applies one assignment, an empty one being a reset. False if there is no such key.
+pub(super) fn apply(settings: &mut Settings, section: &str, key: &str, text: &str) -> Parsed<bool> {
+    let Some(row) = find(section, key) else {
+        return Ok(verbatim::apply(settings, section, key, text));
+    };
+    match text {
+        "" => (row.field.reset)(settings),
+        _ => (row.field.assign)(settings, text)?,
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::{CustomMount, ResourceLimit};
+    use std::collections::BTreeSet;
+
+    fn settings(assignments: &[(&str, &str, &str)]) -> Settings {
+        let mut settings = Settings::default();
+        for (section, key, text) in assignments {
+            assert_eq!(apply(&mut settings, section, key, text), Ok(true), "{key}={text}");
+        }
+        settings
+    }
+
+    /// A value that each key takes and that is not its default.
+    fn example(row: &Directive) -> &'static str {
+        match (row.key, row.value) {
+            ("Boot" | "Private", _) => "no",
+            (_, "BOOL") => "yes",
+            (_, "PATH" | "TARGET" | "TARGET[:OPTIONS]" | "SOURCE[:TARGET[:OPTIONS]]") => "/x",
+            ("MachineID", _) => "0123456789abcdef0123456789abcdef",
+            ("PrivateUsers", _) => "identity",
+            ("LinkJournal", _) => "no",
+            (_, "CAPABILITY…") => "CAP_CHOWN",
+            (_, "NAME=VALUE…") => "A=b",
+            (_, "SIGNAL") => "TERM",
+            (_, "SIZE") => "8K",
+            (_, "UNIT…") => "a.target",
+            (_, "WORD…" | "NAME" | "[~]NAME…") => "bpf",
+            _ => "1",
+        }
+    }
+
+    #[test]
+    fn every_key_changes_settings_and_an_empty_one_resets_it() {
+        for row in TABLE {
+            let changed = settings(&[(row.section, row.key, example(row))]);
+            assert_ne!(changed, Settings::default(), "{}", row.key);
+            let reset = settings(&[(row.section, row.key, example(row)), (row.section, row.key, "")]);
+            assert_eq!(reset, Settings::default(), "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn no_key_stands_twice_and_each_in_a_known_section() {
+        let keys: BTreeSet<_> = TABLE.iter().map(|row| (row.section, row.key)).collect();
+        assert_eq!(keys.len(), TABLE.len());
+        assert!(TABLE.iter().all(|row| is_section(row.section)));
+    }
+
+    #[test]
+    fn lists_grow_and_scalars_are_replaced() {
+        let settings = settings(&[
+            ("Exec", "Parameters", "a 'b c'"),
+            ("Exec", "Parameters", "d"),
+            ("Exec", "Hostname", "one"),
+            ("Exec", "Hostname", "two"),
+            ("Exec", "LimitNOFILE", "1"),
+            ("Exec", "LimitNOFILE", "2:3"),
+            ("Exec", "Capability", "0"),
+            ("Exec", "Capability", "1"),
+        ]);
+        assert_eq!(settings.exec.parameters, ["a", "b c", "d"]);
+        assert_eq!(settings.exec.hostname.as_deref(), Some("two"));
+        let limit = ResourceLimit { resource: libc::RLIMIT_NOFILE, soft: Some(2), hard: Some(3) };
+        assert_eq!(settings.exec.limits, [limit]);
+        assert_eq!(settings.exec.capability, 3);
+    }
+
+    #[test]
+    fn mounts_keep_their_order_and_reset_by_kind() {
+        let settings = settings(&[
+            ("Files", "Bind", "/a"),
+            ("Files", "TemporaryFileSystem", "/b"),
+            ("Files", "BindReadOnly", "/c"),
+            ("Files", "Bind", ""),
+        ]);
+        assert!(matches!(
+            &settings.files.mounts[..],
+            [CustomMount::Tmpfs { .. }, CustomMount::Bind { read_only: true, .. }]
+        ));
+    }
+
+    #[test]
+    fn what_reaches_the_host_is_the_hosts() {
+        for (section, key) in
+            [("Files", "Bind"), ("Exec", "Capability"), ("Network", "Private"), ("Unit", "After")]
+        {
+            assert_eq!(trust(section, key), Some(Trust::Host), "{key}");
+        }
+        assert_eq!(trust("Exec", "Hostname"), Some(Trust::Image));
+        assert_eq!(trust("Exec", "Nonsense"), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! What systemctl wrote for one machine's units: links by `enable`, drop-ins by `set-property` and `edit`. A later
+//! machine of the same name must inherit none of it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::error::{Context, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// Where systemctl(1) writes, for good and until the next boot (systemd.unit(5)).
+const DIRECTORIES: [&str; 2] = ["/etc/systemd/system", "/run/systemd/system"];
+/// Where `set-property` writes, likewise.
+const CONTROL: [&str; 2] = ["/etc/systemd/system.control", "/run/systemd/system.control"];
+
+/// Removes all of it, also where systemd does not run. What is there for all containers stays.
+pub fn remove(root: &Root, name: &MachineName) -> Result<()> {
+    for directory in DIRECTORIES.map(|path| root.path(path)) {
+        disable(&directory, name)?;
+    }
+    let units = [name.service(), name.nspawn_service(), name.slice(), name.scope()];
+    for directory in DIRECTORIES.iter().chain(&CONTROL).map(|path| root.path(path)) {
+        for unit in &units {
+            remove_directory(&directory.join(format!("{unit}.d")))?;
+        }
+    }
+    Ok(())
+}
+
+/// The links below `*.wants/` and `*.requires/`.
+fn disable(directory: &Path, name: &MachineName) -> Result<()> {
+    let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.extension().is_some_and(|kind| kind == "wants" || kind == "requires") {
+            remove_file(&path.join(name.service()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file or link; whether it was there.
+pub fn remove_file(path: &Path) -> Result<bool> {
+    was_there(fs::remove_file(path), path)
+}
+
+/// Removes a directory with all that is in it, or a link; whether it was there.
+pub fn remove_directory(path: &Path) -> Result<bool> {
+    was_there(fs::remove_dir_all(path), path)
+}
+
+fn was_there(removed: std::io::Result<()>, path: &Path) -> Result<bool> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        result => result.context(|| format!("failed to remove '{}'", path.display())).map(|()| true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_machine_of_the_same_name_inherits_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        let write = |path: &str| {
+            let path = root.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        };
+        let gone = [
+            r"/etc/systemd/system.control/machine-web\x2d1.slice.d/50-MemoryMax.conf",
+            "/run/systemd/system.control/container@web-1.service.d/50-CPUWeight.conf",
+            r"/run/systemd/system.control/machine-web\x2d1.scope.d/50-TasksMax.conf",
+            "/etc/systemd/system/container@web-1.service.d/override.conf",
+            "/run/systemd/system/systemd-nspawn@web-1.service.d/override.conf",
+            "/etc/systemd/system/machines.target.wants/container@web-1.service",
+        ];
+        let kept = [
+            "/etc/systemd/system.control/machine-web.slice.d/50-MemoryMax.conf",
+            "/etc/systemd/system/container@.service.d/override.conf",
+            "/etc/systemd/system/machines.target.wants/container@web.service",
+        ];
+        gone.iter().chain(&kept).for_each(|path| write(path));
+        let name = MachineName::new("web-1").unwrap();
+        remove(&root, &name).unwrap();
+        remove(&root, &name).unwrap();
+        for path in gone {
+            assert!(!root.path(path).exists(), "{path}");
+            let drop_ins = root.path(path).parent().unwrap().to_path_buf();
+            assert!(!drop_ins.exists() || path.contains(".wants/"), "{path}");
+        }
+        assert!(kept.iter().all(|path| root.path(path).exists()));
+    }
+}

@@ -1,0 +1,68 @@
+//! The [`State`] in a memfd, which the service manager's store keeps exactly as long as the payload's descriptors.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+use crate::error::{Context, Result};
+use crate::machine::state::State;
+
+/// The state as it is kept in the store.
+pub struct StateFile(OwnedFd);
+
+impl StateFile {
+    /// A new, empty one.
+    pub fn new() -> Result<StateFile> {
+        let fd = memfd_create("state", MemfdFlags::CLOEXEC).context(|| "failed to create the state memfd")?;
+        Ok(StateFile(fd))
+    }
+
+    /// One that was kept.
+    pub fn from_fd(fd: OwnedFd) -> StateFile {
+        StateFile(fd)
+    }
+
+    /// Writes the whole state; it fits a page, which the kernel writes at once.
+    pub fn write(&self, state: &State) -> Result<()> {
+        let text = state.to_text();
+        rustix::io::pwrite(&self.0, text.as_bytes(), 0)
+            .and_then(|written| ftruncate(&self.0, written as u64))
+            .context(|| "failed to write the state memfd")
+    }
+
+    /// Reads it back.
+    pub fn read(&self) -> Result<State> {
+        StateFile::read_from(&self.0)
+    }
+
+    /// Reads the state in a descriptor that was kept.
+    pub fn read_from(fd: impl AsFd) -> Result<State> {
+        let mut bytes = [0; 4096];
+        let read = rustix::io::pread(fd, &mut bytes, 0).context(|| "failed to read the state memfd")?;
+        Ok(State::parse(&String::from_utf8_lossy(&bytes[..read])))
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.0
+    }
+
+    /// The descriptor, to be kept.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::state::tests::sample;
+
+    #[test]
+    fn a_state_survives_its_memfd() {
+        let file = StateFile::new().expect("memfd");
+        file.write(&State { shutdown: "x".repeat(100), ..sample() }).expect("write");
+        file.write(&sample()).expect("write shorter");
+        assert_eq!(file.read().expect("read"), sample());
+    }
+}

@@ -1,0 +1,58 @@
+//! The system bus: connecting, and its errors in our words and kinds.
+
+use crate::error::{Cause, Error, Kind, Result};
+
+/// Connects to the system bus.
+pub(super) async fn connect() -> Result<zbus::Connection> {
+    zbus::Connection::system().await.map_err(|error| {
+        Error::new(Kind::Unsupported, format!("failed to connect to the system bus: {}", error.cause()))
+            .hint("start dbus.service")
+    })
+}
+
+/// Whether `error` is the bus's error `name`.
+pub(super) fn is(error: &zbus::Error, name: &str) -> bool {
+    matches!(error, zbus::Error::MethodError(found, _, _) if found.as_str() == name)
+}
+
+/// Puts the operation in front of an error of the bus, with the kind that fits.
+pub(super) fn told(what: &str, error: &zbus::Error) -> Error {
+    let name = match error {
+        zbus::Error::MethodError(name, _, _) => name.as_str(),
+        zbus::Error::FDO(error) => match &**error {
+            zbus::fdo::Error::AccessDenied(_)
+            | zbus::fdo::Error::AuthFailed(_)
+            | zbus::fdo::Error::InteractiveAuthorizationRequired(_) => "AccessDenied",
+            zbus::fdo::Error::NoReply(_) | zbus::fdo::Error::Timeout(_) => "Timeout",
+            _ => "",
+        },
+        _ => "",
+    };
+    let kind = match name {
+        "AccessDenied" => Kind::Denied,
+        "Timeout" => Kind::TimedOut,
+        "org.freedesktop.systemd1.NoSuchUnit" => Kind::NotFound,
+        "org.freedesktop.systemd1.TransactionIsDestructive" => Kind::Busy,
+        _ => Kind::Failed,
+    };
+    Error::new(kind, format!("{what}: {}", error.cause()))
+}
+
+impl Cause for zbus::Error {
+    fn cause(&self) -> String {
+        let text = match self {
+            zbus::Error::MethodError(_, Some(text), _) => text.clone(),
+            zbus::Error::FDO(error) => match &**error {
+                zbus::fdo::Error::AccessDenied(text)
+                | zbus::fdo::Error::AuthFailed(text)
+                | zbus::fdo::Error::InteractiveAuthorizationRequired(text)
+                | zbus::fdo::Error::NoReply(text)
+                | zbus::fdo::Error::Timeout(text) => text.clone(),
+                other => other.to_string(),
+            },
+            zbus::Error::InputOutput(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        text.trim_end_matches('.').to_string()
+    }
+}
