@@ -63,6 +63,7 @@ pub struct Watch<'a> {
     takes_signals: bool,
     statuses: RateLimit,
     reload: bool,
+    exit: Option<pidfd::Exit>,
 }
 
 /// Blocks the signals that we read from a descriptor; children set them free again before exec.
@@ -111,6 +112,7 @@ impl<'a> Watch<'a> {
             takes_signals: false,
             statuses: RateLimit::new(Duration::from_secs(1), 10),
             reload: false,
+            exit: None,
         })
     }
 
@@ -149,7 +151,11 @@ impl<'a> Watch<'a> {
     fn wait(&mut self, limit: Option<Duration>) -> Result<bool> {
         let events = self.poll(limit)?;
         let ready = |index: usize| events.get(index).is_some_and(|flags| !flags.is_empty());
-        // Last words count: they are read before the leader's end is.
+        // At once, before systemd has taken an adopted leader's status.
+        if ready(0) {
+            self.exit = Some(pidfd::exit_status(&self.leader));
+        }
+        // Last words count: they are read before the leader's end is acted on.
         if ready(2) {
             self.take_notifications()?;
         }
@@ -345,7 +351,8 @@ impl<'a> Watch<'a> {
         let stopping = !matches!(self.phase, Phase::Running { .. });
         let killed = matches!(self.phase, Phase::Killed { .. } | Phase::Stuck);
         self.console.finish(self.journal, monotonic());
-        let outcome = end::judge(pidfd::exit_status(&self.leader), stopping, killed, &self.state.shutdown);
+        let exit = self.exit.unwrap_or(pidfd::Exit::Unknown);
+        let outcome = end::judge(exit, stopping, killed, &self.state.shutdown);
         match &outcome {
             Outcome::PoweredOff | Outcome::Rebooted => self.journal.info(&outcome.sentence()),
             Outcome::Exited(_) | Outcome::Failed(_) => self.journal.error(&outcome.sentence()),

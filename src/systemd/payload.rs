@@ -181,7 +181,9 @@ async fn start_scope(
         ("DevicePolicy", Variant::from("closed")),
         ("DeviceAllow", Variant::from(devices)),
     ];
-    manager.start_transient_unit(&name.scope(), "fail", &properties, &[]).await
+    // Ordered like any other job it would wait for a stop of the service, and that stop waits for us. What it
+    // depends on runs already, since it is what the service depends on.
+    manager.start_transient_unit(&name.scope(), "ignore-dependencies", &properties, &[]).await
 }
 
 async fn register(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<()> {
