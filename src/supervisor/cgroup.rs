@@ -36,7 +36,7 @@ impl Cgroup {
 
     /// The cgroup that a state names.
     pub fn of(state: &State) -> Cgroup {
-        Cgroup { path: Path::new(MOUNT).join(state.cgroup.trim_start_matches('/')) }
+        Cgroup { path: Path::new(MOUNT).join(state.cgroup.trim_matches('/')) }
     }
 
     /// Makes the payload's cgroup, moves its leader there and hands it over to the host id `owner`.
@@ -60,7 +60,12 @@ impl Cgroup {
     }
 
     /// Kills every process in it, at once and for good (`cgroup.kill`, Linux 5.14). One that is gone is fine.
+    ///
+    /// A state that names no cgroup means none, never the one that everything is in.
     pub fn kill(&self) -> Result<()> {
+        if self.path == Path::new(MOUNT) {
+            return Ok(());
+        }
         match std::fs::write(self.path.join("cgroup.kill"), "1") {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             other => other.context(|| format!("failed to kill '{}'", self.path.display())),
@@ -81,4 +86,18 @@ impl Cgroup {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).context(|| format!("failed to write '{text}' to '{}'", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cgroup_is_not_the_hosts() {
+        for cgroup in ["", "/"] {
+            let state = State { cgroup: cgroup.to_string(), ..State::default() };
+            assert_eq!(Cgroup::of(&state).path, Path::new(MOUNT));
+            assert!(Cgroup::of(&state).kill().is_ok(), "nothing is killed");
+        }
+    }
 }

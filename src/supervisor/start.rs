@@ -188,7 +188,7 @@ fn first_state(plan: &Plan, facts: &Facts, console: &config::settings::Console) 
 fn apply_limits(spawned: &Spawned, plan: &Plan) -> Result<()> {
     let pid = spawned.leader();
     for limit in &plan.limits {
-        crate::sys::limits::prlimit(pid, limit)
+        crate::sys::limits::prlimit(pid, limit.resource, limit.soft, limit.hard)
             .context(|| format!("failed to set resource limit {}", limit.resource))?;
     }
     let path = format!("/proc/{pid}/oom_score_adj");
