@@ -1,6 +1,6 @@
 //! The [`State`] in a memfd, which the service manager's store keeps exactly as long as the payload's descriptors.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
@@ -43,6 +43,11 @@ impl StateFile {
         let mut bytes = [0; READ_LIMIT];
         let read = rustix::io::pread(fd, &mut bytes, 0).context(|| "failed to read the state memfd")?;
         Ok(State::parse(&String::from_utf8_lossy(&bytes[..read])))
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// The descriptor, to be kept.
