@@ -103,7 +103,7 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
     }
     let plan = plan(&settings, &facts);
     let policy = Policy { capabilities: plan.capability_mask, rules: &settings.exec.system_call_filter };
-    let filters = policy.filters(&root.runtime().join("seccomp"))?;
+    let filters = policy.filters(&root.seccomp_cache())?;
     Ok(Prepared { plan, facts, filters, console: settings.console })
 }
 
