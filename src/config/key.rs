@@ -87,6 +87,7 @@ mod tests {
             ("PrivateUsers", _) => "identity",
             ("LinkJournal", _) => "no",
             (_, "CAPABILITY…") => "CAP_CHOWN",
+            (_, "PATH [rwm]") => "/dev/fuse rw",
             (_, "NAME=VALUE…") => "A=b",
             (_, "SIGNAL") => "TERM",
             (_, "SIZE") => "8K",

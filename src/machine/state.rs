@@ -21,8 +21,10 @@ const VERSION: u32 = 1;
 /// Everything about a running container that cannot be asked of somebody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// READY was sent; before that a payload is not adopted, but ended.
+    /// The payload was executed; before that one is not adopted, but ended.
     pub started: bool,
+    /// READY was sent, so that a successor need not wait for the payload to say it once more.
+    pub ready: bool,
     /// A supervisor has watched over it, so that the next one is a successor.
     pub watched: bool,
     /// Pid of the leader in the host's namespace.
@@ -60,8 +62,9 @@ impl State {
     pub fn to_text(&self) -> String {
         let mut text = format!("VERSION={VERSION}\n");
         let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
-        let fields: [(&str, &dyn std::fmt::Display); 16] = [
+        let fields: [(&str, &dyn std::fmt::Display); 17] = [
             ("STARTED", &u8::from(self.started)),
+            ("READY", &u8::from(self.ready)),
             ("WATCHED", &u8::from(self.watched)),
             ("LEADER", &self.leader),
             ("LEADER_START", &self.leader_start),
@@ -90,6 +93,7 @@ impl State {
         for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match key {
                 "STARTED" => state.started = value == "1",
+                "READY" => state.ready = value == "1",
                 "WATCHED" => state.watched = value == "1",
                 "LEADER" => state.leader = value.parse().unwrap_or_default(),
                 "LEADER_START" => state.leader_start = value.parse().unwrap_or_default(),
@@ -154,6 +158,7 @@ pub(crate) mod tests {
     pub(crate) fn sample() -> State {
         State {
             started: true,
+            ready: true,
             leader: 4711,
             leader_start: 99,
             cgroup: "/machine.slice/machine-p1.slice/machine-p1.scope".to_string(),

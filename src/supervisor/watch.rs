@@ -118,7 +118,7 @@ impl<'a> Watch<'a> {
 
     /// Runs until the container has ended; the result is the process's exit code.
     pub fn run(mut self, root: &Root) -> Result<u8> {
-        if !self.state.notify_ready {
+        if self.state.ready || !self.state.notify_ready {
             self.handle(Event::Ready)?;
         }
         // A convenience for hosts with hundreds of us; what it fails for is not worth a word.
@@ -209,7 +209,11 @@ impl<'a> Watch<'a> {
         self.phase = phase;
         match action {
             Action::None => {}
-            Action::TellReady => notify::ready(STATUS),
+            Action::TellReady => {
+                notify::ready(STATUS);
+                self.state.ready = true;
+                self.file.write(&self.state)?;
+            }
             Action::BeginStop => self.begin_stop(),
             Action::AskPayload => self.ask_payload(),
             Action::Kill => {
@@ -264,11 +268,11 @@ impl<'a> Watch<'a> {
             .fold(0, |all, mask| all | mask);
         // While a process waits for signals by sigtimedwait(2), the kernel shows those as not blocked.
         let waits = read("wchan").is_ok_and(|place| place.contains("sigtimedwait"));
-        self.takes_signals || waits || taken & (1 << (self.state.stop_signal - 1)) != 0
+        self.takes_signals || waits || taken & signal::bit(self.state.stop_signal) != 0
     }
 
     fn take_notifications(&mut self) -> Result<()> {
-        while let Some(notification) = notification::receive(&self.notifications, self.state.leader) {
+        for notification in notification::receive(&self.notifications, self.state.leader) {
             let Notification { ready, status, takes_signals, shutdown } = notification;
             self.takes_signals |= takes_signals;
             // A payload that talks without end does not keep the service manager busy.
@@ -322,8 +326,7 @@ impl<'a> Watch<'a> {
     fn serve(&mut self, index: usize, request: Request) {
         match request {
             Request::Attach(size) => {
-                let scrollback = self.console.scrollback();
-                self.console.clients()[index].attach(&scrollback);
+                self.console.attach(index);
                 self.resize(size);
             }
             Request::Resize(size) => self.resize(size),

@@ -80,9 +80,11 @@ impl Console {
         &mut self.clients
     }
 
-    /// The scrollback, oldest first.
-    pub fn scrollback(&self) -> Vec<u8> {
-        self.ring.content()
+    /// Attaches a client, by its index.
+    pub fn attach(&mut self, client: usize) {
+        if let Some(client) = self.clients.get_mut(client) {
+            client.attach(|| self.ring.content());
+        }
     }
 
     /// Takes what the payload has printed, a bounded amount per call so that nobody else starves.
