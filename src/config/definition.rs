@@ -1,5 +1,6 @@
 //! A whole definition: its files read and applied to settings one after the other.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ pub struct Definition {
     pub files: Vec<PathBuf>,
     /// What was passed over.
     pub warnings: Vec<Diagnostic>,
+    places: BTreeMap<(String, String), String>,
 }
 
 /// Something that a definition's author should know.
@@ -42,15 +44,41 @@ impl fmt::Display for Diagnostic {
 /// Reads the definition of `name`. Kinds of errors: `NotFound`, `Denied`, and `Config` with `FILE:LINE:COLUMN`.
 pub fn load(root: &Root, name: &MachineName) -> Result<Definition> {
     let sources = Sources::find(root, name)?;
-    let mut definition =
-        Definition { settings: Settings::default(), files: Vec::new(), warnings: Vec::new() };
+    let mut definition = Definition::empty();
     for path in sources.files() {
         definition.apply(&Fragment::read(path)?)?;
     }
     Ok(definition)
 }
 
+/// A definition that is this one text; `path` is for messages. Errors are `Config`.
+pub fn parse(path: &Path, text: &str) -> Result<Definition> {
+    let mut definition = Definition::empty();
+    definition.apply(&Fragment::parse(path, text)?)?;
+    Ok(definition)
+}
+
 impl Definition {
+    fn empty() -> Definition {
+        Definition {
+            settings: Settings::default(),
+            files: Vec::new(),
+            warnings: Vec::new(),
+            places: BTreeMap::new(),
+        }
+    }
+
+    /// `FILE:LINE` of the last assignment of a key, for what turns out to be wrong only later. `None`: the key is
+    /// not set, or was reset.
+    pub fn place(&self, section: &str, key: &str) -> Option<String> {
+        self.places.get(&(section.to_string(), key.to_string())).cloned()
+    }
+
+    /// `FILE:LINE: KEY=`, or `KEY=` alone where it is not set: the beginning of a sentence about it.
+    pub fn named(&self, section: &str, key: &str) -> String {
+        self.place(section, key).map_or_else(|| format!("{key}="), |place| format!("{place}: {key}="))
+    }
+
     fn apply(&mut self, fragment: &Fragment) -> Result<()> {
         for (section, place) in &fragment.sections {
             if !key::is_section(section) && !is_extension(section) {
@@ -67,7 +95,7 @@ impl Definition {
     fn assign(&mut self, path: &Path, assignment: &Assignment) -> Result<()> {
         let Assignment { section, key, text, place, .. } = assignment;
         match key::apply(&mut self.settings, section, key, text) {
-            Ok(true) => {}
+            Ok(true) => self.remember(path, assignment),
             Ok(false) if is_extension(key) => {}
             Ok(false) => {
                 self.warn(path, place.line, format!("unknown key '{key}=' in '[{section}]', ignored"))
@@ -78,6 +106,14 @@ impl Definition {
             }
         }
         Ok(())
+    }
+
+    fn remember(&mut self, path: &Path, assignment: &Assignment) {
+        let key = (assignment.section.clone(), assignment.key.clone());
+        match assignment.text.as_str() {
+            "" => self.places.remove(&key),
+            _ => self.places.insert(key, format!("{}:{}", path.display(), assignment.place.line)),
+        };
     }
 
     fn warn(&mut self, path: &Path, line: usize, message: String) {
@@ -139,6 +175,21 @@ mod tests {
                 "9: unknown key 'AllowIsolate=' in '[Unit]', ignored",
             ]
         );
+    }
+
+    #[test]
+    fn a_key_is_found_where_it_was_set_last() {
+        let (dir, loaded) = load_text(&[
+            ("etc/containerctl/p1.conf", "[Exec]\nHostname=a\nBoot=no\nParameters=x\n"),
+            ("run/containerctl/p1.conf.d/10.conf", "[Exec]\n\nHostname=b\nBoot=\n"),
+        ]);
+        let definition = loaded.expect("loaded");
+        let place = |key| definition.place("Exec", key);
+        let path = dir.path().display();
+        assert_eq!(place("Hostname"), Some(format!("{path}/run/containerctl/p1.conf.d/10.conf:3")));
+        assert_eq!(place("Parameters"), Some(format!("{path}/etc/containerctl/p1.conf:4")));
+        assert_eq!((place("Boot"), place("MachineID")), (None, None));
+        assert_eq!(definition.named("Exec", "Boot"), "Boot=");
     }
 
     #[test]

@@ -27,5 +27,5 @@ mod signal;
 mod values;
 mod words;
 
-pub use definition::{Definition, Diagnostic, load};
+pub use definition::{Definition, Diagnostic, load, parse};
 pub use merge::{Sources, Survey, names};
