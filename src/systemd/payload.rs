@@ -170,9 +170,8 @@ async fn start_scope(
         ("CollectMode", Variant::from("inactive-or-failed")),
         // At shutdown the service is stopped first, and it stops the payload cleanly.
         ("Before", Variant::from(vec![service.as_str()])),
-        // Whoever stops the scope, as machinectl terminate does, stops the container, and cleanly.
-        ("PropagatesStopTo", Variant::from(vec![service.as_str()])),
-        // What is then left is killed: a scope has no main process to be asked.
+        // Whoever stops the scope itself, as machinectl terminate does, asks for a kill: a scope has no main process
+        // to be asked. PropagatesStopTo= would turn that into a stop of the service, but also every reboot.
         ("KillMode", Variant::from("mixed")),
         ("KillSignal", Variant::from(payload.stop_signal)),
         ("TimeoutStopUSec", Variant::from(10_000_000_u64)),
