@@ -37,6 +37,8 @@ pub struct Leader<'a> {
     pub private_network: bool,
     /// Capabilities that are kept.
     pub capabilities: Mask,
+    /// Of these, the ones that programs inherit which are not root's.
+    pub ambient: Mask,
     /// Set no_new_privs.
     pub no_new_privileges: bool,
     /// System call filters.
@@ -84,7 +86,7 @@ fn enter(this: &Leader) -> Result<std::convert::Infallible, Failed> {
     at(named("share the mounts"), rustix::mount::mount_change("/", shared))?;
     at(named("open the console"), take_console(this))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    at(named("drop capabilities"), drop_capabilities(this.capabilities))?;
+    at(named("drop capabilities"), drop_capabilities(this.capabilities, this.ambient))?;
     if this.no_new_privileges {
         at(named("set no_new_privs"), rustix::thread::set_no_new_privs(true))?;
     }
@@ -135,8 +137,9 @@ fn take_console(this: &Leader) -> Result<(), Errno> {
     rustix::stdio::dup2_stderr(&console)
 }
 
-/// Bounding, permitted and effective become `kept`; inheritable and ambient stay empty, always.
-fn drop_capabilities(kept: Mask) -> Result<(), Errno> {
+/// Bounding, permitted and effective become `kept`; inheritable and ambient become `ambient`, which is empty unless
+/// the definition asks.
+fn drop_capabilities(kept: Mask, ambient: Mask) -> Result<(), Errno> {
     rustix::thread::clear_ambient_capability_set()?;
     for number in 0..64 {
         let bit = CapabilitySet::from_bits_retain(1 << number);
@@ -149,8 +152,12 @@ fn drop_capabilities(kept: Mask) -> Result<(), Errno> {
         }
     }
     let set = CapabilitySet::from_bits_retain(kept);
-    let sets = CapabilitySets { effective: set, permitted: set, inheritable: CapabilitySet::empty() };
-    rustix::thread::set_capabilities(None, sets)
+    let inheritable = CapabilitySet::from_bits_retain(ambient);
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: set, permitted: set, inheritable })?;
+    for bit in inheritable.iter() {
+        rustix::thread::configure_capability_in_ambient_set(bit, true)?;
+    }
+    Ok(())
 }
 
 fn close_on_exec() -> Result<(), Errno> {

@@ -17,25 +17,25 @@ use crate::sys::interrupt::Interrupt;
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Build the root file system: busybox works offline, debian downloads
+    /// Build the root file system: busybox of the host's own, without a network; debian by mmdebstrap or debootstrap
     #[arg(long, group = "source")]
     template: Option<Template>,
-    /// Use the root file system at PATH in place; destroy will not delete it
+    /// Use the root file system at PATH where it is; 'destroy' does not delete it
     #[arg(long, group = "source", value_name = "PATH")]
     rootfs: Option<PathBuf>,
     /// Unpack a tar archive, plain or packed by gzip, bzip2, xz or zstd; '-' reads standard input
     #[arg(long, group = "source", value_name = "FILE")]
     from_tar: Option<PathBuf>,
-    /// Debian release
+    /// Debian: the release
     #[arg(long, default_value = "trixie", value_name = "SUITE", conflicts_with_all = ["rootfs", "from_tar"])]
     release: String,
-    /// Debian mirror
+    /// Debian: the mirror to download from; the tool's own choice by default
     #[arg(long, value_name = "URL", conflicts_with_all = ["rootfs", "from_tar"])]
     mirror: Option<String>,
-    /// More Debian packages to install
+    /// Debian: more packages to install, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["rootfs", "from_tar"])]
     packages: Vec<String>,
-    /// Run this instead of an init
+    /// Run this command instead of an init
     #[arg(last = true)]
     command: Vec<String>,
 }

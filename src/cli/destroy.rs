@@ -10,7 +10,7 @@ use crate::paths::Root;
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Stop it first if it runs
+    /// Stop it first, if it runs
     #[arg(long)]
     force: bool,
 }

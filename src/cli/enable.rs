@@ -5,14 +5,14 @@ use crate::error::Result;
 use crate::machine::unit;
 use crate::paths::Root;
 
-/// Start a container at boot
+/// Have a container started at boot
 #[derive(Debug, clap::Args)]
 pub struct Enable {
     #[command(flatten)]
     machine: Machine,
 }
 
-/// No longer start a container at boot
+/// No longer have it started at boot
 #[derive(Debug, clap::Args)]
 pub struct Disable {
     #[command(flatten)]

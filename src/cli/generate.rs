@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::generator;
 use crate::paths::Root;
 
-/// Show the units that the definitions make
+/// Show the unit files that follow from the definitions
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Print the files and write none, which is all that this verb does: 'systemctl daemon-reload' writes them
+    /// Write nothing. Required: it is 'systemctl daemon-reload' that writes the files
     #[arg(long, required = true)]
     dry_run: bool,
 }

@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::machine::links;
 use crate::paths::Root;
 
-/// Show root file systems to machinectl
+/// Let machinectl find the root file systems
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Make the links in /run/machines of all containers, and remove stale ones
+    /// Make the link in /run/machines for every container, and remove stale ones
     Link,
 }
 

@@ -11,7 +11,7 @@ use crate::paths::Root;
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -8,7 +8,7 @@ use crate::paths::Root;
 /// List all containers
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

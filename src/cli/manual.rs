@@ -1,10 +1,10 @@
-//! The hidden verb `manual`: the manual pages, of the same tree as the help.
+//! The hidden verb `manual`: the manual pages. Their prose is roff beside this file; verbs and options come from the
+//! tree that makes the help, exit codes from [`Kind`].
 
 use std::fs;
 use std::path::PathBuf;
 
-use clap::Command;
-use clap_mangen::Man;
+use clap::{Arg, Command};
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::error::{Context, Kind, Result};
@@ -21,24 +21,38 @@ const EXIT_STATUS: [(Option<Kind>, &str); 9] = [
     (Some(Kind::Failed), "The operation was tried and failed."),
     (None, "Wrong usage."),
     (Some(Kind::NotFound), "No such container, root file system or file."),
-    (Some(Kind::Denied), "The caller lacks the rights."),
-    (Some(Kind::Busy), "It exists already, runs, or is held by another operation."),
     (Some(Kind::Unsupported), "The host lacks something that is needed, such as systemd."),
-    (Some(Kind::TimedOut), "A time limit ran out."),
+    (Some(Kind::Busy), "It exists already, runs, or is held by another operation."),
+    (Some(Kind::Denied), "The caller lacks the rights."),
     (Some(Kind::Config), "A definition or an argument is wrong."),
+    (Some(Kind::TimedOut), "A time limit ran out."),
     (Some(Kind::Interrupted), "Interrupted by SIGINT, SIGTERM or SIGHUP."),
 ];
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 10] = [
     ("/etc/containerctl/NAME.conf, NAME.conf.d/*.conf", "The definition, see containerctl.conf(5)."),
+    ("/run/containerctl/, /usr/lib/containerctl/", "Definitions made at run time, and by packages."),
     ("/var/lib/containerctl/NAME/rootfs", "The root file system, unless the definition names another."),
     ("/var/lib/containerctl/.ids", "The range of user ids of each container: NAME:BASE:SIZE per line."),
-    ("/run/containerctl/NAME/", "Run-time state."),
+    ("/run/containerctl/NAME/", "Run-time state; there while the container runs."),
     ("/run/machines/NAME", "The link by which machinectl(1) finds the root file system."),
+    ("/usr/lib/systemd/system/container@.service", "The template of every container's service."),
+    (
+        "/usr/lib/systemd/system-generators/containerctl-generator",
+        "Makes drop-ins of the definitions at boot and at 'systemctl daemon-reload'.",
+    ),
+    ("/run/systemd/generator/container@NAME.service.d/, machine-NAME.slice.d/", "Those drop-ins."),
+    ("/var/log/journal/", "Links to the journals of containers."),
 ];
 
+/// The frame of containerctl(1); the generated parts take the places of its lines `@…@`.
+const FRAME: &str = include_str!("manual/containerctl.1");
+/// containerctl-supervisor(8).
+const SUPERVISOR: &str = include_str!("manual/containerctl-supervisor.8");
+
 pub fn run(args: &Args) -> Result<()> {
-    write(args, "containerctl.1", &page(super::command())?)?;
+    write(args, "containerctl.1", page(&super::command()).as_bytes())?;
+    write(args, "containerctl-supervisor.8", SUPERVISOR.as_bytes())?;
     write(args, "containerctl.conf.5", crate::config::manual::manual().as_bytes())
 }
 
@@ -47,23 +61,18 @@ fn write(args: &Args, name: &str, page: &[u8]) -> Result<()> {
     fs::write(&path, page).context(|| format!("failed to write '{}'", path.display()))
 }
 
-/// containerctl(1): all verbs with their options, then what holds for all of them.
-fn page(command: Command) -> Result<Vec<u8>> {
-    let man = Man::new(command.clone()).title("CONTAINERCTL").section("1");
-    let mut page = Vec::new();
-    let rendered = man
-        .render_title(&mut page)
-        .and_then(|()| man.render_name_section(&mut page))
-        .and_then(|()| man.render_synopsis_section(&mut page))
-        .and_then(|()| verbs(&command).to_writer(&mut page))
-        .and_then(|()| ends().to_writer(&mut page));
-    rendered.context(|| "failed to write containerctl(1)")?;
-    Ok(page)
+/// containerctl(1).
+fn page(command: &Command) -> String {
+    let exits = EXIT_STATUS.map(|(kind, meaning)| (kind.map_or(2, Kind::exit_code).to_string(), meaning));
+    let exits = exits.iter().map(|(code, meaning)| (code.as_str(), *meaning));
+    FRAME
+        .replace("@VERBS@\n", &verbs(command).to_roff())
+        .replace("@EXIT_STATUS@\n", &entries([("0", "Done.")].into_iter().chain(exits)).to_roff())
+        .replace("@FILES@\n", &entries(FILES).to_roff())
 }
 
 fn verbs(command: &Command) -> Roff {
     let mut roff = Roff::new();
-    roff.control("SH", ["VERBS"]);
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         describe(&mut roff, "containerctl", verb);
     }
@@ -82,14 +91,24 @@ fn describe(roff: &mut Roff, above: &str, verb: &Command) {
     roff.text([bold(usage.trim_start_matches("Usage: "))]);
     roff.control("PP", []);
     roff.text([roman(sentence(verb.get_about()))]);
-    for arg in verb.get_arguments().filter(|arg| !arg.is_hide_set() && !arg.is_positional()) {
+    // What NAME is, every verb's reader knows.
+    let told = |arg: &&Arg| !arg.is_hide_set() && (!arg.is_positional() || arg.get_id() != "name");
+    for arg in verb.get_arguments().filter(told) {
         roff.control("TP", []);
-        let long = arg.get_long().unwrap_or_default();
         let values = arg.get_value_names().filter(|_| arg.get_action().takes_values());
-        let values: String = values.into_iter().flatten().map(|value| format!(" {value}")).collect();
-        roff.text([bold(format!("--{long}")), roman(values)]);
-        roff.text([roman(sentence(arg.get_help()))]);
+        let values = values.into_iter().flatten().map(|value| value.as_str()).collect::<Vec<_>>().join(" ");
+        match arg.get_long() {
+            Some(long) => roff.text([bold(format!("--{long}")), roman(format!(" {values}"))]),
+            None => roff.text([roman(format!("{values}..."))]),
+        };
+        roff.text([roman(sentence(arg.get_help())), roman(default_of(arg))]);
     }
+}
+
+/// A second sentence, where there is a default.
+fn default_of(arg: &Arg) -> String {
+    let default = arg.get_default_values().first().filter(|_| arg.get_action().takes_values());
+    default.map_or_else(String::new, |value| format!(" {} by default.", value.to_string_lossy()))
 }
 
 /// Help ends without a full stop, a manual does not.
@@ -97,24 +116,15 @@ fn sentence(text: Option<&clap::builder::StyledStr>) -> String {
     text.map(|text| format!("{text}.")).unwrap_or_default()
 }
 
-fn ends() -> Roff {
+/// Terms and what they mean.
+fn entries<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Roff {
     let mut roff = Roff::new();
-    roff.control("SH", ["EXIT STATUS"]);
-    entry(&mut roff, "0", "Done.");
-    for (kind, meaning) in EXIT_STATUS {
-        entry(&mut roff, &kind.map_or(2, Kind::exit_code).to_string(), meaning);
+    for (term, meaning) in entries {
+        roff.control("TP", []);
+        roff.text([bold(term)]);
+        roff.text([roman(meaning)]);
     }
-    roff.control("SH", ["FILES"]);
-    FILES.iter().for_each(|(path, meaning)| entry(&mut roff, path, meaning));
-    roff.control("SH", ["SEE ALSO"]);
-    roff.text([roman("containerctl.conf(5), systemctl(1), machinectl(1), journalctl(1), systemd.nspawn(5)")]);
     roff
-}
-
-fn entry(roff: &mut Roff, term: &str, meaning: &str) {
-    roff.control("TP", []);
-    roff.text([bold(term)]);
-    roff.text([roman(meaning)]);
 }
 
 #[cfg(test)]
@@ -123,12 +133,13 @@ mod tests {
 
     #[test]
     fn the_page_has_every_verb_exit_status_and_file() {
-        let page = String::from_utf8(page(super::super::command()).unwrap()).unwrap();
+        let page = page(&super::super::command());
         for part in ["containerctl create", "containerctl images link", "from\\-tar", "EXIT STATUS", "FILES"]
         {
             assert!(page.contains(part), "{part}: {page}");
         }
         assert!(!page.contains("completions"));
+        assert!(!page.lines().any(|line| line.starts_with('@')), "{page}");
     }
 
     #[test]

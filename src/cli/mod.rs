@@ -66,7 +66,7 @@ enum Verb {
 /// A machine of the command line, checked.
 #[derive(Debug, clap::Args)]
 struct Machine {
-    /// The container
+    /// Name of the container
     name: String,
 }
 

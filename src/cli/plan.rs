@@ -9,7 +9,7 @@ use crate::paths::Root;
 use crate::sandbox::plan::plan;
 use crate::sandbox::survey::survey;
 
-/// Show every operation that a start would do, and do none
+/// Show every operation of a start, and do none
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::paths::Root;
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Show how long each stage of the start took
+    /// Print how long each stage of the last start took
     #[arg(long)]
     timings: bool,
 }

@@ -10,12 +10,12 @@ use crate::machine::{
 };
 use crate::paths::Root;
 
-/// Shut a container down and wait until it is
+/// Shut a container down and wait until it is down
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Wait at most so long; the shutdown goes on
+    /// Stop waiting after this time, with exit status 124; the shutdown goes on
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
 }

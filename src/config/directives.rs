@@ -140,7 +140,7 @@ pub static TABLE: &[Directive] = &[
         value: "SIGNAL",
         trust: Trust::Image,
         doc: "Signal that asks the first process to shut down, as name or number, such as SIGRTMIN+3. \
-              What the init in the container takes by default.",
+              By default the one that the kind of init takes, see containerctl(1).",
         field: set!(exec.kill_signal, signal::signal),
     },
     Directive {
@@ -157,7 +157,8 @@ pub static TABLE: &[Directive] = &[
         key: "Hostname",
         value: "NAME",
         trust: Trust::Image,
-        doc: "Host name inside. The container's name by default.",
+        doc: "Host name at the start; an init that sets one from its own /etc/hostname wins. The container's name \
+              by default.",
         field: set!(exec.hostname, values::hostname),
     },
     Directive {
@@ -165,7 +166,8 @@ pub static TABLE: &[Directive] = &[
         key: "MachineID",
         value: "ID",
         trust: Trust::Host,
-        doc: "The container's machine-id(5): 32 hexadecimal digits, or a UUID.",
+        doc: "The container's machine-id(5): 32 hexadecimal digits, or a UUID. By default that in the image's \
+              /etc/machine-id, and where it has none, a new one at each start.",
         field: set!(exec.machine_id, values::machine_id),
     },
     Directive {
@@ -192,6 +194,25 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Image,
         doc: "Capabilities dropped from the default.",
         field: mask!(exec.drop_capability),
+    },
+    Directive {
+        section: "Exec",
+        key: "AmbientCapability",
+        value: "CAPABILITY…",
+        trust: Trust::Host,
+        doc: "Capabilities that the first process passes on to programs that are not run by root; they must \
+              be among those that the container keeps.",
+        field: mask!(exec.ambient_capability),
+    },
+    Directive {
+        section: "Exec",
+        key: "Nesting",
+        value: "BOOL",
+        trust: Trust::Host,
+        doc: "Room for containers inside: uncovered instances of /proc and /sys are kept hidden in \
+              /dev/.nest, for without them the kernel lets no inner user namespace mount its own. The cost: \
+              the container's root can mount a /proc on which nothing is masked. Off by default.",
+        field: set!(exec.nesting, values::boolean),
     },
     Directive {
         section: "Exec",
@@ -250,8 +271,8 @@ pub static TABLE: &[Directive] = &[
         key: "LinkJournal",
         value: "no|host|try-host|guest|try-guest|auto",
         trust: Trust::Host,
-        doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). try-guest by \
-              default.",
+        doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). By default \
+              try-guest: a link in the host's /var/log/journal, if there is one.",
         field: set!(exec.link_journal, values::link_journal),
     },
     Directive {
@@ -262,6 +283,15 @@ pub static TABLE: &[Directive] = &[
         doc: "The root file system, an absolute path on the host. /var/lib/containerctl/NAME/rootfs by \
               default.",
         field: set!(files.root_directory, values::path_below_root),
+    },
+    Directive {
+        section: "Files",
+        key: "DeviceAllow",
+        value: "PATH [rwm]",
+        trust: Trust::Host,
+        doc: "A device node of the host below /dev that the container gets too, owned by its root, and what \
+              it may do with it: read, write, make nodes (systemd.resource-control(5)). All three by default.",
+        field: add!(files.devices, |text| values::device(text).map(Some)),
     },
     Directive {
         section: "Files",
@@ -278,7 +308,8 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Host,
         doc: "A file or directory of the host appears inside. Options, separated by commas: rbind \
               (default), norbind, idmap, noidmap. In paths \\: is a colon. With - in front of it the \
-              source may be missing.",
+              source may be missing. Owners stay the host's, so that inside they are nobody's, unless idmap \
+              maps them.",
         field: mount!(CustomMount::Bind { read_only: false, .. }, |text| mounts::bind(text, false)),
     },
     Directive {
@@ -310,7 +341,8 @@ pub static TABLE: &[Directive] = &[
         key: "Private",
         value: "BOOL",
         trust: Trust::Host,
-        doc: "A network namespace of its own; off shares the host's. On by default.",
+        doc: "A network namespace of its own, which has nothing but a loopback interface; off shares the \
+              host's. On by default.",
         field: set!(network.private, values::boolean),
     },
     Directive {

@@ -13,6 +13,8 @@ pub mod key;
 pub mod manual;
 /// The typed end.
 pub mod settings;
+/// Keys that are systemd's own.
+pub mod verbatim;
 
 mod capability;
 mod definition;
@@ -23,7 +25,6 @@ mod mounts;
 mod quantity;
 mod signal;
 mod values;
-mod verbatim;
 mod words;
 
 pub use definition::{Definition, Diagnostic, load};

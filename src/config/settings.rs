@@ -50,6 +50,10 @@ pub struct Exec {
     pub capability: u64,
     /// `DropCapability=`: bit mask of capabilities dropped from the default.
     pub drop_capability: u64,
+    /// `AmbientCapability=`: bit mask of capabilities that programs inherit without being root.
+    pub ambient_capability: u64,
+    /// `Nesting=`: room for containers inside.
+    pub nesting: bool,
     /// `NoNewPrivileges=`.
     pub no_new_privileges: bool,
     /// `SystemCallFilter=`: system call names, in order.
@@ -76,6 +80,8 @@ impl Default for Exec {
             private_users: PrivateUsers::Pick,
             capability: 0,
             drop_capability: 0,
+            ambient_capability: 0,
+            nesting: false,
             no_new_privileges: false,
             system_call_filter: Vec::new(),
             limits: Vec::new(),
@@ -149,8 +155,19 @@ pub struct Files {
     pub root_directory: Option<PathBuf>,
     /// `ReadOnly=`: the whole root file system.
     pub read_only: bool,
+    /// `DeviceAllow=`: device nodes of the host.
+    pub devices: Vec<DeviceAllow>,
     /// `Bind=`, `BindReadOnly=`, `TemporaryFileSystem=`, `Inaccessible=`, in the order written.
     pub mounts: Vec<CustomMount>,
+}
+
+/// `DeviceAllow=PATH [ACCESS]`: a device node of the host that the container gets one of its own of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceAllow {
+    /// Absolute path below `/dev`, on the host and inside.
+    pub path: PathBuf,
+    /// Of `r`, `w` and `m` (systemd.resource-control(5)).
+    pub access: String,
 }
 
 /// A mount that the definition asks for. Targets are absolute paths inside.

@@ -2,7 +2,7 @@
 
 use std::path::{Component, PathBuf};
 
-use super::settings::{LinkJournal, PrivateUsers, SyscallRule};
+use super::settings::{DeviceAllow, LinkJournal, PrivateUsers, SyscallRule};
 use super::words;
 use crate::name::MachineName;
 
@@ -162,6 +162,20 @@ pub fn units(text: &str) -> Parsed<Vec<String>> {
         Err(Wrong { offset, why: format!("'{name}' is not the name of a unit") })
     });
     checked.collect()
+}
+
+/// `PATH [ACCESS]` of `DeviceAllow=`.
+pub fn device(text: &str) -> Parsed<DeviceAllow> {
+    let (path, access) = text.split_once(char::is_whitespace).unwrap_or((text, "rwm"));
+    let (start, access) = (text.len() - access.len(), access.trim());
+    let path = path_below_root(path)?;
+    if !path.starts_with("/dev") {
+        return Err(Wrong::new("the path is not below /dev"));
+    }
+    if access.is_empty() || access.contains(|c| !"rwm".contains(c)) {
+        return Err(Wrong::new(format!("'{access}' is not made of r, w and m")).shifted(start));
+    }
+    Ok(DeviceAllow { path, access: access.to_string() })
 }
 
 #[cfg(test)]

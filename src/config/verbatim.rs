@@ -25,7 +25,7 @@ pub const UNIT: [&str; 16] = [
 ];
 
 /// Keys of systemd.resource-control(5) that hold for a slice.
-pub const RESOURCES: [&str; 56] = [
+pub const RESOURCES: [&str; 54] = [
     "AllowedCPUs",
     "AllowedMemoryNodes",
     "BPFProgram",
@@ -36,8 +36,6 @@ pub const RESOURCES: [&str; 56] = [
     "DefaultMemoryLow",
     "DefaultMemoryMin",
     "DefaultStartupMemoryLow",
-    "DeviceAllow",
-    "DevicePolicy",
     "DisableControllers",
     "IOAccounting",
     "IODeviceLatencyTargetSec",

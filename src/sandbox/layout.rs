@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::settings::{CustomMount, Settings};
 use crate::sandbox::operation::{Attributes, Operation};
-use crate::sandbox::survey::Facts;
+use crate::sandbox::survey::{Device, DeviceKind, Facts};
 
 /// Below the machine's run-time directory: what the container sees as `/run/host`.
 pub const HOST_DIR: &str = "host";
@@ -19,6 +19,9 @@ pub fn outside_operations(settings: &Settings, facts: &Facts, custom: Vec<Operat
         idmap: facts.ids.is_some(),
     }];
     list.extend(device_operations(facts));
+    if settings.exec.nesting {
+        list.extend(nesting_operations());
+    }
     list.push(mount("proc", "/proc", &[], Attributes::API));
     list.push(mount("sysfs", "/sys", &[], Attributes::API.and(Attributes::RO)));
     list.extend(proc_operations());
@@ -54,9 +57,12 @@ fn device_operations(facts: &Facts) -> Vec<Operation> {
     list.push(mount("devpts", "/dev/pts", &pts, no_programs));
     list.extend(NODES.map(|(name, major, minor)| Operation::Node {
         target: format!("/dev/{name}"),
+        kind: DeviceKind::Char,
+        mode: 0o666,
         major,
         minor,
     }));
+    list.extend(facts.devices.iter().flat_map(host_device));
     list.extend(
         LINKS.map(|(name, to)| Operation::Symlink { target: format!("/dev/{name}"), to: to.to_string() }),
     );
@@ -74,6 +80,29 @@ fn own(facts: &Facts, name: &str, target: &str) -> Operation {
         optional: false,
         attributes: Attributes::API.and(Attributes::RO),
     }
+}
+
+/// The kernel lets a user namespace mount procfs and sysfs only where it sees uncovered ones already.
+fn nesting_operations() -> [Operation; 5] {
+    let directory = |target: &str| Operation::Directory { target: target.to_string(), mode: 0o700 };
+    [
+        directory("/dev/.nest"),
+        directory("/dev/.nest/proc"),
+        directory("/dev/.nest/sys"),
+        mount("proc", "/dev/.nest/proc", &[], Attributes::API),
+        mount("sysfs", "/dev/.nest/sys", &[], Attributes::API),
+    ]
+}
+
+/// A node of the host's device, in a directory that may be missing.
+fn host_device(device: &Device) -> [Operation; 2] {
+    let target = device.path.clone();
+    let parent = target.rsplit_once('/').map_or("/dev", |(parent, _)| parent).to_string();
+    let Device { kind, mode, major, minor, .. } = *device;
+    [
+        Operation::Directory { target: parent, mode: 0o755 },
+        Operation::Node { target, kind, mode, major, minor },
+    ]
 }
 
 /// `/proc/sys` read-only, but for what belongs to the container's own namespaces.

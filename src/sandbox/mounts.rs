@@ -21,7 +21,8 @@ use rustix::mount::{
 use crate::error::{Context, Result};
 use crate::sandbox::layout::TTY_GROUP;
 use crate::sandbox::operation::{Attributes, Operation};
-use crate::sandbox::tree::Tree;
+use crate::sandbox::survey::DeviceKind;
+use crate::sandbox::tree::{Node, Tree};
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 use crate::sys::tty;
 
@@ -92,8 +93,13 @@ impl Assembly {
                 self.as_owner(|| self.tree.make_dir(target, *mode)).map(drop)
             }
             Operation::Symlink { target, to } => self.tree.make_symlink(target, to, self.owner),
-            Operation::Node { target, major, minor } => {
-                self.tree.make_node(target, (*major, *minor), self.owner)
+            Operation::Node { target, kind, mode, major, minor } => {
+                let kind = match kind {
+                    DeviceKind::Block => FileType::BlockDevice,
+                    DeviceKind::Char => FileType::CharacterDevice,
+                };
+                let number = rustix::fs::makedev(*major, *minor);
+                self.tree.make_node(target, Node { kind, mode: *mode, number }, self.owner)
             }
             Operation::Bind { target, .. } => match source {
                 Some(source) => self.attach(source.as_fd(), target),
@@ -186,6 +192,8 @@ pub fn new_filesystem(
     attributes: Attributes,
 ) -> Result<OwnedFd, Errno> {
     let context = fsopen(filesystem, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // What mount(8) shows in its first column.
+    fsconfig_set_string(&context, "source", filesystem)?;
     for (key, value) in options {
         match value.as_str() {
             "" => fsconfig_set_flag(&context, key.as_str())?,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::sandbox::survey::DeviceKind;
+
 /// One mount operation. Targets are absolute inside, sources absolute on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "operation", rename_all = "kebab-case")]
@@ -45,10 +47,14 @@ pub enum Operation {
         /// What it says.
         to: String,
     },
-    /// A character device.
+    /// A device node.
     Node {
         /// Where.
         target: String,
+        /// Block or character.
+        kind: DeviceKind,
+        /// Permission bits.
+        mode: u32,
         /// Major number.
         major: u32,
         /// Minor number.
@@ -150,7 +156,10 @@ impl fmt::Display for Operation {
             Operation::AwaitPlacement => f.write_str("wait until the leader is in its cgroup"),
             Operation::Directory { target, mode } => write!(f, "make directory '{target}' ({mode:o})"),
             Operation::Symlink { target, to } => write!(f, "link '{target}' to '{to}'"),
-            Operation::Node { target, major, minor } => write!(f, "make device '{target}' ({major}:{minor})"),
+            Operation::Node { target, kind, mode, major, minor } => {
+                let kind = if *kind == DeviceKind::Block { "block" } else { "character" };
+                write!(f, "make {kind} device '{target}' ({major}:{minor}, {mode:o})")
+            }
             Operation::Console { target } => write!(f, "put a terminal on '{target}'"),
             Operation::Bind { source, target, attributes, idmap, .. } => {
                 let ids = if *idmap { ",idmap" } else { "" };

@@ -39,6 +39,11 @@ pub struct Plan {
     /// The same as bits.
     #[serde(skip)]
     pub capability_mask: capabilities::Mask,
+    /// Capabilities that programs which are not root's inherit, as bits.
+    #[serde(skip)]
+    pub ambient_mask: capabilities::Mask,
+    /// Devices beyond the standard ones that the scope allows, with `r`, `w` and `m`.
+    pub devices: Vec<(String, String)>,
     /// `no_new_privs` is set.
     pub no_new_privileges: bool,
     /// Resource limits (setrlimit(2)).
@@ -80,6 +85,8 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
         machine_id: facts.machine_id.clone(),
         capabilities: capabilities::names(mask),
         capability_mask: mask,
+        ambient_mask: exec.ambient_capability & mask,
+        devices: facts.devices.iter().map(|device| (device.path.clone(), device.access.clone())).collect(),
         no_new_privileges: exec.no_new_privileges,
         limits: exec.limits.clone(),
         oom_score_adjust: exec.oom_score_adjust.unwrap_or(0),
@@ -163,6 +170,7 @@ mod tests {
             init: Some(Init { path: "/sbin/init".to_string(), kind: InitKind::Busybox }),
             machine_id: "0123456789abcdef0123456789abcdef".to_string(),
             bounding: capabilities::all(),
+            devices: Vec::new(),
             host: Vec::new(),
         }
     }

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
 use rustix::thread::CapabilitySet;
+use serde::Serialize;
 
-use crate::config::settings::{PrivateUsers, Settings};
+use crate::config::settings::{DeviceAllow, PrivateUsers, Settings};
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -30,8 +32,37 @@ pub struct Facts {
     pub machine_id: String,
     /// The capabilities that we ourselves may pass on.
     pub bounding: Mask,
+    /// The host's devices that `DeviceAllow=` names.
+    pub devices: Vec<Device>,
     /// `ID`, `VERSION_ID`, `BUILD_ID` and `VARIANT_ID` of the host, for `$container_host_…`.
     pub host: Vec<(String, String)>,
+}
+
+/// A device node of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its path, on the host and inside.
+    pub path: String,
+    /// Block or character.
+    pub kind: DeviceKind,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Of `r`, `w` and `m`.
+    pub access: String,
+}
+
+/// What kind of device a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// A block device.
+    Block,
+    /// A character device.
+    Char,
 }
 
 /// Looks at the root file system and the host. `pick` gives the range of a machine that asks for one.
@@ -58,6 +89,7 @@ pub fn survey(
         PrivateUsers::Range { base, size } => Some(IdRange { base, size }),
         PrivateUsers::Pick => Some(pick()?),
     };
+    let devices = settings.files.devices.iter().map(device).collect::<Result<_>>()?;
     let runtime = root.runtime_of(name);
     Ok(Facts {
         name: name.clone(),
@@ -67,6 +99,7 @@ pub fn survey(
         init,
         machine_id,
         bounding: bounding_set(),
+        devices,
         host: host_os(),
     })
 }
@@ -89,6 +122,31 @@ pub fn random_id() -> Result<String> {
 /// Writes a 128-bit id the long way, with dashes.
 pub fn dashed(id: &str) -> String {
     [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| id.get(range).unwrap_or_default()).join("-")
+}
+
+/// What the host has at the path of a `DeviceAllow=`.
+fn device(allow: &DeviceAllow) -> Result<Device> {
+    let path = allow.path.display();
+    let refused = |why: String| {
+        Err(Error::config(format!("DeviceAllow={path}: {why}")).hint("name a device node that the host has"))
+    };
+    let stat = match rustix::fs::stat(&allow.path) {
+        Ok(stat) => stat,
+        Err(errno) => return refused(crate::error::Cause::cause(&errno)),
+    };
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::BlockDevice => DeviceKind::Block,
+        FileType::CharacterDevice => DeviceKind::Char,
+        _ => return refused("it is no device node".to_string()),
+    };
+    Ok(Device {
+        path: path.to_string(),
+        kind,
+        major: rustix::fs::major(stat.st_rdev),
+        minor: rustix::fs::minor(stat.st_rdev),
+        mode: stat.st_mode & 0o777,
+        access: allow.access.clone(),
+    })
 }
 
 fn bounding_set() -> Mask {

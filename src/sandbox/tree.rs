@@ -176,13 +176,14 @@ impl Tree {
     }
 
     /// Makes a device node in a directory that we mounted ourselves, owned by `owner`.
-    pub fn make_node(&self, path: &str, device: (u32, u32), owner: u32) -> Result<(), Errno> {
+    pub fn make_node(&self, path: &str, node: Node, owner: u32) -> Result<(), Errno> {
         let (dir, name) = split(path).ok_or(Errno::ISDIR)?;
         let parent = self.resolve_strict(dir)?;
-        let number = rustix::fs::makedev(device.0, device.1);
-        let mode = Mode::from_raw_mode(0o666);
-        rustix::fs::mknodat(&parent, name, FileType::CharacterDevice, mode, number)?;
-        own(parent.as_fd(), name, owner)
+        match rustix::fs::mknodat(&parent, name, node.kind, Mode::from_raw_mode(node.mode), node.number) {
+            // One of the standard nodes, asked for once more.
+            Err(Errno::EXIST) => Ok(()),
+            other => other.and_then(|()| own(parent.as_fd(), name, owner)),
+        }
     }
 
     /// Makes a symbolic link in a directory that we mounted ourselves, owned by `owner`.
@@ -215,6 +216,17 @@ impl AsFd for Tree {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// A device node to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// Block or character device.
+    pub kind: FileType,
+    /// Permission bits.
+    pub mode: u32,
+    /// Major and minor number (makedev(3)).
+    pub number: u64,
 }
 
 /// What becomes of symbolic links during a look-up.

@@ -1,7 +1,7 @@
 //! Taking over a running payload: after a start, after a crash or a kill, after an upgrade. Every start ends here,
 //! so that the way is never untried.
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -18,15 +18,29 @@ use crate::systemd::journal::Journal;
 pub fn adopt(root: &Root, name: &MachineName, journal: &Journal) -> Result<Option<Running>> {
     let state = match Kept::take() {
         Passed::Nothing => return Ok(None),
-        Passed::OnlyState(fd) => StateFile::from_fd(fd).read()?,
         Passed::All(kept) => match StateFile::read_from(&kept.state)? {
             state if state.started => return take_over(root, name, kept, state, journal).map(Some),
             state => state,
         },
+        Passed::Some(fd) => match StateFile::read_from(&fd)? {
+            state if state.started && state.open_leader().is_some() => return Err(incomplete(name)),
+            state => state,
+        },
     };
-    Cgroup::of(&state).kill()?;
+    if let Some(cgroup) = Cgroup::of(&state) {
+        cgroup.kill()?;
+    }
     end::clear_away(root, name, &state, journal);
     Ok(None)
+}
+
+/// A payload that runs is not ended because something of it was not kept.
+fn incomplete(name: &MachineName) -> Error {
+    Error::new(
+        Kind::Busy,
+        format!("container '{name}' runs, and not all that is needed to take it over was kept"),
+    )
+    .hint(format!("it runs on; end it with 'systemctl stop {}'", name.scope()))
 }
 
 fn take_over(

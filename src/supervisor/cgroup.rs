@@ -34,9 +34,11 @@ impl Cgroup {
         Ok((Cgroup { path: Path::new(MOUNT).join(unified.trim_start_matches('/')) }, unified.to_string()))
     }
 
-    /// The cgroup that a state names.
-    pub fn of(state: &State) -> Cgroup {
-        Cgroup { path: Path::new(MOUNT).join(state.cgroup.trim_matches('/')) }
+    /// The cgroup that a state names; none before the payload was placed. The root is never one: killing it would
+    /// end everybody.
+    pub fn of(state: &State) -> Option<Cgroup> {
+        let below = state.cgroup.trim_matches('/');
+        (!below.is_empty()).then(|| Cgroup { path: Path::new(MOUNT).join(below) })
     }
 
     /// Makes the payload's cgroup, moves its leader there and hands it over to the host id `owner`.
@@ -60,12 +62,7 @@ impl Cgroup {
     }
 
     /// Kills every process in it, at once and for good (`cgroup.kill`, Linux 5.14). One that is gone is fine.
-    ///
-    /// A state that names no cgroup means none, never the one that everything is in.
     pub fn kill(&self) -> Result<()> {
-        if self.path == Path::new(MOUNT) {
-            return Ok(());
-        }
         match std::fs::write(self.path.join("cgroup.kill"), "1") {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             other => other.context(|| format!("failed to kill '{}'", self.path.display())),
@@ -93,11 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_cgroup_is_not_the_hosts() {
-        for cgroup in ["", "/"] {
-            let state = State { cgroup: cgroup.to_string(), ..State::default() };
-            assert_eq!(Cgroup::of(&state).path, Path::new(MOUNT));
-            assert!(Cgroup::of(&state).kill().is_ok(), "nothing is killed");
-        }
+    fn the_root_of_all_cgroups_is_never_a_payloads() {
+        let of = |cgroup: &str| Cgroup::of(&State { cgroup: cgroup.to_string(), ..State::default() });
+        assert!(of("").is_none() && of("/").is_none());
+        assert_eq!(
+            of("/a.slice/b.scope").expect("a cgroup").path,
+            Path::new("/sys/fs/cgroup/a.slice/b.scope")
+        );
     }
 }

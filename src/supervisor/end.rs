@@ -78,8 +78,9 @@ pub fn clear_away(root: &Root, name: &MachineName, state: &State, journal: &Jour
     if let Err(error) = payload::unregister(name) {
         journal.warning(&format!("{error}, ignoring"));
     }
-    let cgroup = Cgroup::of(state);
-    if !state.cgroup.is_empty() && !wait_until(|| cgroup.is_gone()) {
+    if let Some(cgroup) = Cgroup::of(state)
+        && !wait_until(|| cgroup.is_gone())
+    {
         journal.warning(&format!("'{}' is still there, ignoring", name.scope()));
     }
     forget(root, name);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::settings::{CustomMount, LinkJournal, Settings};
 use crate::error::{Context, Error, Kind, Result};
+use crate::sandbox::init::InitKind;
 use crate::sandbox::survey::Facts;
 use crate::sandbox::tree::Tree;
 
@@ -28,6 +29,11 @@ enum Way {
 pub fn link(settings: &mut Settings, facts: &Facts) -> Result<Option<String>> {
     let mode = settings.exec.link_journal;
     let directory = PathBuf::from(JOURNAL).join(&facts.machine_id);
+    // Without systemd inside there is no journal, nor an id that stays the same.
+    let trying = matches!(mode, LinkJournal::TryGuest | LinkJournal::TryHost);
+    if trying && facts.init.as_ref().is_none_or(|init| init.kind != InitKind::Systemd) {
+        return Ok(None);
+    }
     let result = match way(mode, Path::new(JOURNAL).is_dir(), directory.is_dir()) {
         Way::None => Ok(()),
         Way::Guest => link_guest(facts, &directory),

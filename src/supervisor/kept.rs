@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 
 use crate::error::{Context, Error, Result};
@@ -31,8 +31,7 @@ pub struct Kept {
 }
 
 /// Names in the store, in the order of the fields.
-const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", STATE];
-const STATE: &str = "state";
+const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", "state"];
 
 impl Kept {
     fn entries(&self) -> [(&'static str, &OwnedFd); 7] {
@@ -57,20 +56,24 @@ impl Kept {
                 Some(control),
                 Some(state),
             ] => Passed::All(Kept { leader, console, peer, ring, notifications, control, state }),
-            [.., Some(state)] => Passed::OnlyState(state),
+            [.., Some(state)] => Passed::Some(state),
             _ => Passed::Nothing,
         }
     }
 
-    /// Puts all of them into the store.
-    pub fn store(&self) -> Result<()> {
-        self.entries().into_iter().try_for_each(|(name, fd)| store(name, fd))
+    /// Puts the state into the store before there is anything else: whoever comes after a start that was cut short
+    /// finds the payload by it.
+    pub fn store_state(state: &OwnedFd) -> Result<()> {
+        notify::store("state", state).context(|| "failed to keep 'state' in the service manager's store")
     }
 
-    /// Puts the state there alone, before the payload is executed. That it is there once more later is fine:
-    /// the service manager knows a descriptor that it has.
-    pub fn store_state(state: impl AsFd) -> Result<()> {
-        store(STATE, state)
+    /// Puts the others into the store.
+    pub fn store(&self) -> Result<()> {
+        for (name, fd) in self.entries().into_iter().filter(|(name, _)| *name != "state") {
+            notify::store(name, fd)
+                .context(|| format!("failed to keep '{name}' in the service manager's store"))?;
+        }
+        Ok(())
     }
 
     /// Takes all of them out of the store, at the end of a container.
@@ -105,14 +108,10 @@ impl Kept {
 pub enum Passed {
     /// Everything.
     All(Kept),
-    /// It did not come to the end of a start.
-    OnlyState(OwnedFd),
+    /// The state, and not everything else: it did not come to the end of a start.
+    Some(OwnedFd),
     /// There was none.
     Nothing,
-}
-
-fn store(name: &str, fd: impl AsFd) -> Result<()> {
-    notify::store(name, fd).context(|| format!("failed to keep '{name}' in the service manager's store"))
 }
 
 fn c_string(text: OsString) -> Result<CString> {

@@ -68,8 +68,10 @@ pub fn cleanup(name: &MachineName) -> Result<u8> {
     if leader.is_some() && !crate::systemd::payload::has_job(name)? {
         return Ok(0);
     }
-    if leader.is_some() {
-        cgroup::Cgroup::of(&state).kill()?;
+    if leader.is_some()
+        && let Some(cgroup) = cgroup::Cgroup::of(&state)
+    {
+        cgroup.kill()?;
     }
     end::clear_away(&root, name, &state, &Journal::open(name));
     Ok(0)

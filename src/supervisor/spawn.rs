@@ -86,6 +86,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         hostname: &plan.hostname,
         private_network,
         capabilities: plan.capability_mask,
+        ambient: plan.ambient_mask,
         no_new_privileges: plan.no_new_privileges,
         filters: means.filters,
         command: &command,

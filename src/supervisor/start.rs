@@ -1,6 +1,7 @@
 //! From a name to a running payload. What can fail by configuration fails before anything is made; what was made
 //! before a later failure is taken away again.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::Instant;
 
@@ -72,10 +73,8 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infal
 
 /// Takes back what was made; what was executed already is ended, as nobody would watch over it.
 fn undo(root: &Root, name: &MachineName, state: &State, journal: &Journal) {
-    if state.cgroup.is_empty() {
-        return end::forget(root, name);
-    }
-    if let Err(error) = Cgroup::of(state).kill() {
+    let Some(cgroup) = Cgroup::of(state) else { return end::forget(root, name) };
+    if let Err(error) = cgroup.kill() {
         journal.warning(&format!("{error}, ignoring"));
     }
     end::clear_away(root, name, state, journal);
@@ -139,23 +138,28 @@ fn bring_up(
         id: id_bytes(&plan.machine_id),
         root: &facts.rootfs,
         stop_signal: plan.stop_signal,
-        devices: &[("char-pts", "rw")],
+        devices: &plan.devices,
     };
-    let mut running = None;
-    let registration = place_and_register(&payload, || {
-        stages.end("scope");
-        let (cgroup, path) = Cgroup::of_process(leader)?;
-        state.cgroup = path;
-        // Were we killed from here on, the next supervisor would know what to end.
-        file.write(state)?;
-        Kept::store_state(file.fd())?;
-        cgroup.delegate(leader, facts.ids.map_or(0, |ids| ids.base))?;
-        let assembled = spawned.placed()?;
-        stages.end("mount");
-        running = Some(assembled.enter()?);
-        stages.end("exec");
-        Ok(())
-    })?;
+    let (mut running, stages_in) = (None, RefCell::new(&mut *stages));
+    let registration = place_and_register(
+        &payload,
+        || {
+            stages_in.borrow_mut().end("scope");
+            let (cgroup, path) = Cgroup::of_process(leader)?;
+            state.cgroup = path;
+            file.write(state)?;
+            runtime.write_state(state)?;
+            Kept::store_state(file.fd())?;
+            cgroup.delegate(leader, facts.ids.map_or(0, |ids| ids.base))
+        },
+        || {
+            let assembled = spawned.placed()?;
+            stages_in.borrow_mut().end("mount");
+            running = Some(assembled.enter()?);
+            stages_in.borrow_mut().end("exec");
+            Ok(())
+        },
+    )?;
     stages.end("register");
     if let Registration::Refused(why) = registration {
         journal.warning(&format!("machined does not list '{name}': {why}"));

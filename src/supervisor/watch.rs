@@ -15,7 +15,7 @@ use crate::paths::Root;
 use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::console::Console;
 use crate::supervisor::console::client::Client;
-use crate::supervisor::console::rate::RateLimit;
+use crate::supervisor::console::rate::{RateLimit, Verdict};
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::control::{self, Request};
 use crate::supervisor::end::{self, Outcome};
@@ -60,6 +60,7 @@ pub struct Watch<'a> {
     journal: &'a Journal,
     phase: Phase,
     takes_signals: bool,
+    statuses: RateLimit,
 }
 
 /// Blocks the signals that we read from a descriptor; children set them free again before exec.
@@ -106,6 +107,7 @@ impl<'a> Watch<'a> {
             journal,
             phase,
             takes_signals: false,
+            statuses: RateLimit::new(Duration::from_secs(1), 10),
         })
     }
 
@@ -203,7 +205,7 @@ impl<'a> Watch<'a> {
             Action::AskPayload => self.ask_payload(),
             Action::Kill => {
                 self.journal.warning(&format!("container '{}' does not shut down, killing it", self.name));
-                Cgroup::of(&self.state).kill()?;
+                Cgroup::of(&self.state).map_or(Ok(()), |cgroup| cgroup.kill())?;
             }
             Action::GiveUp => {
                 return Err(Error::new(
@@ -221,7 +223,7 @@ impl<'a> Watch<'a> {
 
     fn begin_stop(&mut self) {
         notify::stopping("Container shutting down.");
-        if Cgroup::of(&self.state).is_frozen()
+        if Cgroup::of(&self.state).is_some_and(|cgroup| cgroup.is_frozen())
             && let Err(error) = payload::thaw(&self.name)
         {
             self.journal.warning(&format!("{error}, ignoring"));
@@ -260,10 +262,15 @@ impl<'a> Watch<'a> {
         for notification in notification::receive(&self.notifications, self.state.leader) {
             let Notification { ready, status, takes_signals, shutdown } = notification;
             self.takes_signals |= takes_signals;
-            if let Some(status) = status {
+            // A payload that talks without end does not keep the service manager busy.
+            if let Some(status) = status
+                && matches!(self.statuses.judge(monotonic()), Verdict::Pass { .. })
+            {
                 notify::status(&format!("Container running: {status}"));
             }
-            if let Some(shutdown) = shutdown {
+            if let Some(shutdown) = shutdown
+                && shutdown != self.state.shutdown
+            {
                 self.state.shutdown = shutdown;
                 self.file.write(&self.state)?;
                 self.runtime.write_state(&self.state)?;

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use futures_core::Stream;
-use zbus::{ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 
 use super::bus::{self, told};
 use crate::error::Result;
@@ -48,8 +48,6 @@ pub(super) trait SystemdManager {
         files: &[&str],
         runtime: bool,
     ) -> zbus::Result<Vec<(String, String, String)>>;
-    #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
 }
 
 #[zbus::proxy(interface = "org.freedesktop.DBus.Properties", default_service = "org.freedesktop.systemd1")]
@@ -77,14 +75,31 @@ impl JobResult {
     pub fn is_done(&self) -> bool {
         self.0 == "done"
     }
+}
 
-    /// Waits for the end of `job`, by a stream that was made before the job was asked for: a quick one's end
-    /// would be missed otherwise.
-    pub(super) async fn of(job: &ObjectPath<'_>, removed: &mut JobRemovedStream) -> zbus::Result<JobResult> {
-        while let Some(signal) = poll_fn(|context| Pin::new(&mut *removed).poll_next(context)).await {
-            let args = signal.args()?;
-            if args.job() == job {
-                return Ok(JobResult(args.result().to_string()));
+/// The ends of jobs as they are told. Made before a job is asked for: a quick one's end would be missed otherwise.
+///
+/// A plain match is one round trip; a proxy's stream would also ask who owns the name, and watch it.
+pub(super) struct JobEnds(MessageStream);
+
+/// The signal that ends a job.
+const JOB_REMOVED: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
+    interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
+
+impl JobEnds {
+    /// Listens from now on.
+    pub(super) async fn listen(bus: &zbus::Connection) -> zbus::Result<JobEnds> {
+        MessageStream::for_match_rule(MatchRule::try_from(JOB_REMOVED)?, bus, None).await.map(JobEnds)
+    }
+
+    /// Waits for the end of `job`.
+    pub(super) async fn of(&mut self, job: &ObjectPath<'_>) -> zbus::Result<JobResult> {
+        while let Some(message) = poll_fn(|context| Pin::new(&mut self.0).poll_next(context)).await {
+            let message = message?;
+            let body = message.body();
+            let (_, ended, _, result): (u32, ObjectPath<'_>, &str, &str) = body.deserialize()?;
+            if ended.as_str() == job.as_str() {
+                return Ok(JobResult(result.to_string()));
             }
         }
         Err(zbus::Error::Failure("the system bus went away".to_string()))
@@ -135,14 +150,14 @@ impl Manager {
     pub async fn run_job(&self, job: Job, unit: &str) -> Result<JobResult> {
         let verb = if job == Job::Start { "start" } else { "stop" };
         let told = |error| told(&format!("failed to {verb} '{unit}'"), &error);
-        let mut removed = self.proxy.receive_job_removed().await.map_err(told)?;
+        let mut ends = JobEnds::listen(self.proxy.inner().connection()).await.map_err(told)?;
         self.proxy.subscribe().await.map_err(told)?;
         let path = match job {
             Job::Start => self.proxy.start_unit(unit, "replace").await,
             Job::Stop => self.proxy.stop_unit(unit, "replace").await,
         };
         let path = path.map_err(told)?;
-        JobResult::of(&path, &mut removed).await.map_err(told)
+        ends.of(&path).await.map_err(told)
     }
 
     /// `Reload`: as `systemctl daemon-reload`.

@@ -4,12 +4,15 @@
 //! zbus starts no thread as long as a connection lives inside one `block_on`, so each function here opens one,
 //! does its calls and closes it. Supervisors clone before they come here.
 
+use std::future::{Future, poll_fn};
 use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
 
 use zbus::{OwnedObjectPath, Variant};
 
 use super::bus::{connect, is};
-use super::manager::{JobResult, SystemdManagerProxy};
+use super::manager::{JobEnds, JobResult, SystemdManagerProxy};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::name::MachineName;
 
@@ -51,8 +54,8 @@ pub struct Payload<'a> {
     pub root: &'a Path,
     /// Number of the signal that the scope is stopped with.
     pub stop_signal: i32,
-    /// Devices beyond the standard ones: path or class, `rwm`.
-    pub devices: &'a [(&'a str, &'a str)],
+    /// Devices beyond the standard ones: path or class, and of `r`, `w` and `m` what is allowed.
+    pub devices: &'a [(String, String)],
 }
 
 /// How the registration went.
@@ -63,13 +66,26 @@ pub enum Registration {
     Refused(String),
 }
 
-/// Asks systemd for the scope, calls `placed` once the leader sits in it, then registers with machined.
-pub fn place_and_register(payload: &Payload, placed: impl FnOnce() -> Result<()>) -> Result<Registration> {
+/// Asks systemd for the scope and calls `placed` once the leader sits in it; then registers with machined, and
+/// calls `meanwhile` while machined is at it.
+pub fn place_and_register(
+    payload: &Payload,
+    placed: impl FnOnce() -> Result<()>,
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<Registration> {
     zbus::block_on(async {
         let bus = connect().await?;
         place(&bus, payload).await?;
         placed()?;
-        Ok(match register(&bus, payload).await {
+        let mut registration = pin!(register(&bus, payload));
+        // The first poll sends the call.
+        let early = poll_fn(|context| Poll::Ready(registration.as_mut().poll(context))).await;
+        meanwhile()?;
+        let result = match early {
+            Poll::Ready(result) => result,
+            Poll::Pending => registration.await,
+        };
+        Ok(match result {
             Ok(()) => Registration::Done,
             Err(error) => Registration::Refused(error.cause()),
         })
@@ -115,7 +131,7 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
     let failed = || format!("failed to start '{scope}'");
     let manager = SystemdManagerProxy::new(bus).await.context(failed)?;
     // Listening comes first: the job may be done before its number is known here.
-    let mut removed = manager.receive_job_removed().await.context(failed)?;
+    let mut ends = JobEnds::listen(bus).await.context(failed)?;
     let job = match start_scope(&manager, payload).await {
         Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
             // What a killed predecessor left: a failed scope can be let go of, a living one cannot.
@@ -129,7 +145,7 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
             .hint(format!("stop what is left of it with 'systemctl stop {scope}'")),
         false => Error::failed(format!("{}: {}", failed(), error.cause())),
     })?;
-    match JobResult::of(&job, &mut removed).await.context(failed)? {
+    match ends.of(&job).await.context(failed)? {
         result if result.is_done() => Ok(()),
         JobResult(other) => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
     }
@@ -143,6 +159,9 @@ async fn start_scope(
     let slice = name.slice();
     let description = format!("Payload of container {name}");
     let service = name.service();
+    // Its own terminals, and what the definition adds.
+    let asked = payload.devices.iter().map(|(path, access)| (path.as_str(), access.as_str()));
+    let devices: Vec<(&str, &str)> = [("char-pts", "rw")].into_iter().chain(asked).collect();
     let properties = [
         ("Description", Variant::from(description.as_str())),
         ("PIDs", Variant::from(vec![payload.leader])),
@@ -158,7 +177,7 @@ async fn start_scope(
         ("OOMPolicy", Variant::from("continue")),
         ("TasksMax", Variant::from(16384_u64)),
         ("DevicePolicy", Variant::from("closed")),
-        ("DeviceAllow", Variant::from(payload.devices.to_vec())),
+        ("DeviceAllow", Variant::from(devices)),
     ];
     manager.start_transient_unit(&name.scope(), "fail", &properties, &[]).await
 }

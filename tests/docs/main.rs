@@ -1,0 +1,151 @@
+//! What is written about the program and what it does: README.md and the manual pages. `UPDATE_EXPECTED=1` writes the
+//! parts of the README that are made from tables.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use containerctl::config::{directives, verbatim};
+use containerctl::error::Kind;
+
+fn readme() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
+
+fn read_readme() -> String {
+    fs::read_to_string(readme()).unwrap()
+}
+
+/// The directory of all pages, as `contrib/install` gets them.
+fn pages() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let written =
+        Command::new(env!("CARGO_BIN_EXE_containerctl")).arg("manual").arg(dir.path()).status().unwrap();
+    assert!(written.success());
+    dir
+}
+
+/// The text between two marks of the README is `text`, or becomes it.
+fn assert_readme_part(part: &str, text: &str) {
+    let (begin, end) = (format!("<!-- begin {part} -->\n"), format!("<!-- end {part} -->"));
+    let readme = read_readme();
+    let (before, rest) = readme.split_once(&begin).unwrap_or_else(|| panic!("no '{begin}'"));
+    let (now, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no '{end}'"));
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(self::readme(), format!("{before}{begin}{text}{end}{after}")).unwrap();
+    } else {
+        assert!(now == text, "README.md is stale: UPDATE_EXPECTED=1 cargo test --test docs\n{text}");
+    }
+}
+
+/// A cell of a table, of text that is no Markdown.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;").replace('*', "\\*").replace('~', "\\~")
+}
+
+fn key_table() -> String {
+    let mut table = String::from("| section | key | meaning |\n|---|---|---|\n");
+    for row in directives::TABLE {
+        let key = format!("`{}={}`", row.key, row.value.replace('|', "\\|"));
+        table.push_str(&format!("| `[{}]` | {key} | {} |\n", row.section, cell(row.doc)));
+    }
+    let list = |keys: &[&str]| keys.iter().map(|key| format!("`{key}=`")).collect::<Vec<_>>().join(" ");
+    for (section, keys, unit, manual) in [
+        ("Resources", &verbatim::RESOURCES[..], "slice", "systemd.resource-control(5)"),
+        ("Unit", &verbatim::UNIT[..], "service", "systemd.unit(5)"),
+    ] {
+        let keys = list(keys);
+        table.push_str(&format!(
+            "| `[{section}]` | {keys} | Passed to the container's {unit} as written, see {manual}. |\n"
+        ));
+    }
+    table
+}
+
+#[test]
+fn the_readme_has_every_key() {
+    assert_readme_part("keys", &key_table());
+}
+
+#[test]
+fn the_readme_has_every_exit_code() {
+    let readme = read_readme();
+    let kinds = [
+        Kind::Failed,
+        Kind::NotFound,
+        Kind::Denied,
+        Kind::Busy,
+        Kind::Unsupported,
+        Kind::TimedOut,
+        Kind::Config,
+        Kind::Interrupted,
+    ];
+    for kind in kinds {
+        assert!(readme.contains(&format!("\n| {} | ", kind.exit_code())), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_readme_leads_nowhere_else() {
+    let readme = read_readme();
+    let mut targets = BTreeSet::new();
+    for (index, _) in readme.match_indices("](") {
+        targets.insert(readme[index + 2..].split(')').next().unwrap());
+    }
+    for target in targets.iter().filter(|target| !target.contains("://") && !target.starts_with('#')) {
+        assert!(readme_neighbour(target).exists(), "'{target}' is linked and not there");
+    }
+    assert!(!targets.is_empty());
+}
+
+fn readme_neighbour(target: &str) -> PathBuf {
+    readme().with_file_name(target.split('#').next().unwrap())
+}
+
+#[test]
+fn every_verb_is_in_the_manual_with_its_options() {
+    let page = fs::read_to_string(pages().path().join("containerctl.1")).unwrap().replace('\\', "");
+    let help = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_containerctl")).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = help(&["--help"]);
+    let verbs: Vec<&str> =
+        all.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+    assert!(verbs.len() >= 12, "{all}");
+    for verb in verbs {
+        assert!(page.contains(&format!("containerctl {verb}")), "{verb}");
+        for option in help(&[verb, "--help"]).split_whitespace().filter(|word| word.starts_with("--")) {
+            let option = option.trim_end_matches([',', '.']);
+            assert!(["--help", "--"].contains(&option) || page.contains(option), "{verb} {option}");
+        }
+    }
+}
+
+#[test]
+fn mandoc_finds_no_error_in_any_page() {
+    let dir = pages();
+    let mut pages: Vec<PathBuf> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.sort();
+    let names: Vec<_> = pages.iter().map(|page| page.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["containerctl-supervisor.8", "containerctl.1", "containerctl.conf.5"]);
+    let Ok(lint) = Command::new("mandoc").args(["-T", "lint", "-W", "error"]).args(&pages).output() else {
+        return skip("mandoc is missing");
+    };
+    assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stdout));
+}
+
+/// Says so where the test runner captures nothing, and in the list that `tests/run` prints at its end.
+fn skip(reason: &str) {
+    let name = std::thread::current().name().unwrap_or("docs").to_string();
+    let line = format!("SKIPPED {name}: {reason}\n");
+    let _ = stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("CONTAINERCTL_SKIPPED") {
+        let list = fs::OpenOptions::new().create(true).append(true).open(path);
+        let _ = list.and_then(|mut list| list.write_all(line.as_bytes()));
+    }
+}
