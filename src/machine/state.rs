@@ -41,6 +41,8 @@ pub struct State {
     pub ids: Option<IdRange>,
     /// Number of the signal that asks for shutdown.
     pub stop_signal: i32,
+    /// The payload is an init, and no mere command.
+    pub init: bool,
     /// Ready when the payload says so.
     pub notify_ready: bool,
     /// What the payload last said of a shutdown under way: `reboot`, `poweroff`, …
@@ -71,6 +73,7 @@ impl State {
             ("ROOT", &self.root),
             ("IDS", &ids),
             ("STOP_SIGNAL", &self.stop_signal),
+            ("INIT", &u8::from(self.init)),
             ("NOTIFY_READY", &u8::from(self.notify_ready)),
             ("SHUTDOWN", &self.shutdown),
             ("STARTED_USEC", &self.started_usec),
@@ -99,6 +102,7 @@ impl State {
                 "ROOT" => state.root = value.to_string(),
                 "IDS" => state.ids = parse_ids(value),
                 "STOP_SIGNAL" => state.stop_signal = value.parse().unwrap_or_default(),
+                "INIT" => state.init = value == "1",
                 "NOTIFY_READY" => state.notify_ready = value == "1",
                 "SHUTDOWN" => state.shutdown = value.to_string(),
                 "STARTED_USEC" => state.started_usec = value.parse().unwrap_or_default(),

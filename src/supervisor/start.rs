@@ -192,6 +192,7 @@ fn first_state(prepared: &Prepared) -> State {
         root: facts.rootfs.to_string_lossy().into_owned(),
         ids: facts.ids,
         stop_signal: plan.stop_signal,
+        init: plan.init.is_some(),
         notify_ready: plan.notify_ready,
         buffer_bytes: console.buffer_bytes,
         rate_burst: console.rate_burst,
