@@ -62,7 +62,7 @@ impl State {
     pub fn to_text(&self) -> String {
         let mut text = format!("VERSION={VERSION}\n");
         let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
-        let fields: [(&str, &dyn std::fmt::Display); 16] = [
+        let fields: [(&str, &dyn std::fmt::Display); 17] = [
             ("STARTED", &u8::from(self.started)),
             ("READY", &u8::from(self.ready)),
             ("WATCHED", &u8::from(self.watched)),

@@ -30,17 +30,9 @@ fn containers_come_up_with_the_host() -> Result<()> {
     }
     host.case("by-hand is not, and starts", || {
         let container = Container { host: &host, name: "by-hand" };
-        ensure!(
-            container.property("ActiveState")? == "inactive",
-            "it is {}",
-            container.property("ActiveState")?
-        );
+        ensure!(container.property("ActiveState")? == "inactive", "it is {}", container.property("ActiveState")?);
         host.ok("machinectl start by-hand")?;
-        ensure!(
-            container.property("ActiveState")? == "active",
-            "it is {}",
-            container.property("ActiveState")?
-        );
+        ensure!(container.property("ActiveState")? == "active", "it is {}", container.property("ActiveState")?);
         Ok(())
     });
     host.case("machines.target pulled them in, and is reached after them", || {

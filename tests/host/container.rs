@@ -99,10 +99,7 @@ impl<'a> Container<'a> {
 
     /// Waits until the service has this `ActiveState`.
     pub fn becomes(&self, state: &str) -> Result<()> {
-        self.host.wait_until(
-            SOON,
-            &format!("systemctl show -p ActiveState {} | grep -x ActiveState={state}", self.unit()),
-        )
+        self.host.wait_until(SOON, &format!("systemctl show -p ActiveState {} | grep -x ActiveState={state}", self.unit()))
     }
 
     /// Waits until the journal has a console line that holds `text`.
@@ -116,13 +113,7 @@ impl<'a> Container<'a> {
         let (name, scope) = (self.name, self.scope()?);
         for (what, left) in [
             ("machine", format!("machinectl show {name}")),
-            (
-                "scope",
-                format!(
-                    "systemctl list-units --all --plain --no-legend '{}' | grep .",
-                    scope.replace('\\', "\\\\")
-                ),
-            ),
+            ("scope", format!("systemctl list-units --all --plain --no-legend '{}' | grep .", scope.replace('\\', "\\\\"))),
             ("process", format!("pgrep -af 'containerctl-supervisor run {name}$'")),
             ("cgroup", format!("find /sys/fs/cgroup -name '{}' | grep .", scope.replace('\\', "\\\\"))),
             ("mount", format!("findmnt -rno TARGET,SOURCE | grep -E 'containerctl/{name}(/|$)'")),

@@ -26,11 +26,7 @@ fn a_container_lives_from_create_to_destroy() -> Result<()> {
     host.case("systemd starts it", || {
         p1.start()?;
         ensure!(p1.property("ActiveState")? == "active", "it is {}", p1.property("ActiveState")?);
-        ensure!(
-            p1.property("StatusText")? == "Container running.",
-            "status '{}'",
-            p1.property("StatusText")?
-        );
+        ensure!(p1.property("StatusText")? == "Container running.", "status '{}'", p1.property("StatusText")?);
         p1.says("p1 is up")
     });
     host.case("machined lists it", || {
@@ -38,12 +34,7 @@ fn a_container_lives_from_create_to_destroy() -> Result<()> {
         let words: Vec<&str> = list.split_whitespace().collect();
         ensure!(words.starts_with(&["p1", "container", "containerctl", "busybox"]), "{list}");
         let status = host.ok("machinectl status p1 --no-pager")?;
-        for part in [
-            "class container",
-            "OS: BusyBox",
-            "Unit: machine-p1.scope",
-            &format!("Leader: {} (init)", p1.leader()?),
-        ] {
+        for part in ["class container", "OS: BusyBox", "Unit: machine-p1.scope", &format!("Leader: {} (init)", p1.leader()?)] {
             ensure!(status.contains(part), "no '{part}' in: {status}");
         }
         Ok(())
@@ -66,18 +57,10 @@ fn a_container_lives_from_create_to_destroy() -> Result<()> {
         let row = list.lines().nth(1).unwrap_or_default();
         ensure!(list.starts_with("NAME") && row.starts_with("p1") && row.contains("active"), "{list}");
         let leader = p1.leader()?;
-        host.ok(&format!(
-            "containerctl list --json | jq -e '.[0].name == \"p1\" and .[0].leader == {leader}'"
-        ))?;
+        host.ok(&format!("containerctl list --json | jq -e '.[0].name == \"p1\" and .[0].leader == {leader}'"))?;
         let info = host.ok("containerctl info p1")?;
-        ensure!(
-            info.contains("State: active (running)") && info.contains("Unit: container@p1.service"),
-            "{info}"
-        );
-        host.ok(&format!(
-            "containerctl info p1 --json | jq -e '.leader == {leader} and .scope == \"machine-p1.scope\"'"
-        ))
-        .map(drop)
+        ensure!(info.contains("State: active (running)") && info.contains("Unit: container@p1.service"), "{info}");
+        host.ok(&format!("containerctl info p1 --json | jq -e '.leader == {leader} and .scope == \"machine-p1.scope\"'")).map(drop)
     });
     host.case("destroy of a running one is refused", || {
         let refused = host.fails("containerctl destroy p1")?;

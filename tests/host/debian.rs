@@ -38,23 +38,16 @@ fn a_debian_guest_lives_as_on_a_machine() -> Result<()> {
         host.fails("journalctl CONTAINER_NAME=d1 -o export | grep -P '\\x1b'").map(drop)
     });
     host.case("its status reaches the unit's", || {
-        host.wait_until(
-            Duration::from_secs(10),
-            &format!("systemctl show -p StatusText {} | grep 'Container running: '", d1.unit()),
-        )
+        host.wait_until(Duration::from_secs(10), &format!("systemctl show -p StatusText {} | grep 'Container running: '", d1.unit()))
     });
     host.case("machinectl shell runs commands in it", || {
-        let output = host
-            .run("script -qec \"machinectl shell d1 /bin/sh -c 'echo in-\\$container; exit 7'\" /dev/null")?;
+        let output = host.run("script -qec \"machinectl shell d1 /bin/sh -c 'echo in-\\$container; exit 7'\" /dev/null")?;
         ensure!(output.stdout.contains("in-containerctl"), "{output}");
         Ok(())
     });
     host.case("systemd-run -M runs services in it", || {
         ensure!(host.ok("systemd-run -q -M d1 --pipe cat /etc/hostname")?.trim() == "d1", "other host name");
-        host.ok(
-            "systemd-run -q -M d1 --wait -p PrivateTmp=yes -p ProtectSystem=strict -p DynamicUser=yes true",
-        )
-        .map(drop)
+        host.ok("systemd-run -q -M d1 --wait -p PrivateTmp=yes -p ProtectSystem=strict -p DynamicUser=yes true").map(drop)
     });
     host.case("machinectl reboot restarts it", || {
         let leader = d1.leader()?;
@@ -74,8 +67,7 @@ fn a_debian_guest_lives_as_on_a_machine() -> Result<()> {
     host.case("stop lets it shut down, and its journal says so", || {
         d1.stop()?;
         ensure!(d1.property("Result")? == "success", "result {}", d1.property("Result")?);
-        let journal =
-            host.ok("journalctl -D /var/lib/containerctl/d1/rootfs/var/log/journal -o cat -n 100")?;
+        let journal = host.ok("journalctl -D /var/lib/containerctl/d1/rootfs/var/log/journal -o cat -n 100")?;
         ensure!(journal.contains("Reached target") && journal.contains("Power Off"), "{journal}");
         ensure!(journal.contains("Journal stopped"), "{journal}");
         d1.is_gone()

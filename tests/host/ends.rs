@@ -17,8 +17,7 @@ fn the_guests_own_shutdown_decides_what_the_unit_does() -> Result<()> {
         host.case(claim, || {
             let (leader, restarts) = (p1.leader()?, p1.property("NRestarts")?);
             p1.inside(command)?;
-            let restarted =
-                format!("test $(systemctl show --value -p NRestarts {}) -gt {restarts}", p1.unit());
+            let restarted = format!("test $(systemctl show --value -p NRestarts {}) -gt {restarts}", p1.unit());
             host.wait_until(Duration::from_secs(10), &restarted)?;
             p1.becomes("active")?;
             ensure!(p1.leader()? != leader, "the leader is still {leader}");
@@ -136,13 +135,9 @@ fn a_stop_comes_to_its_end() -> Result<()> {
         host.run("systemctl reset-failed container@p1").map(drop)
     });
     host.case("a payload that ignores its signal is killed in the end", || {
-        host.ok(
-            "mkdir -p /etc/systemd/system/container@p1.service.d &&
-            printf '[Service]\\nTimeoutStopSec=3\\n' >/etc/systemd/system/container@p1.service.d/short.conf",
-        )?;
-        p1.define(
-            "[Exec]\nBoot=no\nParameters=/bin/sh -c \"trap 'echo deaf' TERM; while :; do sleep 1; done\"\n",
-        )?;
+        host.ok("mkdir -p /etc/systemd/system/container@p1.service.d &&
+            printf '[Service]\\nTimeoutStopSec=3\\n' >/etc/systemd/system/container@p1.service.d/short.conf")?;
+        p1.define("[Exec]\nBoot=no\nParameters=/bin/sh -c \"trap 'echo deaf' TERM; while :; do sleep 1; done\"\n")?;
         p1.start()?;
         let begin = Instant::now();
         host.run("systemctl stop container@p1")?;

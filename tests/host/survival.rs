@@ -43,11 +43,7 @@ fn the_supervisor_may_be_killed() -> Result<()> {
         let before = leader(&p1)?;
         kill_supervisor(&p1)?;
         ensure!(leader(&p1)? == before, "the leader was {before:?}, is {:?}", leader(&p1)?);
-        ensure!(
-            p1.property("StatusText")? == "Container running.",
-            "status '{}'",
-            p1.property("StatusText")?
-        );
+        ensure!(p1.property("StatusText")? == "Container running.", "status '{}'", p1.property("StatusText")?);
         works(&p1, "word-one")
     });
     host.case("again and again", || {
@@ -173,8 +169,7 @@ fn the_host_may_restart_what_it_likes() -> Result<()> {
         p1.stop()
     });
     host.case("of two creates one wins, and the other says why", || {
-        let output =
-            host.run("for i in 1 2; do (containerctl create q --template busybox; echo $?) & done; wait")?;
+        let output = host.run("for i in 1 2; do (containerctl create q --template busybox; echo $?) & done; wait")?;
         let mut codes: Vec<&str> = output.stdout.lines().collect();
         codes.sort_unstable();
         ensure!(codes == ["0", "75"], "{output}");
