@@ -86,6 +86,7 @@ mod tests {
             ("MachineID", _) => "0123456789abcdef0123456789abcdef",
             ("PrivateUsers", _) => "identity",
             ("LinkJournal", _) => "no",
+            ("DeviceAllow", _) => "/dev/fuse",
             (_, "CAPABILITY…") => "CAP_CHOWN",
             (_, "PATH [rwm]") => "/dev/fuse rw",
             (_, "NAME=VALUE…") => "A=b",

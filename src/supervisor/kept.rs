@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 
 use crate::error::{Context, Error, Result};
@@ -31,8 +31,7 @@ pub struct Kept {
 }
 
 /// Names in the store, in the order of the fields.
-const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", STATE];
-const STATE: &str = "state";
+const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", "state"];
 
 impl Kept {
     fn entries(&self) -> [(&'static str, &OwnedFd); 7] {
@@ -109,10 +108,6 @@ pub enum Passed {
     Some(OwnedFd),
     /// There was none.
     Nothing,
-}
-
-fn store(name: &str, fd: impl AsFd) -> Result<()> {
-    notify::store(name, fd).context(|| format!("failed to keep '{name}' in the service manager's store"))
 }
 
 fn c_string(text: OsString) -> Result<CString> {

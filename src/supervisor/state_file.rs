@@ -1,6 +1,6 @@
 //! The [`State`] in a memfd, which the service manager's store keeps exactly as long as the payload's descriptors.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
