@@ -61,15 +61,19 @@ impl Kept {
         }
     }
 
-    /// Puts all of them into the store.
-    pub fn store(&self) -> Result<()> {
-        self.entries().into_iter().try_for_each(|(name, fd)| store(name, fd))
+    /// Puts the state into the store before there is anything else: whoever comes after a start that was cut short
+    /// finds the payload by it.
+    pub fn store_state(state: &OwnedFd) -> Result<()> {
+        notify::store("state", state).context(|| "failed to keep 'state' in the service manager's store")
     }
 
-    /// Puts the state there alone, before the payload is executed. That it is there once more later is fine:
-    /// the service manager knows a descriptor that it has.
-    pub fn store_state(state: impl AsFd) -> Result<()> {
-        store(STATE, state)
+    /// Puts the others into the store.
+    pub fn store(&self) -> Result<()> {
+        for (name, fd) in self.entries().into_iter().filter(|(name, _)| *name != "state") {
+            notify::store(name, fd)
+                .context(|| format!("failed to keep '{name}' in the service manager's store"))?;
+        }
+        Ok(())
     }
 
     /// Takes all of them out of the store, at the end of a container.

@@ -46,8 +46,8 @@ impl StateFile {
     }
 
     /// The descriptor.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    pub fn fd(&self) -> &OwnedFd {
+        &self.0
     }
 
     /// The descriptor, to be kept.
