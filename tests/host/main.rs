@@ -5,9 +5,12 @@
 mod harness;
 
 mod boot;
+mod console;
 mod container;
 mod daily;
 mod debian;
 mod ends;
+mod inside;
+mod mistakes;
 mod smoke;
 mod survival;
