@@ -152,7 +152,7 @@ fn the_host_may_restart_what_it_likes() -> Result<()> {
         let mut codes: Vec<&str> = output.stdout.lines().collect();
         codes.sort_unstable();
         ensure!(codes == ["0", "75"], "{output}");
-        ensure!(output.stderr.contains("'q'") && output.stderr.lines().count() == 1, "{output}");
+        ensure!(output.stderr.contains("q'") && output.stderr.lines().count() == 1, "{output}");
         host.ok("containerctl start q && containerctl stop q && containerctl destroy q")?;
         host.fails("ls -A /var/lib/containerctl | grep -E 'q|partial|trash'").map(drop)
     });
