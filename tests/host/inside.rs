@@ -59,7 +59,11 @@ fn the_payload_is_confined() -> Result<()> {
             .filter_map(|n| n.parse().ok())
             .collect();
         ensure!(
-            map.len() == 3 && map[0] == 0 && map[1] >= 65536 && map[1] % 65536 == 0 && map[2] == 65536,
+            map.len() == 3
+                && map[0] == 0
+                && map[1] >= 65536
+                && map[1].is_multiple_of(65536)
+                && map[2] == 65536,
             "{map:?}"
         );
         ensure!(host.ok(&format!("stat -c %u /proc/{leader}"))?.trim() == map[1].to_string(), "other owner");
