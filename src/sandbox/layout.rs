@@ -193,7 +193,7 @@ const WRITABLE_SYSCTLS: [&str; 13] = [
 ];
 
 /// What tells about the host or reaches into it.
-const MASKED: [&str; 28] = [
+pub const MASKED: [&str; 28] = [
     "/proc/kcore",
     "/proc/kmsg",
     "/proc/kallsyms",
@@ -224,4 +224,5 @@ const MASKED: [&str; 28] = [
     "/sys/devices/virtual/powercap",
 ];
 
-const READ_ONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/driver"];
+/// What a container may see and not write.
+pub const READ_ONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/driver"];

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::machine::cgroup::Cgroup;
 use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime;
 use crate::sys::pidfd::Exit;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::config;
 use crate::error::{Context, Error, Result};
+use crate::machine::cgroup::Cgroup;
 use crate::machine::links;
 use crate::machine::state::{self, State, start_time};
 use crate::name::MachineName;
@@ -14,7 +15,6 @@ use crate::paths::Root;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::seccomp::{self, Policy};
 use crate::sandbox::survey::{Facts, survey};
-use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime::Runtime;
