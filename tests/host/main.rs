@@ -5,6 +5,7 @@
 mod harness;
 
 mod boot;
+mod confined;
 mod console;
 mod container;
 mod daily;
