@@ -11,7 +11,7 @@ use crate::machine::state::{self, State, start_time};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::plan::{Plan, plan};
-use crate::sandbox::seccomp::{self, Policy};
+use crate::sandbox::seccomp::{self, Policy, ProfileFile};
 use crate::sandbox::survey::{Facts, survey};
 use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::console::ring::Ring;
@@ -82,6 +82,7 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
     for warning in &definition.warnings {
         journal.warning(&warning.to_string());
     }
+    let profile = ProfileFile::of(&definition)?;
     let mut settings = definition.settings;
     seccomp::check_rules(&settings.exec.system_call_filter)?;
     let facts = survey(root, name, &settings, || crate::machine::ids::range_of(root, name))?;
@@ -89,7 +90,11 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
         journal.warning(&format!("the guest's journal is not linked: {failed}"));
     }
     let plan = plan(&settings, &facts);
-    let policy = Policy { capabilities: plan.capability_mask, rules: &settings.exec.system_call_filter };
+    let policy = Policy {
+        capabilities: plan.capability_mask,
+        rules: &settings.exec.system_call_filter,
+        profile: profile.as_ref(),
+    };
     let filters = policy.filters(&root.runtime().join("seccomp"))?;
     Ok(Prepared { plan, facts, filters, console: settings.console })
 }
