@@ -20,6 +20,8 @@
 
 /// The helper that makes the mounts from outside.
 pub mod assembler;
+/// Labels of the security modules, on exec.
+pub mod label;
 /// The container's PID 1 until it executes the payload.
 pub mod leader;
 /// What parent and children say to each other.

@@ -198,7 +198,7 @@ pub fn units(text: &str) -> Parsed<Vec<String>> {
 /// `PATH [ACCESS]` of `DeviceAllow=`.
 pub fn device(text: &str) -> Parsed<DeviceAllow> {
     let (path, access) = text.split_once(char::is_whitespace).unwrap_or((text, "rwm"));
-    let (start, access) = (text.len() - access.len(), access.trim());
+    let (start, access) = (path.len() + 1, access.trim());
     let path = path_below_root(path)?;
     if !path.starts_with("/dev") {
         return Err(Wrong::new("the path is not below /dev"));

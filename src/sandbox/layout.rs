@@ -172,7 +172,7 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Sysctls that are the container's own, because they are per network, user or IPC namespace.
-const WRITABLE_SYSCTLS: [&str; 15] = [
+pub const WRITABLE_SYSCTLS: [&str; 15] = [
     "net",
     "user",
     "fs/mqueue",
@@ -191,7 +191,7 @@ const WRITABLE_SYSCTLS: [&str; 15] = [
 ];
 
 /// What tells about the host or reaches into it.
-const MASKED: [&str; 28] = [
+pub const MASKED: [&str; 28] = [
     "/proc/kcore",
     "/proc/kmsg",
     "/proc/kallsyms",

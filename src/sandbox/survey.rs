@@ -13,6 +13,7 @@ use crate::paths::Root;
 use crate::sandbox::capabilities::{self, Mask};
 use crate::sandbox::idmap::IdRange;
 use crate::sandbox::init::{self, Init};
+use crate::sandbox::lsm;
 use crate::sandbox::tree::Tree;
 
 /// The facts that a plan is made from, beside the settings.
@@ -32,6 +33,8 @@ pub struct Facts {
     pub machine_id: String,
     /// The capabilities that we ourselves may pass on.
     pub bounding: Mask,
+    /// What the host has of AppArmor and SELinux.
+    pub lsm: lsm::Support,
     /// The host's devices that `DeviceAllow=` names.
     pub devices: Vec<Device>,
     /// `ID`, `VERSION_ID`, `BUILD_ID` and `VARIANT_ID` of the host, for `$container_host_…`.
@@ -89,6 +92,7 @@ pub fn survey(
         PrivateUsers::Range { base, size } => Some(IdRange { base, size }),
         PrivateUsers::Pick => Some(pick()?),
     };
+    let lsm = lsm::Support::of(root, &rootfs);
     let devices = settings.files.devices.iter().map(device).collect::<Result<_>>()?;
     let runtime = root.runtime_of(name);
     Ok(Facts {
@@ -100,6 +104,7 @@ pub fn survey(
         machine_id,
         bounding: bounding_set(),
         devices,
+        lsm,
         host: host_os(),
     })
 }

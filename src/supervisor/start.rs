@@ -10,13 +10,14 @@ use crate::error::{Context, Error, Result};
 use crate::machine::state::{self, State, start_time};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
 use crate::sandbox::survey::{Facts, survey};
 use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::kept::Kept;
-use crate::supervisor::runtime::Runtime;
+use crate::supervisor::runtime::{self, Runtime};
 use crate::supervisor::spawn::{self, Means, Spawned};
 use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::{self, boottime};
@@ -83,9 +84,10 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
         journal.warning(&warning.to_string());
     }
     let profile = ProfileFile::of(&definition)?;
-    let mut settings = definition.settings;
+    let mut settings = definition.settings.clone();
     seccomp::check_rules(&settings.exec.system_call_filter)?;
     let facts = survey(root, name, &settings, || crate::machine::ids::range_of(root, name))?;
+    lsm::check(&definition, &facts.lsm)?;
     if let Some(failed) = journal_link::link(&mut settings, &facts)? {
         journal.warning(&format!("the guest's journal is not linked: {failed}"));
     }
@@ -110,6 +112,9 @@ fn bring_up(
     let Prepared { plan, facts, filters, console } = prepared;
     link_image(facts);
     let notifications = runtime.prepare(plan)?;
+    if let (Some(text), Some(parser)) = (&plan.labels.profile, &facts.lsm.apparmor.parser) {
+        lsm::apparmor::load(parser, &runtime.path(runtime::PROFILE), text)?;
+    }
     let control = control::listen_at(&runtime.path("control"))?;
     let ring = Ring::new(console.buffer_bytes)?;
     let mut state = first_state(plan, facts, console);
