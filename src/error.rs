@@ -31,6 +31,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 8] = [
+        Kind::Failed,
+        Kind::NotFound,
+        Kind::Denied,
+        Kind::Busy,
+        Kind::Unsupported,
+        Kind::TimedOut,
+        Kind::Config,
+        Kind::Interrupted,
+    ];
+
+    /// The kind that a program of ours meant by its exit code.
+    pub fn of_exit_code(code: u64) -> Kind {
+        Kind::ALL.into_iter().find(|kind| u64::from(kind.exit_code()) == code).unwrap_or(Kind::Failed)
+    }
+
     /// Exit code as documented in containerctl(1), those of sysexits(3) where they fit; 2 is left to usage errors,
     /// 133 to a container's reboot.
     pub fn exit_code(self) -> u8 {

@@ -76,8 +76,27 @@ impl Root {
         self.runtime().join(name.as_str())
     }
 
+    /// System call filters that were built since the boot. The dot keeps it apart from a machine called `seccomp`.
+    pub fn seccomp_cache(&self) -> PathBuf {
+        self.runtime().join(".seccomp")
+    }
+
     /// The image entry by which machinectl finds the root file system, `/run/machines/NAME`.
     pub fn image_link(&self, name: &MachineName) -> PathBuf {
         self.path("/run/machines").join(name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_machine_has_the_place_of_something_else() {
+        let root = Root::system();
+        for path in [root.id_ranges(), root.seccomp_cache()] {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            assert!(MachineName::new(name).is_err(), "{name}");
+        }
     }
 }

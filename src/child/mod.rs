@@ -18,6 +18,8 @@
 //! never returns, reports the step and the errno that stopped it, and leaves by _exit(2). One that loses its
 //! supervisor reads the end of its socket and leaves too.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 /// The helper that makes the mounts from outside.
 pub mod assembler;
 /// Labels of the security modules, on exec.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::{Machine, output, require_root};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::debian::Debian;
 use crate::machine::create::{self, Request, Source};
 use crate::paths::Root;
@@ -26,9 +26,9 @@ pub struct Args {
     /// Unpack a tar archive, plain or packed by gzip, bzip2, xz or zstd; '-' reads standard input
     #[arg(long, group = "source", value_name = "FILE")]
     from_tar: Option<PathBuf>,
-    /// Debian: the release
-    #[arg(long, default_value = "trixie", value_name = "SUITE", conflicts_with_all = ["rootfs", "from_tar"])]
-    release: String,
+    /// Debian: the release; trixie by default
+    #[arg(long, value_name = "SUITE", conflicts_with_all = ["rootfs", "from_tar"])]
+    release: Option<String>,
     /// Debian: the mirror to download from; the tool's own choice by default
     #[arg(long, value_name = "URL", conflicts_with_all = ["rootfs", "from_tar"])]
     mirror: Option<String>,
@@ -47,6 +47,7 @@ enum Template {
 }
 
 pub fn run(root: &Root, args: &Args) -> Result<()> {
+    args.refuse_idle()?;
     let request =
         Request { name: args.machine.name()?, source: args.source(), command: args.command.clone() };
     require_root("create a container")?;
@@ -65,7 +66,20 @@ impl Args {
         }
     }
 
+    /// An option without effect is a mistake.
+    fn refuse_idle(&self) -> Result<()> {
+        let debian = self.release.is_some() || self.mirror.is_some() || !self.packages.is_empty();
+        match self.template {
+            Some(Template::Busybox) if debian => Err(Error::config(
+                "--release, --mirror and --packages mean nothing to the template 'busybox'",
+            )
+            .hint("leave them out, or use '--template debian'")),
+            _ => Ok(()),
+        }
+    }
+
     fn debian(&self) -> Debian {
-        Debian { release: self.release.clone(), mirror: self.mirror.clone(), packages: self.packages.clone() }
+        let release = self.release.clone().unwrap_or_else(|| "trixie".to_string());
+        Debian { release, mirror: self.mirror.clone(), packages: self.packages.clone() }
     }
 }

@@ -46,7 +46,9 @@ impl Debian {
             return refused("package name", package);
         }
         match &self.mirror {
-            Some(mirror) if !is_url(mirror) => refused("mirror's http, https or file URL", mirror),
+            Some(mirror) if !is_mirror(mirror) => {
+                refused("mirror: an http, https, file or copy URL, or a line of sources.list(5)", mirror)
+            }
             _ => Ok(()),
         }
     }
@@ -81,9 +83,12 @@ fn is_word(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.~:".contains(c))
 }
 
-fn is_url(text: &str) -> bool {
-    ["http://", "https://", "file:/"].iter().any(|scheme| text.starts_with(scheme))
-        && text.chars().all(|c| c.is_ascii_graphic())
+/// What mmdebstrap(1) takes: a URL, or a whole line `deb [OPTIONS] URL SUITE COMPONENT…`.
+fn is_mirror(text: &str) -> bool {
+    let url = ["http://", "https://", "file:///", "copy:/"].iter().any(|scheme| text.starts_with(scheme));
+    let graphic = |c: char| c.is_ascii_graphic();
+    url && text.chars().all(graphic)
+        || text.starts_with("deb ") && text.chars().all(|c| c == ' ' || graphic(c))
 }
 
 fn has(program: &str) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! The root file system goes first and the definition last, so that what is half gone is still listed.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::unit::{self, Wait};
 use super::unit_files::{self, remove_directory, remove_file};
@@ -33,6 +34,7 @@ pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result
     let trash = store::trash(root, name)?;
     unit_files::remove(root, name)?;
     links::remove(root, name, &target)?;
+    unlink_journal(root, &target)?;
     ids::release(root, name)?;
     warnings.extend(remove_definition(root, name)?);
     warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
@@ -63,6 +65,17 @@ fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
     }
 }
 
+/// The links by which the host's journalctl found the guest's journal (`LinkJournal=guest`).
+fn unlink_journal(root: &Root, rootfs: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(root.path("/var/log/journal")) else { return Ok(()) };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if fs::read_link(&path).is_ok_and(|to| to.starts_with(rootfs)) {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// What the administrator and the run time define goes; what a package defines stays, and is told.
 fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> {
     let [admin, runtime, packaged] = root.definition_dirs();
@@ -81,7 +94,6 @@ mod tests {
     use super::*;
     use crate::machine::create::{self, Request, Source};
     use crate::sys::interrupt::Interrupt;
-    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::state::State;
 use super::{ids, registry};
 use crate::error::Result;
 use crate::name::MachineName;
@@ -74,10 +75,9 @@ pub fn info(root: &Root, name: &MachineName) -> Result<Info> {
         uids: ids::find(root, name.as_str()).ok().flatten().map(|range| (range.base, range.size)),
         root: rootfs,
         problem,
-        uptime_seconds: unit
-            .as_ref()
+        uptime_seconds: super::state::read(root, name)
             .filter(|_| runs)
-            .and_then(|(all, _)| uptime(all))
+            .and_then(|state| uptime(&state))
             .map(|up| up.as_secs()),
         memory_bytes: registry::usage(root, name, "memory.current"),
         tasks: registry::usage(root, name, "pids.current"),
@@ -102,10 +102,9 @@ fn unit(root: &Root, name: &MachineName) -> Result<Option<(UnitProperties, Strin
     })
 }
 
-/// By the clock that nobody sets.
-fn uptime(unit: &UnitProperties) -> Option<Duration> {
-    let since = unit.number("ActiveEnterTimestampMonotonic").filter(|usec| *usec > 0)?;
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+/// By the clock that nobody sets; since the payload started, whoever watches over it now.
+fn uptime(state: &State) -> Option<Duration> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = Duration::new(u64::try_from(now.tv_sec).ok()?, u32::try_from(now.tv_nsec).ok()?);
-    now.checked_sub(Duration::from_micros(since))
+    now.checked_sub(Duration::from_micros(state.started_usec))
 }

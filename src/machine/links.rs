@@ -35,7 +35,12 @@ pub fn refresh(root: &Root) -> Result<Vec<String>> {
 
 /// Makes the entry of one machine, in place of an older one of ours.
 pub fn make(root: &Root, name: &MachineName) -> Result<()> {
-    let (link, target) = (root.image_link(name), registry::rootfs(root, name)?);
+    make_to(root, name, &registry::rootfs(root, name)?)
+}
+
+/// As [`make`], where the root file system is known already.
+pub fn make_to(root: &Root, name: &MachineName, target: &Path) -> Result<()> {
+    let link = root.image_link(name);
     let failed = || format!("failed to link '{}' to '{}'", link.display(), target.display());
     match fs::read_link(&link) {
         Ok(found) if found == target => return Ok(()),
@@ -47,7 +52,7 @@ pub fn make(root: &Root, name: &MachineName) -> Result<()> {
     fs::create_dir_all(&directory).context(failed)?;
     // A name that no image can have, with our process id so that two of us do not meet.
     let new = directory.join(format!(".{name}.{}", std::process::id()));
-    symlink(&target, &new).context(failed)?;
+    symlink(target, &new).context(failed)?;
     fs::rename(&new, &link).inspect_err(|_| drop(fs::remove_file(&new))).context(failed)
 }
 

@@ -21,8 +21,10 @@ const VERSION: u32 = 1;
 /// Everything about a running container that cannot be asked of somebody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// READY was sent; before that a payload is not adopted, but ended.
+    /// The payload was executed; before that one is not adopted, but ended.
     pub started: bool,
+    /// READY was sent, so that a successor need not wait for the payload to say it once more.
+    pub ready: bool,
     /// A supervisor has watched over it, so that the next one is a successor.
     pub watched: bool,
     /// Pid of the leader in the host's namespace.
@@ -39,6 +41,8 @@ pub struct State {
     pub ids: Option<IdRange>,
     /// Number of the signal that asks for shutdown.
     pub stop_signal: i32,
+    /// The payload is an init, and no mere command.
+    pub init: bool,
     /// Ready when the payload says so.
     pub notify_ready: bool,
     /// What the payload last said of a shutdown under way: `reboot`, `poweroff`, …
@@ -58,8 +62,9 @@ impl State {
     pub fn to_text(&self) -> String {
         let mut text = format!("VERSION={VERSION}\n");
         let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
-        let fields: [(&str, &dyn std::fmt::Display); 15] = [
+        let fields: [(&str, &dyn std::fmt::Display); 17] = [
             ("STARTED", &u8::from(self.started)),
+            ("READY", &u8::from(self.ready)),
             ("WATCHED", &u8::from(self.watched)),
             ("LEADER", &self.leader),
             ("LEADER_START", &self.leader_start),
@@ -68,6 +73,7 @@ impl State {
             ("ROOT", &self.root),
             ("IDS", &ids),
             ("STOP_SIGNAL", &self.stop_signal),
+            ("INIT", &u8::from(self.init)),
             ("NOTIFY_READY", &u8::from(self.notify_ready)),
             ("SHUTDOWN", &self.shutdown),
             ("STARTED_USEC", &self.started_usec),
@@ -87,6 +93,7 @@ impl State {
         for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match key {
                 "STARTED" => state.started = value == "1",
+                "READY" => state.ready = value == "1",
                 "WATCHED" => state.watched = value == "1",
                 "LEADER" => state.leader = value.parse().unwrap_or_default(),
                 "LEADER_START" => state.leader_start = value.parse().unwrap_or_default(),
@@ -95,6 +102,7 @@ impl State {
                 "ROOT" => state.root = value.to_string(),
                 "IDS" => state.ids = parse_ids(value),
                 "STOP_SIGNAL" => state.stop_signal = value.parse().unwrap_or_default(),
+                "INIT" => state.init = value == "1",
                 "NOTIFY_READY" => state.notify_ready = value == "1",
                 "SHUTDOWN" => state.shutdown = value.to_string(),
                 "STARTED_USEC" => state.started_usec = value.parse().unwrap_or_default(),
@@ -150,6 +158,7 @@ pub(crate) mod tests {
     pub(crate) fn sample() -> State {
         State {
             started: true,
+            ready: true,
             leader: 4711,
             leader_start: 99,
             cgroup: "/machine.slice/machine-p1.slice/machine-p1.scope".to_string(),

@@ -116,10 +116,15 @@ async fn finish(job: Job, unit: &str) -> Result<()> {
         return Ok(());
     }
     // The supervisor leaves its error sentence in the unit's status.
-    let status = manager.properties(unit, "Service").await.map(|all| all.text("StatusText"));
-    let why = status.ok().filter(|status| !status.is_empty()).unwrap_or(result.0.clone());
-    let kind = if result.0 == "timeout" { Kind::TimedOut } else { Kind::Failed };
     let verb = if job == Job::Start { "start" } else { "stop" };
+    let service = manager.properties(unit, "Service").await.ok();
+    let told = service.as_ref().map(|service| service.text("StatusText"));
+    if let Some(why) = told.as_deref().and_then(|status| status.strip_prefix("failed: ")) {
+        let code = service.and_then(|service| service.number("ExecMainStatus")).unwrap_or(1);
+        return Err(Error::new(Kind::of_exit_code(code), format!("failed to {verb} '{unit}': {why}")));
+    }
+    let why = told.filter(|status| !status.is_empty()).unwrap_or(result.0.clone());
+    let kind = if result.0 == "timeout" { Kind::TimedOut } else { Kind::Failed };
     Err(Error::new(kind, format!("failed to {verb} '{unit}': {why}"))
         .hint(format!("see 'journalctl -u {unit}'")))
 }

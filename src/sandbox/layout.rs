@@ -24,7 +24,7 @@ pub fn outside_operations(settings: &Settings, facts: &Facts, custom: Vec<Operat
     }
     list.push(mount("proc", "/proc", &[], Attributes::API));
     list.push(mount("sysfs", "/sys", &[], Attributes::API.and(Attributes::RO)));
-    list.extend(proc_operations());
+    list.extend(proc_operations(settings, facts));
     list.push(own(facts, BOOT_ID, "/proc/sys/kernel/random/boot_id"));
     list.extend(MASKED.map(|target| Operation::Mask { target: target.to_string() }));
     list.extend(READ_ONLY.map(|target| Operation::ReadOnly { target: target.to_string() }));
@@ -106,10 +106,19 @@ fn host_device(device: &Device) -> [Operation; 2] {
 }
 
 /// `/proc/sys` read-only, but for what belongs to the container's own namespaces.
-fn proc_operations() -> Vec<Operation> {
+fn proc_operations(settings: &Settings, facts: &Facts) -> Vec<Operation> {
     let mut list = vec![Operation::ReadOnly { target: "/proc/sys".to_string() }];
-    list.extend(WRITABLE_SYSCTLS.map(|name| Operation::Writable { target: format!("/proc/sys/{name}") }));
+    list.extend(
+        writable_sysctls(settings.network.private, facts.ids.is_some())
+            .map(|name| Operation::Writable { target: format!("/proc/sys/{name}") }),
+    );
     list
+}
+
+/// What stays writable below `/proc/sys`.
+pub fn writable_sysctls(private_network: bool, user_namespace: bool) -> impl Iterator<Item = &'static str> {
+    let own = [("net", private_network), ("user", user_namespace)];
+    own.into_iter().filter(|(_, own)| *own).map(|(name, _)| name).chain(WRITABLE_SYSCTLS)
 }
 
 /// What guests remount, so the leader mounts it itself.
@@ -171,10 +180,8 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
-/// Sysctls that are the container's own, because they are per network, user or IPC namespace.
-pub const WRITABLE_SYSCTLS: [&str; 15] = [
-    "net",
-    "user",
+/// Sysctls that are the container's own, because they are per IPC namespace; `net` and `user` are where those namespaces are.
+const WRITABLE_SYSCTLS: [&str; 13] = [
     "fs/mqueue",
     "kernel/shmmax",
     "kernel/shmall",

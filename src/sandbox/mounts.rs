@@ -4,6 +4,8 @@
 //! made detached and then moved onto a target that was resolved inside the tree. Sources are opened by the parent
 //! before it clones, so that a missing one is told while nothing has been made yet.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;

@@ -74,8 +74,7 @@ pub struct Plan {
 
 /// Makes the plan.
 pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
-    let (inside, outside): (Vec<_>, Vec<_>) =
-        settings.files.mounts.iter().map(custom).partition(|o| is_inside(o));
+    let (inside, outside): (Vec<_>, Vec<_>) = settings.files.mounts.iter().map(custom).partition(is_inside);
     let exec = &settings.exec;
     let mask = capabilities::kept(exec.capability, exec.drop_capability, facts.bounding);
     let kind = facts.init.as_ref().map(|init| init.kind);

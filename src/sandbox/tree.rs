@@ -3,6 +3,8 @@
 //! What lies in it was shaped by somebody who may want our privileges. So no path string of it ever reaches a
 //! call that resolves links on the host: every look-up is openat2(2) held inside the tree, magic links refused.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

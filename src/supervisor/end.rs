@@ -60,6 +60,8 @@ pub fn judge(exit: Exit, stopping: bool, killed: bool, shutdown: &str) -> Outcom
         Exit::Signal(libc::SIGHUP) if !stopping => Outcome::Rebooted,
         Exit::Signal(libc::SIGHUP | libc::SIGINT) => Outcome::PoweredOff,
         Exit::Code(_) if stopping => Outcome::PoweredOff,
+        // It had to be put down, or somebody was quicker than us.
+        Exit::Signal(libc::SIGKILL) if stopping => Outcome::PoweredOff,
         Exit::Code(0) => Outcome::PoweredOff,
         Exit::Code(code) => Outcome::Exited(u8::try_from(code).unwrap_or(u8::MAX)),
         Exit::Signal(signal) => {

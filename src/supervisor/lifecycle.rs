@@ -10,8 +10,10 @@ use std::time::Duration;
 
 /// How long a payload may take to shut down; less than the unit's `TimeoutStopSec=`, which would kill us too.
 pub const STOP_LIMIT: Duration = Duration::from_secs(90);
-/// How long to wait for a payload that cannot take its signal yet.
+/// How long to wait for an init that cannot take its signal yet.
 pub const DEAF_LIMIT: Duration = Duration::from_secs(20);
+/// How long to wait for a command that is no init: it has no handler, and as PID 1 the kernel spares it.
+pub const COMMAND_DEAF_LIMIT: Duration = Duration::from_secs(2);
 /// How long a kill may take before we say that something is stuck.
 pub const KILL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -38,6 +40,11 @@ pub enum Phase {
         /// When.
         since: Duration,
     },
+    /// Killed because a kill is the only way to stop it.
+    PutDown {
+        /// When.
+        since: Duration,
+    },
     /// Killed, and still there.
     Stuck,
 }
@@ -53,6 +60,8 @@ pub enum Event {
     Tick {
         /// The payload has a handler for the stop signal, or has said that it has.
         able: bool,
+        /// The payload is an init, and will have one sooner or later.
+        init: bool,
     },
 }
 
@@ -80,8 +89,11 @@ pub fn decide(phase: Phase, event: Event, now: Duration) -> (Phase, Action) {
             (Phase::Running { ready: true }, Action::TellReady)
         }
         (Phase::Running { .. }, Event::StopAsked) => (Phase::Stopping { since: now }, Action::BeginStop),
-        (Phase::Stopping { since }, Event::Tick { able }) if able || now >= since + DEAF_LIMIT => {
+        (Phase::Stopping { since }, Event::Tick { able, .. }) if able || now >= since + DEAF_LIMIT => {
             (Phase::Asked { since }, Action::AskPayload)
+        }
+        (Phase::Stopping { since }, Event::Tick { init: false, .. }) if now >= since + COMMAND_DEAF_LIMIT => {
+            (Phase::PutDown { since: now }, Action::Kill)
         }
         (Phase::Stopping { .. } | Phase::Asked { .. }, Event::StopAsked) => {
             (Phase::Killed { since: now }, Action::Kill)
@@ -89,7 +101,9 @@ pub fn decide(phase: Phase, event: Event, now: Duration) -> (Phase, Action) {
         (Phase::Asked { since }, Event::Tick { .. }) if now >= since + STOP_LIMIT => {
             (Phase::Killed { since: now }, Action::Kill)
         }
-        (Phase::Killed { since }, Event::Tick { .. }) if now >= since + KILL_LIMIT => {
+        (Phase::Killed { since } | Phase::PutDown { since }, Event::Tick { .. })
+            if now >= since + KILL_LIMIT =>
+        {
             (Phase::Stuck, Action::GiveUp)
         }
         _ => (phase, Action::None),
@@ -102,7 +116,7 @@ pub fn next_tick(phase: Phase, now: Duration) -> Option<Duration> {
         Phase::Running { .. } | Phase::Stuck => None,
         Phase::Stopping { .. } => Some(Duration::from_millis(20)),
         Phase::Asked { since } => Some((since + STOP_LIMIT).saturating_sub(now)),
-        Phase::Killed { since } => Some((since + KILL_LIMIT).saturating_sub(now)),
+        Phase::Killed { since } | Phase::PutDown { since } => Some((since + KILL_LIMIT).saturating_sub(now)),
     }
 }
 
@@ -115,7 +129,7 @@ mod tests {
         let event = prop_oneof![
             Just(Event::Ready),
             Just(Event::StopAsked),
-            any::<bool>().prop_map(|able| Event::Tick { able }),
+            any::<(bool, bool)>().prop_map(|(able, init)| Event::Tick { able, init }),
         ];
         prop::collection::vec((event, 0_u64..200), 0..40)
     }
@@ -139,13 +153,13 @@ mod tests {
         }
 
         #[test]
-        fn a_stop_always_ends(able in any::<bool>()) {
+        fn a_stop_always_ends(able in any::<bool>(), init in any::<bool>()) {
             let (mut phase, _) = decide(Phase::Running { ready: true }, Event::StopAsked, Duration::ZERO);
             let mut now = Duration::ZERO;
             for _ in 0..20_000 {
                 let Some(wait) = next_tick(phase, now) else { break };
                 now += wait.max(Duration::from_millis(1));
-                phase = decide(phase, Event::Tick { able }, now).0;
+                phase = decide(phase, Event::Tick { able, init }, now).0;
             }
             prop_assert_eq!(phase, Phase::Stuck);
             prop_assert!(now <= STOP_LIMIT + KILL_LIMIT + Duration::from_secs(1));
@@ -156,5 +170,13 @@ mod tests {
     fn a_second_request_to_stop_kills() {
         let (phase, _) = decide(Phase::Running { ready: true }, Event::StopAsked, Duration::ZERO);
         assert_eq!(decide(phase, Event::StopAsked, Duration::ZERO).1, Action::Kill);
+    }
+
+    #[test]
+    fn a_command_without_a_handler_is_not_waited_for() {
+        let tick = Event::Tick { able: false, init: false };
+        let stopping = Phase::Stopping { since: Duration::ZERO };
+        assert_eq!(decide(stopping, tick, Duration::from_secs(1)).1, Action::None);
+        assert_eq!(decide(stopping, tick, COMMAND_DEAF_LIMIT).1, Action::Kill);
     }
 }

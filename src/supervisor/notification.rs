@@ -10,6 +10,8 @@ use crate::sys::scm;
 
 /// A longer message is not one of ours; systemd itself takes as much.
 const LIMIT: usize = 4096;
+/// Messages that are taken before somebody else has a turn.
+const AT_A_TIME: usize = 32;
 /// A longer status is cut.
 const STATUS_LIMIT: usize = 200;
 
@@ -50,18 +52,21 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(STATUS_LIMIT).collect()
 }
 
-/// The next message of the leader; `None` when there is none now. Messages of others are thrown away.
-pub fn receive(socket: impl AsFd, leader: i32) -> Option<Notification> {
-    loop {
+/// What the leader has said since; messages of others are thrown away. Takes so many messages at a time, for
+/// whoever floods the socket must not keep us from everything else.
+pub fn receive(socket: impl AsFd, leader: i32) -> Vec<Notification> {
+    let mut notifications = Vec::new();
+    for _ in 0..AT_A_TIME {
         let mut message = [0; LIMIT];
         match scm::receive_from(&socket, &mut message) {
             Ok((len, Some(sender))) if sender == leader => {
-                return Some(Notification::parse(&message[..len]));
+                notifications.push(Notification::parse(&message[..len]));
             }
-            Ok(_) | Err(Errno::EINTR) => continue,
-            Err(_) => return None,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => break,
         }
     }
+    notifications
 }
 
 #[cfg(test)]
@@ -80,6 +85,25 @@ mod tests {
             shutdown: Some("reboot".to_string()),
         };
         assert_eq!(Notification::parse(message), expected);
+    }
+
+    #[test]
+    fn a_flood_has_its_turn_and_no_more() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let socket = std::os::unix::net::UnixDatagram::bind(dir.path().join("notify")).expect("bind");
+        socket.set_nonblocking(true).expect("flags");
+        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::PassCred, &true).expect("option");
+        let writer = std::os::unix::net::UnixDatagram::unbound().expect("socket");
+        writer.set_nonblocking(true).expect("flags");
+        writer.connect(dir.path().join("notify")).expect("connect");
+        let flood = || while writer.send(b"READY=1").is_ok() {};
+        flood();
+        let us = std::process::id() as i32;
+        let heard = receive(&socket, us).len();
+        assert!(heard > 0 && heard <= AT_A_TIME, "{heard}");
+        while !receive(&socket, us).is_empty() {}
+        flood();
+        assert!(receive(&socket, us + 1).is_empty());
     }
 
     proptest! {

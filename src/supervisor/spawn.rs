@@ -210,7 +210,7 @@ fn explain(plan: &Plan, report: Option<Report>) -> Error {
     let what = match step {
         Step::Outside(index) => plan.outside.get(usize::from(index)).map(ToString::to_string),
         Step::Inside(index) => plan.inside.get(usize::from(index)).map(ToString::to_string),
-        Step::Named(index) => STEPS.get(usize::from(index)).map(ToString::to_string),
+        Step::Named(index) => STEPS.get(usize::from(index)).map(|step| with_object(step, plan)),
     };
     let what = what.unwrap_or_else(|| format!("do {step:?}"));
     let error = Error::failed(format!("failed to {what}: {}", errno.desc()));
@@ -219,6 +219,15 @@ fn explain(plan: &Plan, report: Option<Report>) -> Error {
             error.hint("its file system may not support idmapped mounts; move it, or set PrivateUsers=no")
         }
         _ => error,
+    }
+}
+
+/// A step's text with the path that it was tried on, where that is the user's to mend.
+fn with_object(step: &str, plan: &Plan) -> String {
+    match (step, plan.command.first(), &plan.working_directory) {
+        ("execute the payload", Some(program), _) => format!("execute '{program}' in the container"),
+        ("change to the working directory", _, Some(path)) => format!("{step} '{}'", path.display()),
+        _ => step.to_string(),
     }
 }
 

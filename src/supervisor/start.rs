@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::config;
 use crate::error::{Context, Error, Result};
+use crate::machine::links;
 use crate::machine::state::{self, State, start_time};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -50,12 +51,14 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infal
     let mut stages = Stages::new();
     let runtime = Runtime::open(root, name)?;
     state::refuse_running(root, name)?;
+    let mut state = State::default();
     let result = prepare(root, name, journal).and_then(|prepared| {
         stages.end("plan");
-        bring_up(name, &runtime, &prepared, journal, &mut stages)
+        state = first_state(&prepared);
+        bring_up(root, name, &runtime, &prepared, &mut state, journal, &mut stages)
     });
     match result {
-        Ok((kept, state)) => {
+        Ok(kept) => {
             if !state.notify_ready {
                 notify::ready(watch::STATUS);
             }
@@ -63,10 +66,19 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infal
             kept.hand_over()
         }
         Err(error) => {
-            end::forget(root, name);
+            undo(root, name, &state, journal);
             Err(error)
         }
     }
+}
+
+/// Takes back what was made; what was executed already is ended, as nobody would watch over it.
+fn undo(root: &Root, name: &MachineName, state: &State, journal: &Journal) {
+    let Some(cgroup) = Cgroup::of(state) else { return end::forget(root, name) };
+    if let Err(error) = cgroup.kill() {
+        journal.warning(&format!("{error}, ignoring"));
+    }
+    end::clear_away(root, name, state, journal);
 }
 
 /// Everything that was decided.
@@ -97,27 +109,31 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
         rules: &settings.exec.system_call_filter,
         profile: profile.as_ref(),
     };
-    let filters = policy.filters(&root.runtime().join("seccomp"))?;
+    let filters = policy.filters(&root.seccomp_cache())?;
     Ok(Prepared { plan, facts, filters, console: settings.console })
 }
 
 /// Makes everything.
 fn bring_up(
+    root: &Root,
     name: &MachineName,
     runtime: &Runtime,
     prepared: &Prepared,
+    state: &mut State,
     journal: &Journal,
     stages: &mut Stages,
-) -> Result<(Kept, State)> {
+) -> Result<Kept> {
     let Prepared { plan, facts, filters, console } = prepared;
-    link_image(facts);
+    // machinectl finds an image only by name; a link that cannot be made costs no more than that.
+    if let Err(error) = links::make_to(root, name, &facts.rootfs) {
+        journal.warning(&format!("{error}, ignoring"));
+    }
     let notifications = runtime.prepare(plan)?;
     if let (Some(text), Some(parser)) = (&plan.labels.profile, &facts.lsm.apparmor.parser) {
         lsm::apparmor::load(parser, &runtime.path(runtime::PROFILE), text)?;
     }
     let control = control::listen_at(&runtime.path("control"))?;
     let ring = Ring::new(console.buffer_bytes)?;
-    let mut state = first_state(plan, facts, console);
     let file = StateFile::new()?;
     stages.end("prepare");
     let spawned = spawn::spawn(&Means { plan, ids: facts.ids, runtime, filters })?;
@@ -141,8 +157,8 @@ fn bring_up(
             stages_in.borrow_mut().end("scope");
             let (cgroup, path) = Cgroup::of_process(leader)?;
             state.cgroup = path;
-            file.write(&state)?;
-            runtime.write_state(&state)?;
+            file.write(state)?;
+            runtime.write_state(state)?;
             Kept::store_state(file.fd())?;
             cgroup.delegate(leader, facts.ids.map_or(0, |ids| ids.base))
         },
@@ -162,8 +178,8 @@ fn bring_up(
     let peer = tty::peer(&running.console).context(|| "failed to open the console")?;
     state.started = true;
     state.started_usec = boottime().as_micros() as u64;
-    file.write(&state)?;
-    runtime.write_state(&state)?;
+    file.write(state)?;
+    runtime.write_state(state)?;
     let kept = Kept {
         leader: running.leader,
         console: running.console,
@@ -176,25 +192,17 @@ fn bring_up(
     // Before anybody relies on us.
     kept.store()?;
     stages.end("keep");
-    Ok((kept, state))
+    Ok(kept)
 }
 
-/// machinectl finds an image only by name; a link that cannot be made costs no more than that.
-fn link_image(facts: &Facts) {
-    let link = Root::system().image_link(&facts.name);
-    if std::fs::read_link(&link).ok().as_ref() != Some(&facts.rootfs) {
-        let _ = std::fs::create_dir_all("/run/machines");
-        let _ = std::fs::remove_file(&link);
-        let _ = std::os::unix::fs::symlink(&facts.rootfs, &link);
-    }
-}
-
-fn first_state(plan: &Plan, facts: &Facts, console: &config::settings::Console) -> State {
+fn first_state(prepared: &Prepared) -> State {
+    let Prepared { plan, facts, console, .. } = prepared;
     State {
         machine_id: plan.machine_id.clone(),
         root: facts.rootfs.to_string_lossy().into_owned(),
         ids: facts.ids,
         stop_signal: plan.stop_signal,
+        init: plan.init.is_some(),
         notify_ready: plan.notify_ready,
         buffer_bytes: console.buffer_bytes,
         rate_burst: console.rate_burst,
@@ -207,7 +215,7 @@ fn first_state(plan: &Plan, facts: &Facts, console: &config::settings::Console) 
 fn apply_limits(spawned: &Spawned, plan: &Plan) -> Result<()> {
     let pid = spawned.leader();
     for limit in &plan.limits {
-        crate::sys::limits::prlimit(pid, limit)
+        crate::sys::limits::prlimit(pid, limit.resource, limit.soft, limit.hard)
             .context(|| format!("failed to set resource limit {}", limit.resource))?;
     }
     let path = format!("/proc/{pid}/oom_score_adj");

@@ -7,6 +7,9 @@ use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use crate::error::{Context, Result};
 use crate::machine::state::State;
 
+/// The largest state that is read: the root's path alone may have 4096 bytes.
+const READ_LIMIT: usize = 16 * 1024;
+
 /// The state as it is kept in the store.
 pub struct StateFile(OwnedFd);
 
@@ -22,7 +25,7 @@ impl StateFile {
         StateFile(fd)
     }
 
-    /// Writes the whole state; it fits a page, which the kernel writes at once.
+    /// Writes the whole state; it is small, and the kernel writes it at once.
     pub fn write(&self, state: &State) -> Result<()> {
         let text = state.to_text();
         rustix::io::pwrite(&self.0, text.as_bytes(), 0)
@@ -37,7 +40,7 @@ impl StateFile {
 
     /// Reads the state in a descriptor that was kept.
     pub fn read_from(fd: impl AsFd) -> Result<State> {
-        let mut bytes = [0; 4096];
+        let mut bytes = [0; READ_LIMIT];
         let read = rustix::io::pread(fd, &mut bytes, 0).context(|| "failed to read the state memfd")?;
         Ok(State::parse(&String::from_utf8_lossy(&bytes[..read])))
     }
@@ -64,5 +67,13 @@ mod tests {
         file.write(&State { shutdown: "x".repeat(100), ..sample() }).expect("write");
         file.write(&sample()).expect("write shorter");
         assert_eq!(file.read().expect("read"), sample());
+    }
+
+    #[test]
+    fn a_long_path_hides_nothing_that_comes_after_it() {
+        let file = StateFile::new().expect("memfd");
+        let state = State { root: format!("/{}", "x".repeat(4095)), ..sample() };
+        file.write(&state).expect("write");
+        assert_eq!(file.read().expect("read"), state);
     }
 }

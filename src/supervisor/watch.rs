@@ -1,5 +1,6 @@
 //! The poll loop: leader, console, notifications, control socket, signals. One thread, nothing that blocks.
 
+use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub struct Watch<'a> {
     phase: Phase,
     takes_signals: bool,
     statuses: RateLimit,
+    reload: bool,
+    exit: Option<pidfd::Exit>,
 }
 
 /// Blocks the signals that we read from a descriptor; children set them free again before exec.
@@ -108,12 +111,14 @@ impl<'a> Watch<'a> {
             phase,
             takes_signals: false,
             statuses: RateLimit::new(Duration::from_secs(1), 10),
+            reload: false,
+            exit: None,
         })
     }
 
     /// Runs until the container has ended; the result is the process's exit code.
     pub fn run(mut self, root: &Root) -> Result<u8> {
-        if !self.state.notify_ready {
+        if self.state.ready || !self.state.notify_ready {
             self.handle(Event::Ready)?;
         }
         // A convenience for hosts with hundreds of us; what it fails for is not worth a word.
@@ -133,8 +138,12 @@ impl<'a> Watch<'a> {
             if self.wait(tick)? {
                 return Ok(self.finish(root));
             }
+            // A stop that is under way is seen to its end by whoever began it.
+            if self.reload && matches!(self.phase, Phase::Running { .. }) {
+                match self.hand_over()? {}
+            }
             let able = self.can_take_stop_signal();
-            self.handle(Event::Tick { able })?;
+            self.handle(Event::Tick { able, init: self.state.init })?;
         }
     }
 
@@ -142,7 +151,11 @@ impl<'a> Watch<'a> {
     fn wait(&mut self, limit: Option<Duration>) -> Result<bool> {
         let events = self.poll(limit)?;
         let ready = |index: usize| events.get(index).is_some_and(|flags| !flags.is_empty());
-        // Last words count: they are read before the leader's end is.
+        // At once, before systemd has taken an adopted leader's status.
+        if ready(0) {
+            self.exit = Some(pidfd::exit_status(&self.leader));
+        }
+        // Last words count: they are read before the leader's end is acted on.
         if ready(2) {
             self.take_notifications()?;
         }
@@ -196,7 +209,11 @@ impl<'a> Watch<'a> {
         self.phase = phase;
         match action {
             Action::None => {}
-            Action::TellReady => notify::ready(STATUS),
+            Action::TellReady => {
+                notify::ready(STATUS);
+                self.state.ready = true;
+                self.file.write(&self.state)?;
+            }
             Action::BeginStop => self.begin_stop(),
             Action::AskPayload => self.ask_payload(),
             Action::Kill => {
@@ -251,11 +268,11 @@ impl<'a> Watch<'a> {
             .fold(0, |all, mask| all | mask);
         // While a process waits for signals by sigtimedwait(2), the kernel shows those as not blocked.
         let waits = read("wchan").is_ok_and(|place| place.contains("sigtimedwait"));
-        self.takes_signals || waits || taken & (1 << (self.state.stop_signal - 1)) != 0
+        self.takes_signals || waits || taken & signal::bit(self.state.stop_signal) != 0
     }
 
     fn take_notifications(&mut self) -> Result<()> {
-        while let Some(notification) = notification::receive(&self.notifications, self.state.leader) {
+        for notification in notification::receive(&self.notifications, self.state.leader) {
             let Notification { ready, status, takes_signals, shutdown } = notification;
             self.takes_signals |= takes_signals;
             // A payload that talks without end does not keep the service manager busy.
@@ -280,9 +297,9 @@ impl<'a> Watch<'a> {
 
     fn take_signals(&mut self) -> Result<()> {
         while let Ok(Some(info)) = self.signals.read_signal() {
-            // A terminal that hangs up on a supervisor run by hand is no reason to stop the container.
-            if info.ssi_signo != Signal::SIGHUP as u32 {
-                self.handle(Event::StopAsked)?;
+            match info.ssi_signo == Signal::SIGHUP as u32 {
+                true => self.reload = true,
+                false => self.handle(Event::StopAsked)?,
             }
         }
         Ok(())
@@ -309,8 +326,7 @@ impl<'a> Watch<'a> {
     fn serve(&mut self, index: usize, request: Request) {
         match request {
             Request::Attach(size) => {
-                let scrollback = self.console.scrollback();
-                self.console.clients()[index].attach(&scrollback);
+                self.console.attach(index);
                 self.resize(size);
             }
             Request::Resize(size) => self.resize(size),
@@ -325,12 +341,21 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Makes way for the program that is on disk now.
+    fn hand_over(self) -> Result<Infallible> {
+        let Watch { leader, console, notifications, control, state, file, .. } = self;
+        file.write(&State { watched: false, ..state })?;
+        let (console, peer, ring) = console.into_parts();
+        Kept { leader, console, peer, ring, notifications, control, state: file.into_fd() }.hand_over()
+    }
+
     /// The leader is gone: says how, and takes away what was ours.
     fn finish(mut self, root: &Root) -> u8 {
         let stopping = !matches!(self.phase, Phase::Running { .. });
         let killed = matches!(self.phase, Phase::Killed { .. } | Phase::Stuck);
         self.console.finish(self.journal, monotonic());
-        let outcome = end::judge(pidfd::exit_status(&self.leader), stopping, killed, &self.state.shutdown);
+        let exit = self.exit.unwrap_or(pidfd::Exit::Unknown);
+        let outcome = end::judge(exit, stopping, killed, &self.state.shutdown);
         match &outcome {
             Outcome::PoweredOff | Outcome::Rebooted => self.journal.info(&outcome.sentence()),
             Outcome::Exited(_) | Outcome::Failed(_) => self.journal.error(&outcome.sentence()),

@@ -2,9 +2,13 @@
 //! child (linux/pidfd.h).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+
+/// How long the parent of an ended process may take to wait for it.
+const REAP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,17 +46,46 @@ pub fn setns(pidfd: BorrowedFd, flags: libc::c_int) -> Result<(), Errno> {
     Errno::result(unsafe { libc::setns(pidfd.as_raw_fd(), flags) }).map(drop)
 }
 
-/// Takes the exit status of an ended process: by wait(2) where it is our child, by `PIDFD_INFO_EXIT`
-/// (Linux 6.15) where it was adopted. Never blocks; [`Exit::Unknown`] where the kernel does not tell.
+/// Takes the exit status of an ended process: by wait(2) where it is our child; where it was adopted, from its
+/// last trace in /proc, or by `PIDFD_INFO_EXIT` (Linux 6.15). [`Exit::Unknown`] where the kernel does not tell.
 pub fn exit_status(pidfd: impl AsFd) -> Exit {
     let pidfd = pidfd.as_fd();
     match waitid(Id::PIDFd(pidfd), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
         Ok(WaitStatus::Exited(_, code)) => Exit::Code(code),
         Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
-        _ => info(pidfd, libc::PIDFD_INFO_EXIT as u64)
-            .ok()
-            .filter(|info| info.mask & libc::PIDFD_INFO_EXIT as u64 != 0)
-            .map_or(Exit::Unknown, |info| Exit::from_wait(info.exit_code)),
+        _ => zombie_status(pidfd).unwrap_or_else(|| reaped_status(pidfd)),
+    }
+}
+
+/// The status of a process that has ended and that its parent has not waited for (proc_pid_stat(5), field 52).
+/// Here, as in wait(2), the end by reboot(2) is told from a kill; whoever wants to see it must be quick.
+fn zombie_status(pidfd: BorrowedFd) -> Option<Exit> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid(pidfd)?)).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_whitespace().collect();
+    // The command before it may hold anything, so these are counted from the state, which is field 3.
+    let (state, status) = (fields.first()?, fields.get(49)?.parse().ok()?);
+    (*state == "Z").then(|| Exit::from_wait(status))
+}
+
+/// The kernel tells of a process that is not our child only once its parent has waited for it: a moment after we
+/// hear of its end, and not at all if the parent does not care.
+fn reaped_status(pidfd: BorrowedFd) -> Exit {
+    let began = Instant::now();
+    loop {
+        let told = info(pidfd, libc::PIDFD_INFO_EXIT as u64);
+        if let Ok(info) = told
+            && info.mask & libc::PIDFD_INFO_EXIT as u64 != 0
+        {
+            return match Exit::from_wait(info.exit_code) {
+                // Of an end by reboot(2) this shows the kill by which the kernel brings it about.
+                Exit::Signal(libc::SIGKILL) => Exit::Unknown,
+                exit => exit,
+            };
+        }
+        if told.is_err() || began.elapsed() > REAP_LIMIT {
+            return Exit::Unknown;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -9,6 +9,11 @@ pub fn rtmin() -> i32 {
     libc::SIGRTMIN()
 }
 
+/// The bit of a signal in the masks of `/proc/PID/status`; none for what is no signal.
+pub fn bit(signal: i32) -> u64 {
+    u32::try_from(signal - 1).ok().and_then(|shift| 1u64.checked_shl(shift)).unwrap_or(0)
+}
+
 /// Sends any signal, real-time ones included (pidfd_send_signal(2)).
 pub fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
     let info = std::ptr::null::<libc::siginfo_t>();
@@ -31,5 +36,16 @@ pub fn reset_all() {
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_signal_has_no_bit() {
+        assert_eq!((bit(1), bit(64)), (1, 1 << 63));
+        assert_eq!((bit(0), bit(65), bit(-1)), (0, 0, 0));
     }
 }

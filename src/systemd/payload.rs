@@ -170,7 +170,8 @@ async fn start_scope(
         ("CollectMode", Variant::from("inactive-or-failed")),
         // At shutdown the service is stopped first, and it stops the payload cleanly.
         ("Before", Variant::from(vec![service.as_str()])),
-        // Whoever stops the scope itself asks for a kill: a scope has no main process to be asked.
+        // Whoever stops the scope itself, as machinectl terminate does, asks for a kill: a scope has no main process
+        // to be asked. PropagatesStopTo= would turn that into a stop of the service, but also every reboot.
         ("KillMode", Variant::from("mixed")),
         ("KillSignal", Variant::from(payload.stop_signal)),
         ("TimeoutStopUSec", Variant::from(10_000_000_u64)),
@@ -179,7 +180,9 @@ async fn start_scope(
         ("DevicePolicy", Variant::from("closed")),
         ("DeviceAllow", Variant::from(devices)),
     ];
-    manager.start_transient_unit(&name.scope(), "fail", &properties, &[]).await
+    // Ordered like any other job it would wait for a stop of the service, and that stop waits for us. What it
+    // depends on runs already, since it is what the service depends on.
+    manager.start_transient_unit(&name.scope(), "ignore-dependencies", &properties, &[]).await
 }
 
 async fn register(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<()> {

@@ -4,4 +4,10 @@
 #[macro_use]
 mod harness;
 
+mod boot;
+mod container;
+mod daily;
+mod debian;
+mod ends;
 mod smoke;
+mod survival;

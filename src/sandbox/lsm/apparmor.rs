@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::config::settings::AppArmorProfile;
 use crate::error::{Context, Error, Result};
 use crate::paths::Root;
-use crate::sandbox::layout::{MASKED, WRITABLE_SYSCTLS};
+use crate::sandbox::layout::MASKED;
 
 /// What AppArmor calls the lack of a profile.
 pub const UNCONFINED: &str = "unconfined";
@@ -137,6 +137,8 @@ pub struct Profile<'a> {
     pub nesting: bool,
     /// The container's root is nobody on the host.
     pub user_namespace: bool,
+    /// What stays writable below `/proc/sys`.
+    pub sysctls: &'a [&'a str],
     /// What the parser takes.
     pub abi: Option<Abi>,
 }
@@ -154,7 +156,7 @@ pub fn profile(profile: &Profile) -> String {
     rules.push("deny network alg,".to_string());
     rules.extend(peers(&name));
     rules.extend(mounts(profile));
-    rules.extend(paths());
+    rules.extend(paths(profile.sysctls));
     let abi = match profile.abi {
         Some(Abi::Three) => "abi <abi/3.0>,\n\n",
         Some(Abi::Four) => "abi <abi/4.0>,\n\n",
@@ -216,11 +218,11 @@ fn mounts(profile: &Profile) -> Vec<String> {
 }
 
 /// Files of the kernel's: read where they tell only of the container, written where they are its own.
-fn paths() -> Vec<String> {
+fn paths(sysctls: &[&str]) -> Vec<String> {
     let deny = |what: &'static str| move |path: String| format!("deny {path} {what},");
     let hidden = MASKED.iter().map(|path| format!("{path}{{,/**}}")).map(deny("rwklx"));
     let sys = all_but("/sys", &["fs/cgroup"], true).into_iter().map(deny("wklx"));
-    let sysctls = all_but("/proc/sys", &WRITABLE_SYSCTLS, true).into_iter().map(deny("wklx"));
+    let sysctls = all_but("/proc/sys", sysctls, true).into_iter().map(deny("wklx"));
     let nest = ["proc", "sys"].map(|path| format!("/dev/.nest/{path}/**")).into_iter().map(deny("rwklx"));
     hidden.chain(sys).chain(sysctls).chain(nest).collect()
 }
@@ -260,11 +262,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const SYSCTLS: [&str; 5] = ["net", "user", "fs/mqueue", "kernel/sem", "kernel/sem_next_id"];
+
     fn every_kind() -> Vec<Profile<'static>> {
         let mut all = Vec::new();
         for (nesting, user_namespace) in [(false, false), (false, true), (true, false), (true, true)] {
             for abi in [None, Some(Abi::Three), Some(Abi::Four)] {
-                all.push(Profile { machine: "web-1.example_x", nesting, user_namespace, abi });
+                all.push(Profile {
+                    machine: "web-1.example_x",
+                    nesting,
+                    user_namespace,
+                    sysctls: &SYSCTLS,
+                    abi,
+                });
             }
         }
         all
@@ -285,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_can_be_written_and_nothing_else() {
-        let patterns = all_but("/proc/sys", &WRITABLE_SYSCTLS, true);
+        let patterns = all_but("/proc/sys", &SYSCTLS, true);
         for kept in ["net/ipv4/ip_forward", "user", "fs/mqueue/msg_max", "kernel/sem", "kernel/sem_next_id"] {
             assert!(!matched(&patterns, &format!("/proc/sys/{kept}")), "{kept}");
         }
@@ -318,8 +328,13 @@ mod tests {
 
     #[test]
     fn the_profile_says_what_was_promised() {
-        let text =
-            profile(&Profile { machine: "p1", nesting: false, user_namespace: true, abi: Some(Abi::Four) });
+        let text = profile(&Profile {
+            machine: "p1",
+            nesting: false,
+            user_namespace: true,
+            sysctls: &SYSCTLS,
+            abi: Some(Abi::Four),
+        });
         for rule in [
             "abi <abi/4.0>,",
             "profile \"containerctl_p1\" flags=(attach_disconnected,mediate_deleted) {",
@@ -332,13 +347,25 @@ mod tests {
         ] {
             assert!(text.contains(rule), "{rule}\n{text}");
         }
-        let old = profile(&Profile { machine: "p1", nesting: true, user_namespace: true, abi: None });
+        let old = profile(&Profile {
+            machine: "p1",
+            nesting: true,
+            user_namespace: true,
+            sysctls: &SYSCTLS,
+            abi: None,
+        });
         assert!(!old.contains("userns,") && !old.contains("devpts") && !old.contains("abi <"));
     }
 
     #[test]
     fn without_a_user_namespace_proc_and_sys_stay_in_their_places() {
-        let text = profile(&Profile { machine: "p1", nesting: false, user_namespace: false, abi: None });
+        let text = profile(&Profile {
+            machine: "p1",
+            nesting: false,
+            user_namespace: false,
+            sysctls: &SYSCTLS,
+            abi: None,
+        });
         assert!(!text.contains(" mount,\n"), "{text}");
         assert!(text.contains("mount options=(rw,bind) /[^/dps]*{,/**} -> /**,"), "{text}");
     }

@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
+use crate::sandbox::layout::writable_sysctls;
 
 /// What the host has.
 #[derive(Clone, Debug, Default)]
@@ -77,10 +78,12 @@ pub fn check(definition: &Definition, support: &Support) -> Result<()> {
 pub fn labels(settings: &Settings, support: &Support, name: &MachineName, ids: Option<IdRange>) -> Labels {
     let exec = &settings.exec;
     let generated = || {
+        let sysctls: Vec<_> = writable_sysctls(settings.network.private, ids.is_some()).collect();
         let text = apparmor::profile(&apparmor::Profile {
             machine: name.as_str(),
             nesting: exec.nesting,
             user_namespace: ids.is_some_and(|ids| ids != IdRange::IDENTITY),
+            sysctls: &sysctls,
             abi: support.apparmor.abi,
         });
         (Some(apparmor::profile_name(name.as_str())), Some(text))

@@ -51,11 +51,13 @@ impl Client {
         }
     }
 
-    /// From now on it gets output, the scrollback first.
-    pub fn attach(&mut self, scrollback: &[u8]) {
-        self.attached = true;
+    /// From now on it gets output, the scrollback first; asked again, it has it already.
+    pub fn attach(&mut self, scrollback: impl FnOnce() -> Vec<u8>) {
+        if std::mem::replace(&mut self.attached, true) {
+            return;
+        }
         // The scrollback is bounded, and it is why people attach: it is not subject to the queue's limit.
-        for chunk in scrollback.chunks(control::CHUNK) {
+        for chunk in scrollback().chunks(control::CHUNK) {
             self.queue.push_back(control::encode(Answer::Output(chunk)));
         }
         self.flush();
@@ -107,5 +109,18 @@ impl Client {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_attaches_again_and_again_takes_no_memory() {
+        let (ours, _theirs) = crate::sys::scm::pair().expect("pair");
+        let mut client = Client::new(ours);
+        (0..100).for_each(|_| client.attach(|| vec![b'x'; 1 << 20]));
+        assert!(client.queue.len() <= (1 << 20) / control::CHUNK);
     }
 }

@@ -26,7 +26,7 @@ use crate::systemd::journal::Journal;
 pub struct Console {
     master: OwnedFd,
     /// Kept open, so that the master does not hang up between two users of the terminal.
-    _peer: OwnedFd,
+    peer: OwnedFd,
     ring: Ring,
     lines: Lines,
     rate: RateLimit,
@@ -45,7 +45,7 @@ impl Console {
         rustix::fs::fcntl_setfl(&master, flags | rustix::fs::OFlags::NONBLOCK)?;
         Ok(Console {
             master,
-            _peer: peer,
+            peer,
             ring,
             lines: Lines::default(),
             rate,
@@ -53,6 +53,11 @@ impl Console {
             clients: Vec::new(),
             input: Vec::new(),
         })
+    }
+
+    /// Master, other end and scrollback, for a successor.
+    pub fn into_parts(self) -> (OwnedFd, OwnedFd, OwnedFd) {
+        (self.master, self.peer, self.ring.into_fd())
     }
 
     /// The terminal's master.
@@ -75,9 +80,11 @@ impl Console {
         &mut self.clients
     }
 
-    /// The scrollback, oldest first.
-    pub fn scrollback(&self) -> Vec<u8> {
-        self.ring.content()
+    /// Attaches a client, by its index.
+    pub fn attach(&mut self, client: usize) {
+        if let Some(client) = self.clients.get_mut(client) {
+            client.attach(|| self.ring.content());
+        }
     }
 
     /// Takes what the payload has printed, a bounded amount per call so that nobody else starves.

@@ -1,0 +1,186 @@
+//! The container goes on when what is around it dies: its supervisor, systemd's helpers, the bus.
+
+use std::time::Duration;
+
+use crate::container::Container;
+use crate::harness::Result;
+
+/// Kills the supervisor and waits for its successor.
+fn kill_supervisor(p1: &Container) -> Result<()> {
+    let pid = p1.property("MainPID")?;
+    p1.host.ok(&format!("kill -KILL {pid}"))?;
+    let next = format!(
+        "test \"$(systemctl show -p ActiveState --value {0})\" = active &&
+            test \"$(systemctl show -p MainPID --value {0})\" -ne {pid}",
+        p1.unit()
+    );
+    p1.host.wait_until(Duration::from_secs(10), &next)
+}
+
+/// The leader's pid and start time (proc_pid_stat(5), field 22): together they name one process.
+fn leader(p1: &Container) -> Result<(i32, String)> {
+    let leader = p1.leader()?;
+    let start = p1.host.ok(&format!("sed 's/.*) //' /proc/{leader}/stat | cut -d' ' -f20"))?;
+    Ok((leader, start))
+}
+
+/// What must work of a container that runs, however often it changed hands.
+fn works(p1: &Container, word: &str) -> Result<()> {
+    p1.inside(&format!("echo {word} >/dev/console"))?;
+    p1.says(word)?;
+    let attached = p1.host.ok(&format!("timeout 10 containerctl console {} </dev/null", p1.name))?;
+    ensure!(attached.contains(word), "not in the scrollback: {attached}");
+    p1.host.ok(&format!("machinectl list --no-legend | grep '^{} '", p1.name)).map(drop)
+}
+
+#[test]
+fn the_supervisor_may_be_killed() -> Result<()> {
+    let host = boot!();
+    let p1 = Container::busybox(&host, "p1")?;
+    p1.start()?;
+    p1.says("p1 is up")?;
+    host.case("the payload is adopted, not restarted", || {
+        let before = leader(&p1)?;
+        kill_supervisor(&p1)?;
+        ensure!(leader(&p1)? == before, "the leader was {before:?}, is {:?}", leader(&p1)?);
+        ensure!(
+            p1.property("StatusText")? == "Container running.",
+            "status '{}'",
+            p1.property("StatusText")?
+        );
+        works(&p1, "word-one")
+    });
+    host.case("again and again", || {
+        let before = leader(&p1)?;
+        for _ in 0..8 {
+            kill_supervisor(&p1)?;
+        }
+        ensure!(leader(&p1)? == before, "the leader was {before:?}, is {:?}", leader(&p1)?);
+        works(&p1, "word-two")
+    });
+    host.case("the scrollback of before is still there", || {
+        let attached = host.ok("timeout 10 containerctl console p1 </dev/null")?;
+        ensure!(attached.contains("p1 is up") && attached.contains("word-one"), "{attached}");
+        Ok(())
+    });
+    host.case("stop is clean after adoption", || {
+        p1.stop()?;
+        ensure!(p1.property("Result")? == "success", "result {}", p1.property("Result")?);
+        host.ok("journalctl CONTAINER_NAME=p1 -o cat | grep 'p1 is going down'")?;
+        p1.is_gone()
+    });
+    host.case("a reboot inside is seen after adoption", || {
+        for _ in 0..3 {
+            p1.start()?;
+            kill_supervisor(&p1)?;
+            let before = p1.leader()?;
+            p1.inside("reboot -f")?;
+            host.wait_until(
+                Duration::from_secs(10),
+                &format!("leader=$(machinectl show -p Leader --value p1) && test $leader -ne {before}"),
+            )?;
+            p1.becomes("active")?;
+            p1.stop()?;
+        }
+        host.fails("journalctl CONTAINER_NAME=p1 -o cat | grep 'does not tell'").map(drop)
+    });
+    host.case("a poweroff inside is seen after adoption", || {
+        for _ in 0..3 {
+            p1.start()?;
+            kill_supervisor(&p1)?;
+            p1.inside("poweroff -f")?;
+            p1.becomes("inactive")?;
+            ensure!(p1.property("Result")? == "success", "result {}", p1.property("Result")?);
+            p1.is_gone()?;
+        }
+        Ok(())
+    });
+    host.case("an exit status is seen after adoption", || {
+        let p2 = Container::running(&host, "p2", "trap 'exit 5' USR1; while :; do sleep 0.1; done")?;
+        p2.start()?;
+        kill_supervisor(&p2)?;
+        p2.inside("kill -USR1 1")?;
+        p2.becomes("failed")?;
+        ensure!(p2.property("ExecMainStatus")? == "5", "status {}", p2.property("ExecMainStatus")?);
+        p2.is_gone()
+    });
+    host.case("killed during the stop, nothing is left", || {
+        p1.start()?;
+        host.ok("systemctl stop --no-block container@p1; sleep 0.2; systemctl kill -s KILL --kill-whom=main container@p1")?;
+        host.wait_until(Duration::from_secs(10), "! systemctl is-active container@p1")?;
+        host.wait_until(Duration::from_secs(10), "systemctl show -p ActiveState container@p1 | grep -E 'inactive|failed'")?;
+        p1.is_gone()?;
+        host.run("systemctl reset-failed container@p1")?;
+        p1.start()?;
+        p1.stop()
+    });
+    host.case("killed in the middle of a start, it starts anew or leaves nothing", || {
+        for millis in [0, 5, 10, 15, 20, 30, 40] {
+            host.ok(&format!(
+                "systemctl start --no-block container@p1; sleep {}; systemctl kill -s KILL --kill-whom=main container@p1; true",
+                f64::from(millis) / 1000.0
+            ))?;
+            host.wait_until(Duration::from_secs(10), "systemctl show -p ActiveState container@p1 | grep -E '=(active|inactive|failed)'")?;
+            p1.stop()?;
+            p1.is_gone()?;
+            host.run("systemctl reset-failed container@p1")?;
+        }
+        Ok(())
+    });
+    host.finish()
+}
+
+#[test]
+fn the_host_may_restart_what_it_likes() -> Result<()> {
+    let host = boot!();
+    let p1 = Container::busybox(&host, "p1")?;
+    p1.start()?;
+    let before = leader(&p1)?;
+    for (what, command) in [
+        ("daemon-reload", "systemctl daemon-reload"),
+        ("daemon-reexec", "systemctl daemon-reexec"),
+        ("a restart of machined", "systemctl restart systemd-machined"),
+        ("a killed machined", "systemctl kill -s KILL systemd-machined; sleep 0.5"),
+        ("a restart of the journal", "systemctl restart systemd-journald"),
+        ("a restart of the bus", "systemctl restart dbus; sleep 0.5"),
+    ] {
+        host.case(&format!("{what} is not noticed"), || {
+            host.ok(command)?;
+            works(&p1, &format!("after-{}", what.replace(' ', "-")))?;
+            ensure!(leader(&p1)? == before, "the leader was {before:?}, is {:?}", leader(&p1)?);
+            ensure!(p1.property("NRestarts")? == "0", "restarts {}", p1.property("NRestarts")?);
+            Ok(())
+        });
+    }
+    host.case("and the stop is clean after all of it", || {
+        p1.stop()?;
+        ensure!(p1.property("Result")? == "success", "result {}", p1.property("Result")?);
+        p1.is_gone()
+    });
+    host.case("without machined it runs, with a warning", || {
+        host.ok("systemctl mask --runtime --now systemd-machined")?;
+        p1.start()?;
+        host.ok("journalctl CONTAINER_NAME=p1 -p warning -o cat | grep \"machined does not list 'p1'\"")?;
+        host.ok("containerctl list --json | jq -e '.[0].leader > 1'")?;
+        p1.stop()?;
+        ensure!(p1.property("Result")? == "success", "result {}", p1.property("Result")?);
+        host.ok("systemctl unmask --runtime systemd-machined")?;
+        p1.is_gone()
+    });
+    host.case("of two starts both are content, and one container runs", || {
+        host.ok("systemctl start container@p1 & one=$!; containerctl start p1 && wait $one")?;
+        ensure!(host.ok("pgrep -fc '[c]ontainerctl-supervisor run p1'")?.trim() == "1", "not one supervisor");
+        p1.stop()
+    });
+    host.case("of two creates one wins, and the other says why", || {
+        let output =
+            host.run("for i in 1 2; do (containerctl create q --template busybox; echo $?) & done; wait")?;
+        let mut codes: Vec<&str> = output.stdout.lines().collect();
+        codes.sort_unstable();
+        ensure!(codes == ["0", "75"], "{output}");
+        ensure!(output.stderr.contains("'q'") && output.stderr.lines().count() == 1, "{output}");
+        host.ok("containerctl start q && containerctl stop q && containerctl destroy q")?;
+        host.fails("ls -A /var/lib/containerctl | grep -E 'q|partial|trash'").map(drop)
+    });
+    host.finish()
+}
