@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::mount::MountPropagationFlags;
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
+use crate::child::label::{self, Label};
 use crate::child::message::{Order, Report, Step, await_order, named, report};
 use crate::sandbox::capabilities::Mask;
 use crate::sandbox::mounts::{Assembly, Sources, to_errno};
@@ -41,6 +42,8 @@ pub struct Leader<'a> {
     pub ambient: Mask,
     /// Set no_new_privs.
     pub no_new_privileges: bool,
+    /// Labels to have from exec on.
+    pub labels: &'a [Label],
     /// System call filters.
     pub filters: &'a Filters,
     /// Program and arguments.
@@ -93,6 +96,9 @@ fn enter(this: &Leader) -> Result<std::convert::Infallible, Failed> {
     at(named("change to the working directory"), rustix::process::chdir(this.working_directory))?;
     signal::reset_all();
     at(named("close file descriptors"), close_on_exec())?;
+    for wanted in this.labels {
+        at(named("ask for the label of the security module"), label::on_exec(wanted))?;
+    }
     for filter in this.filters {
         at(named("load the system call filter"), raw(seccomp::load(filter)))?;
     }

@@ -42,7 +42,7 @@ pub enum Step {
 }
 
 /// The steps that are no operation of the plan.
-pub const STEPS: [&str; 20] = [
+pub const STEPS: [&str; 21] = [
     "make the mounts private",
     "clone the leader",
     "enter the leader's namespaces",
@@ -59,6 +59,7 @@ pub const STEPS: [&str; 20] = [
     "open the console",
     "drop capabilities",
     "set no_new_privs",
+    "ask for the label of the security module",
     "load the system call filter",
     "change to the working directory",
     "close file descriptors",

@@ -24,6 +24,8 @@
 pub mod assembler;
 /// A process that enters a running container.
 pub mod attached;
+/// Labels of the security modules, on exec.
+pub mod label;
 /// The container's PID 1 until it executes the payload.
 pub mod leader;
 /// What parent and children say to each other.

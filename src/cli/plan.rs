@@ -6,6 +6,7 @@ use crate::config;
 use crate::error::Result;
 use crate::machine::ids;
 use crate::paths::Root;
+use crate::sandbox::lsm;
 use crate::sandbox::plan::plan;
 use crate::sandbox::survey::survey;
 
@@ -26,7 +27,8 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
     for warning in &definition.warnings {
         eprintln!("containerctl: {}", output::escape(&warning.to_string()));
     }
-    let facts = survey(root, &name, &definition.settings, || ids::would_be(root, &name))?;
+    let facts = survey(root, &name, &definition, || ids::would_be(root, &name))?;
+    lsm::check(&definition, &facts.lsm)?;
     let plan = plan(&definition.settings, &facts);
     match Format::new(args.json) {
         Format::Json => output::print_json(&plan),

@@ -86,7 +86,8 @@ pub fn error(path: &Path, place: Place, why: &str) -> Error {
     Error::config(format!("{}:{}:{}: {why}", path.display(), place.line, place.column))
 }
 
-fn text(path: &Path) -> Result<String> {
+/// Reads a text file, which is to be regular, short and UTF-8.
+pub(crate) fn text(path: &Path) -> Result<String> {
     // Without O_NONBLOCK the opening of a FIFO would wait for its writer.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = opened.map_err(|cause| not_opened(path, cause))?;

@@ -85,6 +85,8 @@ mod tests {
             (_, "PATH" | "TARGET" | "TARGET[:OPTIONS]" | "SOURCE[:TARGET[:OPTIONS]]") => "/x",
             ("MachineID", _) => "0123456789abcdef0123456789abcdef",
             ("PrivateUsers", _) => "identity",
+            ("AppArmorProfile", _) => "unconfined",
+            ("SELinuxContext", _) => "u:r:t:s0",
             ("LinkJournal", _) => "no",
             ("DeviceAllow", _) => "/dev/fuse",
             (_, "CAPABILITY…") => "CAP_CHOWN",

@@ -27,5 +27,7 @@ mod signal;
 mod values;
 mod words;
 
+pub(crate) use fragment::text as read_text;
+
 pub use definition::{Definition, Diagnostic, load, parse};
 pub use merge::{Sources, Survey, names};

@@ -58,6 +58,12 @@ pub struct Exec {
     pub no_new_privileges: bool,
     /// `SystemCallFilter=`: system call names, in order.
     pub system_call_filter: Vec<SyscallRule>,
+    /// `SeccompProfile=`: a file of LXC's kind on the host, in place of our list.
+    pub seccomp_profile: Option<PathBuf>,
+    /// `AppArmorProfile=`; `None` is the default: generated where it can be.
+    pub apparmor_profile: Option<AppArmorProfile>,
+    /// `SELinuxContext=`; `None` is the default: a context of its own where there can be one.
+    pub selinux_context: Option<String>,
     /// `LimitNOFILE=` and its kin.
     pub limits: Vec<ResourceLimit>,
     /// `OOMScoreAdjust=`, -1000 to 1000.
@@ -84,6 +90,9 @@ impl Default for Exec {
             nesting: false,
             no_new_privileges: false,
             system_call_filter: Vec::new(),
+            seccomp_profile: None,
+            apparmor_profile: None,
+            selinux_context: None,
             limits: Vec::new(),
             oom_score_adjust: None,
             link_journal: LinkJournal::TryGuest,
@@ -117,6 +126,17 @@ pub enum SyscallRule {
     Allow(String),
     /// `~name`: refused with EPERM.
     Deny(String),
+}
+
+/// `AppArmorProfile=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppArmorProfile {
+    /// `generated`: one made for this container.
+    Generated,
+    /// `unconfined`: none.
+    Unconfined,
+    /// One that the host has loaded.
+    Named(String),
 }
 
 /// One `Limit…=` (setrlimit(2)); `None` is `infinity`.

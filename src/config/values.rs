@@ -2,7 +2,7 @@
 
 use std::path::{Component, PathBuf};
 
-use super::settings::{DeviceAllow, LinkJournal, PrivateUsers, SyscallRule};
+use super::settings::{AppArmorProfile, DeviceAllow, LinkJournal, PrivateUsers, SyscallRule};
 use super::words;
 use crate::name::MachineName;
 
@@ -149,6 +149,37 @@ pub fn system_calls(text: &str) -> Parsed<Vec<SyscallRule>> {
     checked.collect()
 }
 
+/// `AppArmorProfile=`. Names as the kernel takes them in a line of its own, without its namespaces and stacks.
+pub fn apparmor_profile(text: &str) -> Parsed<AppArmorProfile> {
+    match text {
+        "generated" => return Ok(AppArmorProfile::Generated),
+        "unconfined" => return Ok(AppArmorProfile::Unconfined),
+        _ => {}
+    }
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_./+@".contains(&b);
+    if text.is_empty() || text.len() > 255 || !text.bytes().all(allowed) {
+        return Err(Wrong::new(format!("'{text}' is not the name of an AppArmor profile")));
+    }
+    Ok(AppArmorProfile::Named(text.to_string()))
+}
+
+/// `SELinuxContext=`: `USER:ROLE:TYPE[:LEVEL]`.
+pub fn selinux_context(text: &str) -> Parsed<String> {
+    let mut parts = text.splitn(4, ':');
+    let named = |part: Option<&str>| {
+        part.is_some_and(|part| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        })
+    };
+    let whole = named(parts.next()) && named(parts.next()) && named(parts.next());
+    let level = |b: u8| b.is_ascii_alphanumeric() || b":.,_-".contains(&b);
+    let well = parts.next().is_none_or(|part| !part.is_empty() && part.bytes().all(level));
+    if whole && well && text.len() < 256 {
+        return Ok(text.to_string());
+    }
+    Err(Wrong::new(format!("'{text}' is not an SELinux context USER:ROLE:TYPE[:LEVEL]")))
+}
+
 /// `WantedBy=` and its kin: names of units, without specifiers.
 pub fn units(text: &str) -> Parsed<Vec<String>> {
     const TYPES: [&str; 7] = ["service", "target", "socket", "timer", "path", "mount", "device"];
@@ -167,7 +198,7 @@ pub fn units(text: &str) -> Parsed<Vec<String>> {
 /// `PATH [ACCESS]` of `DeviceAllow=`.
 pub fn device(text: &str) -> Parsed<DeviceAllow> {
     let (path, access) = text.split_once(char::is_whitespace).unwrap_or((text, "rwm"));
-    let (start, access) = (text.len() - access.len(), access.trim());
+    let (start, access) = (path.len() + 1, access.trim());
     let path = path_below_root(path)?;
     if !path.starts_with("/dev") {
         return Err(Wrong::new("the path is not below /dev"));
@@ -228,6 +259,21 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_one_word_that_a_kernel_file_takes() {
+        assert_eq!(apparmor_profile("generated"), Ok(AppArmorProfile::Generated));
+        assert_eq!(apparmor_profile("lxc-x"), Ok(AppArmorProfile::Named("lxc-x".to_string())));
+        for text in ["", "a b", "a\nb", ":ns:a", "a//&b", "a\"b"] {
+            assert!(apparmor_profile(text).is_err(), "{text:?}");
+        }
+        let context = "system_u:system_r:container_t:s0:c1,c2";
+        assert_eq!(selinux_context(context).as_deref(), Ok(context));
+        assert!(selinux_context("u:r:t").is_ok());
+        for text in ["", "u:r", "u:r:", "u:r:t:", "u:r:t:s0 c1", "u:r:t:s0\n"] {
+            assert!(selinux_context(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn units_are_names_not_paths() {
         assert_eq!(
             units("a.target  b@c.service"),
@@ -242,6 +288,7 @@ mod tests {
         #[test]
         fn no_value_panics(text in any::<String>()) {
             let _ = (boolean(&text), path(&text), hostname(&text), machine_id(&text), private_users(&text));
+            let _ = (apparmor_profile(&text), selinux_context(&text));
             let _ = (link_journal(&text), system_calls(&text), units(&text), number(&text, 0, 9));
         }
     }

@@ -16,7 +16,7 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::posture::{self, Check, Finding, checks};
-use crate::sandbox::seccomp::{Filters, Policy};
+use crate::sandbox::seccomp::{Filters, Policy, ProfileFile};
 use crate::sandbox::survey::survey;
 use crate::sys::clone::{spawn, wait};
 
@@ -48,10 +48,15 @@ pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     let state = state::read(root, name).ok_or_else(stopped)?;
     let leader = state.open_leader().ok_or_else(stopped)?;
     let definition = config::load(root, name)?;
-    let settings = definition.settings;
-    let facts = survey(root, name, &settings, || ids::range_of(root, name))?;
-    let plan = plan(&settings, &facts);
-    let policy = Policy { capabilities: plan.capability_mask, rules: &settings.exec.system_call_filter };
+    let settings = &definition.settings;
+    let profile = ProfileFile::of(&definition)?;
+    let facts = survey(root, name, &definition, || ids::range_of(root, name))?;
+    let plan = plan(settings, &facts);
+    let policy = Policy {
+        capabilities: plan.capability_mask,
+        rules: &settings.exec.system_call_filter,
+        profile: profile.as_ref(),
+    };
     let filters = policy.filters(&root.seccomp_cache())?;
     let mut rows = told_by_the_kernel(&state, &plan, filters.len())?;
     let cgroup = Cgroup::of(&state).ok_or_else(stopped)?;

@@ -122,7 +122,8 @@ pub fn read(root: &Root) -> Result<Vec<(String, IdRange)>> {
     lines.iter().enumerate().map(|(number, line)| parse(line).ok_or_else(|| wrong(number))).collect()
 }
 
-fn parse(line: &str) -> Option<(String, IdRange)> {
+/// One line of the table, and of subuid(5).
+pub fn parse(line: &str) -> Option<(String, IdRange)> {
     let mut fields = line.split(':');
     let (name, base, size) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     (fields.next().is_none() && size > 0).then(|| (name.to_string(), IdRange { base, size }))

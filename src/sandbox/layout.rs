@@ -108,12 +108,17 @@ fn host_device(device: &Device) -> [Operation; 2] {
 /// `/proc/sys` read-only, but for what belongs to the container's own namespaces.
 fn proc_operations(settings: &Settings, facts: &Facts) -> Vec<Operation> {
     let mut list = vec![Operation::ReadOnly { target: "/proc/sys".to_string() }];
-    let own = [("net", settings.network.private), ("user", facts.ids.is_some())];
-    let own = own.into_iter().filter(|(_, own)| *own).map(|(name, _)| name);
     list.extend(
-        own.chain(WRITABLE_SYSCTLS).map(|name| Operation::Writable { target: format!("/proc/sys/{name}") }),
+        writable_sysctls(settings.network.private, facts.ids.is_some())
+            .map(|name| Operation::Writable { target: format!("/proc/sys/{name}") }),
     );
     list
+}
+
+/// What stays writable below `/proc/sys`.
+pub fn writable_sysctls(private_network: bool, user_namespace: bool) -> impl Iterator<Item = &'static str> {
+    let own = [("net", private_network), ("user", user_namespace)];
+    own.into_iter().filter(|(_, own)| *own).map(|(name, _)| name).chain(WRITABLE_SYSCTLS)
 }
 
 /// What guests remount, so the leader mounts it itself.

@@ -11,6 +11,8 @@ pub mod idmap;
 pub mod init;
 /// What a container sees mounted.
 pub mod layout;
+/// Labels of AppArmor and SELinux.
+pub mod lsm;
 /// Carrying out the mount operations of a plan.
 pub mod mounts;
 /// One mount operation.

@@ -14,6 +14,7 @@ use crate::config::settings::{ResourceLimit, Settings};
 use crate::sandbox::capabilities;
 use crate::sandbox::init::InitKind;
 use crate::sandbox::layout::{custom, inside_operations, is_inside, outside_operations};
+use crate::sandbox::lsm::{self, Labels};
 use crate::sandbox::operation::Operation;
 use crate::sandbox::survey::{Facts, dashed};
 
@@ -44,6 +45,8 @@ pub struct Plan {
     pub ambient_mask: capabilities::Mask,
     /// Devices beyond the standard ones that the scope allows, with `r`, `w` and `m`.
     pub devices: Vec<(String, String)>,
+    /// What the payload is labelled with.
+    pub labels: Labels,
     /// `no_new_privs` is set.
     pub no_new_privileges: bool,
     /// Resource limits (setrlimit(2)).
@@ -102,6 +105,7 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
         capability_mask: mask,
         ambient_mask: exec.ambient_capability & mask,
         devices: facts.devices.iter().map(|device| (device.path.clone(), device.access.clone())).collect(),
+        labels: lsm::labels(settings, &facts.lsm, &facts.name, facts.ids),
         no_new_privileges: exec.no_new_privileges,
         limits: exec.limits.clone(),
         oom_score_adjust: exec.oom_score_adjust.unwrap_or(0),
@@ -161,6 +165,7 @@ impl fmt::Display for Plan {
         writeln!(f, "host name: {}", self.hostname)?;
         writeln!(f, "machine id: {}", self.machine_id)?;
         writeln!(f, "capabilities: {}", self.capabilities.join(" "))?;
+        writeln!(f, "labels: {}", self.labels)?;
         writeln!(f, "environment:")?;
         self.environment.iter().try_for_each(|(key, value)| writeln!(f, "  {key}={value}"))?;
         writeln!(f, "run: {}", self.command.join(" "))?;
@@ -186,6 +191,7 @@ mod tests {
             machine_id: "0123456789abcdef0123456789abcdef".to_string(),
             bounding: capabilities::all(),
             devices: Vec::new(),
+            lsm: lsm::Support::default(),
             host: Vec::new(),
         }
     }

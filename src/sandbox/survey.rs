@@ -6,13 +6,15 @@ use rustix::fs::FileType;
 use rustix::thread::CapabilitySet;
 use serde::Serialize;
 
-use crate::config::settings::{DeviceAllow, PrivateUsers, Settings};
+use crate::config::Definition;
+use crate::config::settings::{DeviceAllow, PrivateUsers};
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::capabilities::{self, Mask};
 use crate::sandbox::idmap::IdRange;
 use crate::sandbox::init::{self, Init};
+use crate::sandbox::lsm;
 use crate::sandbox::tree::Tree;
 
 /// The facts that a plan is made from, beside the settings.
@@ -32,6 +34,8 @@ pub struct Facts {
     pub machine_id: String,
     /// The capabilities that we ourselves may pass on.
     pub bounding: Mask,
+    /// What the host has of AppArmor and SELinux.
+    pub lsm: lsm::Support,
     /// The host's devices that `DeviceAllow=` names.
     pub devices: Vec<Device>,
     /// `ID`, `VERSION_ID`, `BUILD_ID` and `VARIANT_ID` of the host, for `$container_host_…`.
@@ -69,9 +73,10 @@ pub enum DeviceKind {
 pub fn survey(
     root: &Root,
     name: &MachineName,
-    settings: &Settings,
+    definition: &Definition,
     pick: impl FnOnce() -> Result<IdRange>,
 ) -> Result<Facts> {
+    let settings = &definition.settings;
     let rootfs = settings.files.root_directory.clone().unwrap_or_else(|| root.rootfs(name));
     let tree = Tree::open_filled(&rootfs)?;
     let init = if settings.exec.boot { Some(init::require(&tree, &rootfs)?) } else { None };
@@ -89,7 +94,9 @@ pub fn survey(
         PrivateUsers::Range { base, size } => Some(IdRange { base, size }),
         PrivateUsers::Pick => Some(pick()?),
     };
-    let devices = settings.files.devices.iter().map(device).collect::<Result<_>>()?;
+    let lsm = lsm::Support::of(root, &rootfs);
+    let devices =
+        settings.files.devices.iter().map(|allow| device(definition, allow)).collect::<Result<_>>()?;
     let runtime = root.runtime_of(name);
     Ok(Facts {
         name: name.clone(),
@@ -100,6 +107,7 @@ pub fn survey(
         machine_id,
         bounding: bounding_set(),
         devices,
+        lsm,
         host: host_os(),
     })
 }
@@ -125,10 +133,11 @@ pub fn dashed(id: &str) -> String {
 }
 
 /// What the host has at the path of a `DeviceAllow=`.
-fn device(allow: &DeviceAllow) -> Result<Device> {
+fn device(definition: &Definition, allow: &DeviceAllow) -> Result<Device> {
     let path = allow.path.display();
     let refused = |why: String| {
-        Err(Error::config(format!("DeviceAllow={path}: {why}")).hint("name a device node that the host has"))
+        let key = definition.named("Files", "DeviceAllow");
+        Err(Error::config(format!("{key}{path}: {why}")).hint("name a device node that the host has"))
     };
     let stat = match rustix::fs::stat(&allow.path) {
         Ok(stat) => stat,

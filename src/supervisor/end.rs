@@ -6,6 +6,7 @@ use crate::machine::cgroup::Cgroup;
 use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sandbox::lsm::apparmor;
 use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime;
 use crate::sys::pidfd::Exit;
@@ -87,16 +88,27 @@ pub fn clear_away(root: &Root, name: &MachineName, state: &State, journal: &Jour
     if let Err(error) = payload::unregister(name) {
         journal.warning(&format!("{error}, ignoring"));
     }
-    if let Some(cgroup) = Cgroup::of(state)
-        && !wait_until(|| cgroup.is_gone())
-    {
-        journal.warning(&format!("'{}' is still there, ignoring", name.scope()));
+    // A process that is left keeps its profile; without it, it would be confined by none.
+    match Cgroup::of(state) {
+        Some(cgroup) if !wait_until(|| cgroup.is_gone()) => {
+            journal.warning(&format!("'{}' is still there, ignoring", name.scope()));
+            take_away(root, name);
+        }
+        _ => forget(root, name),
     }
-    forget(root, name);
 }
 
-/// Takes away what is only ours: kept descriptors and the run-time directory.
+/// Takes away what is only ours, of a container without processes: its AppArmor profile, kept descriptors and the
+/// run-time directory.
 pub fn forget(root: &Root, name: &MachineName) {
+    let profile = root.runtime_of(name).join(runtime::PROFILE);
+    if let Err(error) = apparmor::unload(root, &profile) {
+        eprintln!("{error}, ignoring");
+    }
+    take_away(root, name);
+}
+
+fn take_away(root: &Root, name: &MachineName) {
     Kept::unstore();
     if let Err(error) = runtime::remove(root, name) {
         eprintln!("{error}, ignoring");

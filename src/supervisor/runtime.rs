@@ -8,6 +8,7 @@
 //! | `blank`, `blank.d/` | what covers masked files and directories |
 //! | `root/` | where the root is put together, in the helper's mount namespace only |
 //! | `state` | [`State`] for readers |
+//! | `apparmor` | the generated AppArmor profile, while it is loaded |
 //! | `timings` | how long each stage of the last start took, `STAGE MICROSECONDS` a line |
 
 use std::fs::{DirBuilder, Permissions};
@@ -27,6 +28,9 @@ use crate::paths::Root;
 use crate::sandbox::layout::{BOOT_ID, HOST_DIR};
 use crate::sandbox::plan::Plan;
 use crate::sandbox::survey::{dashed, random_id};
+
+/// Below the directory: the generated AppArmor profile.
+pub const PROFILE: &str = "apparmor";
 
 /// The directory, and the lock that makes us its only writer.
 pub struct Runtime {

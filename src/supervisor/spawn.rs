@@ -9,10 +9,12 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::child::assembler::{self, Assembler};
+use crate::child::label::Label;
 use crate::child::leader::Leader;
 use crate::child::message::{Order, Report, STEPS, Step, order, receive};
 use crate::error::{Context, Error, Result};
 use crate::sandbox::idmap::{IdRange, write_maps};
+use crate::sandbox::lsm;
 use crate::sandbox::mounts::open_sources;
 use crate::sandbox::plan::Plan;
 use crate::sandbox::seccomp::Filters;
@@ -78,6 +80,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
     let (command, environment) = (strings(plan.command.iter().cloned())?, strings(environment(plan))?);
     let directory = plan.working_directory.as_deref().unwrap_or("/".as_ref());
     let directory = c_string(directory.to_string_lossy().into_owned())?;
+    let labels = labels(plan);
     let private_network = plan.namespaces.contains(&"net");
     let leader = Leader {
         supervisor: theirs_of_leader.as_fd(),
@@ -88,6 +91,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         capabilities: plan.capability_mask,
         ambient: plan.ambient_mask,
         no_new_privileges: plan.no_new_privileges,
+        labels: &labels,
         filters: means.filters,
         command: &command,
         environment: &environment,
@@ -187,6 +191,8 @@ impl Assembled<'_> {
         if let Some((report, _)) = receive(&self.leader.socket).context(failed)? {
             return Err(explain(self.plan, Some(report)));
         }
+        // Not waited for, so the number is still the leader's. Dropping it on an error ends it.
+        lsm::verify(self.leader.pid.as_raw(), &self.plan.labels)?;
         match self.leader.pidfd.take() {
             Some(pidfd) => {
                 Ok(Running { leader: pidfd, pid: self.leader.pid.as_raw(), console: self.console })
@@ -223,6 +229,13 @@ fn with_object(step: &str, plan: &Plan) -> String {
         ("change to the working directory", _, Some(path)) => format!("{step} '{}'", path.display()),
         _ => step.to_string(),
     }
+}
+
+/// What the leader writes to have the plan's labels.
+fn labels(plan: &Plan) -> Vec<Label> {
+    let labels = &plan.labels;
+    let apparmor = labels.apparmor.as_deref().map(Label::apparmor);
+    apparmor.into_iter().chain(labels.selinux.as_deref().map(Label::selinux)).collect()
 }
 
 fn environment(plan: &Plan) -> impl Iterator<Item = String> {

@@ -12,12 +12,13 @@ use crate::machine::links;
 use crate::machine::state::{self, State, start_time};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
-use crate::sandbox::seccomp::{self, Policy};
+use crate::sandbox::seccomp::{self, Policy, ProfileFile};
 use crate::sandbox::survey::{Facts, survey};
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::kept::Kept;
-use crate::supervisor::runtime::Runtime;
+use crate::supervisor::runtime::{self, Runtime};
 use crate::supervisor::spawn::{self, Means, Spawned};
 use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::{self, boottime};
@@ -94,14 +95,20 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
     for warning in &definition.warnings {
         journal.warning(&warning.to_string());
     }
-    let mut settings = definition.settings;
-    seccomp::check_rules(&settings.exec.system_call_filter)?;
-    let facts = survey(root, name, &settings, || crate::machine::ids::range_of(root, name))?;
+    let profile = ProfileFile::of(&definition)?;
+    let mut settings = definition.settings.clone();
+    seccomp::check_rules(&definition)?;
+    let facts = survey(root, name, &definition, || crate::machine::ids::range_of(root, name))?;
+    lsm::check(&definition, &facts.lsm)?;
     if let Some(failed) = journal_link::link(&mut settings, &facts)? {
         journal.warning(&format!("the guest's journal is not linked: {failed}"));
     }
     let plan = plan(&settings, &facts);
-    let policy = Policy { capabilities: plan.capability_mask, rules: &settings.exec.system_call_filter };
+    let policy = Policy {
+        capabilities: plan.capability_mask,
+        rules: &settings.exec.system_call_filter,
+        profile: profile.as_ref(),
+    };
     let filters = policy.filters(&root.seccomp_cache())?;
     Ok(Prepared { plan, facts, filters, console: settings.console })
 }
@@ -122,6 +129,9 @@ fn bring_up(
         journal.warning(&format!("{error}, ignoring"));
     }
     let notifications = runtime.prepare(plan)?;
+    if let (Some(text), Some(parser)) = (&plan.labels.profile, &facts.lsm.apparmor.parser) {
+        lsm::apparmor::load(parser, &runtime.path(runtime::PROFILE), text)?;
+    }
     let control = control::listen_at(&runtime.path("control"))?;
     let ring = Ring::new(console.buffer_bytes)?;
     let file = StateFile::new()?;

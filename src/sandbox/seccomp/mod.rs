@@ -2,7 +2,12 @@
 //!
 //! An allow-list. A call that the kernel may know and we do not gives ENOSYS, so that programs fall back; one
 //! that is known and refused gives EPERM. Building takes milliseconds, so the result is kept on disk, named by
-//! the policy that it came from.
+//! the policy that it came from. `SeccompProfile=` puts a filter of LXC's kind in the list's place.
+
+/// Reading LXC's profile files.
+pub mod lxc;
+
+mod lxc_filter;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek};
@@ -11,10 +16,13 @@ use std::path::Path;
 use libseccomp::error::SeccompError;
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 
+use crate::config::Definition;
 use crate::config::settings::SyscallRule;
 use crate::error::{Context, Error, Result};
 use crate::sandbox::capabilities::{self, Mask};
 use crate::sys::seccomp::{Instruction, program};
+
+pub use lxc_filter::ProfileFile;
 
 /// One name per line; `name enosys` is refused with ENOSYS even though it is known.
 const ALLOWED: &str = include_str!("seccomp-allow.txt");
@@ -97,7 +105,7 @@ const AF_NETLINK: u64 = 16;
 const NETLINK_AUDIT: u64 = 9;
 
 /// Bumped when the way of building changes, so that a kept filter of before is not taken.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a filter is made from.
 #[derive(Hash)]
@@ -106,6 +114,8 @@ pub struct Policy<'a> {
     pub capabilities: Mask,
     /// `SystemCallFilter=`.
     pub rules: &'a [SyscallRule],
+    /// `SeccompProfile=`, which replaces the list.
+    pub profile: Option<&'a ProfileFile>,
 }
 
 impl Hash for SyscallRule {
@@ -124,7 +134,8 @@ pub type Filters = Vec<Vec<Instruction>>;
 impl Policy<'_> {
     /// The filters, from `cache` or built and left there. A cache that cannot be written is not an error.
     pub fn filters(&self, cache: &Path) -> Result<Filters> {
-        let calls = kept(&cache.join(format!("{:016x}.bpf", self.digest())), || allow_list(self))?;
+        let build = || self.profile.map_or_else(|| allow_list(self), ProfileFile::build);
+        let calls = kept(&cache.join(format!("{:016x}.bpf", self.digest())), build)?;
         let ioctls = kept(&cache.join(format!("ioctl-{FORMAT}.bpf")), refuse_forging)?;
         Ok(vec![ioctls, calls])
     }
@@ -248,6 +259,10 @@ fn refuse_forging() -> Result<Vec<u8>> {
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
     filter.set_act_badarch(ScmpAction::Allow)?;
     filter.set_ctl_nnp(false)?;
+    // The list ends programs of other architectures, but a profile in its place may not.
+    for arch in lxc_filter::compatible(ScmpArch::native()) {
+        filter.add_arch(*arch)?;
+    }
     let low = ScmpCompareOp::MaskedEqual(0xffff_ffff);
     for request in FORGING_IOCTLS {
         if let Some(ioctl) = number("ioctl") {
@@ -271,12 +286,13 @@ fn number(name: &str) -> Option<ScmpSyscall> {
 }
 
 /// Checks the names of `SystemCallFilter=`.
-pub fn check_rules(rules: &[SyscallRule]) -> Result<()> {
-    for rule in rules {
+pub fn check_rules(definition: &Definition) -> Result<()> {
+    for rule in &definition.settings.exec.system_call_filter {
         let (SyscallRule::Allow(name) | SyscallRule::Deny(name)) = rule;
         if number(name).is_none() {
             return Err(Error::config(format!(
-                "SystemCallFilter= names '{name}', which is no system call here"
+                "{} names '{name}', which is no system call here",
+                definition.named("Exec", "SystemCallFilter")
             )));
         }
     }
@@ -298,7 +314,7 @@ mod tests {
     #[test]
     fn the_default_filter_is_built_and_then_taken_from_the_cache() {
         let cache = tempfile::tempdir().expect("tempdir");
-        let policy = Policy { capabilities: capabilities::default_set(), rules: &[] };
+        let policy = Policy { capabilities: capabilities::default_set(), rules: &[], profile: None };
         let built: Vec<usize> = policy.filters(cache.path()).expect("build").iter().map(Vec::len).collect();
         assert!(built[1] > 400, "{built:?}");
         assert_eq!(std::fs::read_dir(cache.path()).expect("dir").count(), 2);
@@ -309,13 +325,20 @@ mod tests {
     #[test]
     fn another_policy_is_another_file() {
         let rule = [SyscallRule::Deny("chroot".to_string())];
-        let policy = |rules| Policy { capabilities: 0, rules }.digest();
+        let policy = |rules| Policy { capabilities: 0, rules, profile: None }.digest();
         assert_ne!(policy(&[]), policy(&rule));
     }
 
     #[test]
     fn an_unknown_call_in_the_definition_is_named() {
-        let error = check_rules(&[SyscallRule::Allow("frobnicate".to_string())]).expect_err("unknown");
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("etc/containerctl");
+        std::fs::create_dir_all(&path).expect("directory");
+        std::fs::write(path.join("p1.conf"), "[Exec]\nSystemCallFilter=frobnicate\n").expect("written");
+        let name = crate::name::MachineName::new("p1").expect("valid");
+        let definition = crate::config::load(&crate::paths::Root::at(dir.path()), &name).expect("loaded");
+        let error = check_rules(&definition).expect_err("unknown");
+        assert!(error.message().contains("p1.conf:2"), "{error}");
         assert!(error.message().contains("'frobnicate'"));
     }
 }

@@ -1,0 +1,402 @@
+//! AppArmor profiles (apparmor.d(5)): the generated one, and loading it by apparmor_parser(8).
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::config::settings::AppArmorProfile;
+use crate::error::{Context, Error, Result};
+use crate::paths::Root;
+use crate::sandbox::layout::MASKED;
+
+/// What AppArmor calls the lack of a profile.
+pub const UNCONFINED: &str = "unconfined";
+/// The profile of our supervisor, where the host has installed it.
+const SUPERVISOR: &str = "containerctl-supervisor";
+/// Where a file of the parser's is looked for.
+const PARSERS: [&str; 4] = [
+    "/usr/sbin/apparmor_parser",
+    "/sbin/apparmor_parser",
+    "/usr/bin/apparmor_parser",
+    "/bin/apparmor_parser",
+];
+
+/// What the parser of this host takes. By a profile that names one, new kinds of rules count; without, the
+/// host's administrator has pinned what counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abi {
+    /// AppArmor 3.
+    Three,
+    /// AppArmor 4: user namespaces, POSIX message queues and io_uring are refused unless they are allowed.
+    Four,
+}
+
+/// What the host has.
+#[derive(Clone, Debug, Default)]
+pub struct Support {
+    /// The kernel has it enabled, and profiles can be loaded.
+    pub enabled: bool,
+    /// apparmor_parser(8).
+    pub parser: Option<PathBuf>,
+    /// The newest of the parser's feature files.
+    pub abi: Option<Abi>,
+    /// Names of the profiles that are loaded.
+    pub loaded: Vec<String>,
+}
+
+impl Support {
+    /// Looks at the host. A kernel that lets nobody load profiles from here, as in a container, counts as without.
+    pub fn of(root: &Root) -> Support {
+        let switch = std::fs::read_to_string(root.path("/sys/module/apparmor/parameters/enabled"));
+        let loads = root.path("/sys/kernel/security/apparmor/.replace").exists();
+        let abi = |name: &str| root.path("/etc/apparmor.d/abi").join(name).exists();
+        let loaded = std::fs::read_to_string(root.path("/sys/kernel/security/apparmor/profiles"));
+        Support {
+            enabled: loads && switch.is_ok_and(|text| text.trim() == "Y"),
+            parser: PARSERS.map(|path| root.path(path)).into_iter().find(|path| path.exists()),
+            abi: [("4.0", Abi::Four), ("3.0", Abi::Three)]
+                .into_iter()
+                .find(|(name, _)| abi(name))
+                .map(|(_, a)| a),
+            loaded: loaded.unwrap_or_default().lines().filter_map(name_of).map(str::to_string).collect(),
+        }
+    }
+
+    /// Whether a profile of ours can be loaded.
+    pub fn can_load(&self) -> bool {
+        self.enabled && self.parser.is_some()
+    }
+
+    /// Why a profile cannot be had, if it cannot.
+    pub fn lacks(&self, wanted: &AppArmorProfile) -> Option<String> {
+        match wanted {
+            AppArmorProfile::Unconfined => None,
+            _ if !self.enabled => {
+                Some("this kernel has AppArmor not enabled, or lets nobody load profiles".to_string())
+            }
+            AppArmorProfile::Generated if self.parser.is_none() => {
+                Some("'apparmor_parser' is missing, which loads the profile".to_string())
+            }
+            AppArmorProfile::Generated => None,
+            AppArmorProfile::Named(name) if self.loaded.iter().any(|loaded| loaded == name) => None,
+            AppArmorProfile::Named(name) => Some(format!("no profile '{name}' is loaded")),
+        }
+    }
+}
+
+/// The name in `NAME (MODE)`, as the kernel writes labels; `unconfined` has no mode.
+pub fn name_of(label: &str) -> Option<&str> {
+    let name = match label.rsplit_once(" (") {
+        Some((name, mode)) if mode.ends_with(')') => name,
+        _ => label,
+    };
+    (!name.is_empty()).then_some(name)
+}
+
+/// The generated profile's name. No machine can have one of another kind: ours have a dash in this place.
+pub fn profile_name(machine: &str) -> String {
+    format!("containerctl_{machine}")
+}
+
+/// Writes a generated profile to `file` and loads it, in place of one of that name.
+pub fn load(parser: &Path, file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).context(|| format!("failed to write '{}'", file.display()))?;
+    run(parser, "--replace", file)
+}
+
+/// Takes the profile in `file` out of the kernel, if there is one. No process may have it any more: one that has
+/// would be unconfined then.
+pub fn unload(root: &Root, file: &Path) -> Result<()> {
+    match Support::of(root).parser {
+        Some(parser) if file.exists() => run(&parser, "--remove", file),
+        _ => Ok(()),
+    }
+}
+
+fn run(parser: &Path, what: &str, file: &Path) -> Result<()> {
+    let failed = || format!("failed to run '{} {what} {}'", parser.display(), file.display());
+    let mut command = Command::new(parser);
+    command.args([what, "--skip-cache"]).arg(file).env_clear().stdin(Stdio::null());
+    let output = command.output().context(failed)?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let line =
+                said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
+            Err(Error::failed(format!("{}: {line}", failed())))
+        }
+    }
+}
+
+/// What a generated profile depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile<'a> {
+    /// The machine.
+    pub machine: &'a str,
+    /// Containers inside are wanted.
+    pub nesting: bool,
+    /// The container's root is nobody on the host.
+    pub user_namespace: bool,
+    /// What stays writable below `/proc/sys`.
+    pub sysctls: &'a [&'a str],
+    /// What the parser takes.
+    pub abi: Option<Abi>,
+}
+
+/// The text of a generated profile. It allows what a distribution does, and refuses by path what no namespace keeps
+/// apart; a refusal wins over what is allowed.
+pub fn profile(profile: &Profile) -> String {
+    let name = profile_name(profile.machine);
+    let mut rules: Vec<String> =
+        ["file,", "capability,", "network,", "dbus,", "umount,", "pivot_root,"].map(str::to_string).into();
+    if profile.abi == Some(Abi::Four) {
+        rules.extend(["userns,", "mqueue,", "io_uring,"].map(str::to_string));
+    }
+    // The kernel's cryptography by sockets: much code, and no use.
+    rules.push("deny network alg,".to_string());
+    rules.extend(peers(&name));
+    rules.extend(mounts(profile));
+    rules.extend(paths(profile.sysctls));
+    let abi = match profile.abi {
+        Some(Abi::Three) => "abi <abi/3.0>,\n\n",
+        Some(Abi::Four) => "abi <abi/4.0>,\n\n",
+        None => "",
+    };
+    let rules: String = rules.iter().map(|rule| format!("  {rule}\n")).collect();
+    format!(
+        "# Of container '{}', made anew at each start.\n\n{abi}\
+         profile \"{name}\" flags=(attach_disconnected,mediate_deleted) {{\n{rules}}}\n",
+        profile.machine
+    )
+}
+
+/// Signals, tracing and sockets: among themselves, and from the host's side.
+fn peers(name: &str) -> Vec<String> {
+    let mut rules = vec![
+        format!("signal peer=\"{name}\","),
+        format!("ptrace peer=\"{name}\","),
+        format!("unix peer=(label=\"{name}\"),"),
+        "unix (create, bind, listen, accept, shutdown, getattr, setattr, getopt, setopt),".to_string(),
+    ];
+    for host in [UNCONFINED, SUPERVISOR] {
+        rules.push(format!("signal (receive) peer={host},"));
+        rules.push(format!("ptrace (readby, tracedby) peer={host},"));
+        rules.push(format!("unix (send, receive) peer=(label={host}),"));
+    }
+    rules
+}
+
+fn mounts(profile: &Profile) -> Vec<String> {
+    let mut rules = Vec::new();
+    if !profile.nesting {
+        rules.push("deny mount fstype=devpts,".to_string());
+    }
+    if profile.user_namespace || profile.nesting {
+        rules.push("mount,".to_string());
+        return rules;
+    }
+    // Its root is the host's, and paths are all that keeps it from the kernel's knobs. So what shows them must not
+    // come up under another path: neither as a new file system nor as a copy of the old one.
+    rules.push("mount fstype=(tmpfs,ramfs,mqueue,hugetlbfs,overlay,fuse,fuse.*),".to_string());
+    rules.push("mount fstype=proc -> /proc/,".to_string());
+    rules.push("mount fstype=sysfs -> /sys/,".to_string());
+    rules.push("mount fstype=(cgroup,cgroup2) -> /sys/fs/cgroup/{,**},".to_string());
+    for options in
+        ["make-private", "make-rprivate", "make-slave", "make-rslave", "make-shared", "make-rshared"]
+    {
+        rules.push(format!("mount options=({options}),"));
+    }
+    // What is read-only stays so.
+    let minor = "bind,nosuid,nodev,noexec,relatime,noatime,nodiratime";
+    rules.push(format!("mount options=(remount,ro) options in ({minor}),"));
+    for source in all_but("", &["proc", "sys", "dev"], false) {
+        for options in ["rw,bind", "rw,rbind", "rw,move"] {
+            rules.push(format!("mount options=({options}) {source} -> /**,"));
+        }
+    }
+    rules
+}
+
+/// Files of the kernel's: read where they tell only of the container, written where they are its own.
+fn paths(sysctls: &[&str]) -> Vec<String> {
+    let deny = |what: &'static str| move |path: String| format!("deny {path} {what},");
+    let hidden = MASKED.iter().map(|path| format!("{path}{{,/**}}")).map(deny("rwklx"));
+    let sys = all_but("/sys", &["fs/cgroup"], true).into_iter().map(deny("wklx"));
+    let sysctls = all_but("/proc/sys", sysctls, true).into_iter().map(deny("wklx"));
+    let nest = ["proc", "sys"].map(|path| format!("/dev/.nest/{path}/**")).into_iter().map(deny("rwklx"));
+    hidden.chain(sys).chain(sysctls).chain(nest).collect()
+}
+
+/// Patterns that together match everything below `base` but the paths `kept` and what is below those. A directory on
+/// the way to a kept one is itself not matched. AppArmor knows no exceptions from a refusal, so each pattern is a
+/// kept path up to some place, and from there on something else.
+fn all_but(base: &str, kept: &[&str], with_short: bool) -> Vec<String> {
+    let mut prefixes: Vec<&str> =
+        kept.iter().flat_map(|path| (0..=path.len()).map(|end| &path[..end])).collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    let mut patterns = Vec::new();
+    for prefix in prefixes {
+        let mut next: Vec<char> = kept
+            .iter()
+            .filter_map(|path| path.strip_prefix(prefix).and_then(|rest| rest.chars().next()))
+            .collect();
+        next.sort_unstable();
+        next.dedup();
+        let at_boundary = prefix.is_empty() || prefix.ends_with('/');
+        let names_something = kept.contains(&prefix) || next.contains(&'/');
+        if !at_boundary && !names_something && with_short {
+            patterns.push(format!("{base}/{prefix}{{,/**}}"));
+        } else if !at_boundary && !names_something {
+            patterns.push(format!("{base}/{prefix}/{{,**}}"));
+        }
+        next.retain(|c| *c != '/');
+        let others: String = next.iter().collect();
+        patterns.push(format!("{base}/{prefix}[^/{others}]*{{,/**}}"));
+    }
+    patterns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SYSCTLS: [&str; 5] = ["net", "user", "fs/mqueue", "kernel/sem", "kernel/sem_next_id"];
+
+    fn every_kind() -> Vec<Profile<'static>> {
+        let mut all = Vec::new();
+        for (nesting, user_namespace) in [(false, false), (false, true), (true, false), (true, true)] {
+            for abi in [None, Some(Abi::Three), Some(Abi::Four)] {
+                all.push(Profile {
+                    machine: "web-1.example_x",
+                    nesting,
+                    user_namespace,
+                    sysctls: &SYSCTLS,
+                    abi,
+                });
+            }
+        }
+        all
+    }
+
+    /// Whether one of the patterns of [`all_but`] matches: a literal, perhaps a set of characters and a star, and what
+    /// is below.
+    fn matched(patterns: &[String], path: &str) -> bool {
+        patterns.iter().any(|pattern| {
+            let whole = pattern.trim_end_matches("{,/**}");
+            let Some((literal, rest)) = whole.split_once("[^") else {
+                return path == whole || path.starts_with(&format!("{whole}/"));
+            };
+            let set = rest.trim_end_matches("]*");
+            path.strip_prefix(literal).and_then(|rest| rest.chars().next()).is_some_and(|c| !set.contains(c))
+        })
+    }
+
+    #[test]
+    fn what_is_kept_can_be_written_and_nothing_else() {
+        let patterns = all_but("/proc/sys", &SYSCTLS, true);
+        for kept in ["net/ipv4/ip_forward", "user", "fs/mqueue/msg_max", "kernel/sem", "kernel/sem_next_id"] {
+            assert!(!matched(&patterns, &format!("/proc/sys/{kept}")), "{kept}");
+        }
+        for refused in
+            ["kernel/core_pattern", "kernel/s", "kernel/shm", "netx", "n", "fs/protected_fifos", "vm/x"]
+        {
+            assert!(matched(&patterns, &format!("/proc/sys/{refused}")), "{refused}");
+        }
+        let sys = all_but("/sys", &["fs/cgroup"], true);
+        assert!(
+            matched(&sys, "/sys/power/state") && matched(&sys, "/sys/fs/cgroupx") && matched(&sys, "/sys/f")
+        );
+        assert!(!matched(&sys, "/sys/fs/cgroup") && !matched(&sys, "/sys/fs/cgroup/x/cgroup.procs"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_is_refused_exactly_if_it_is_not_kept(
+            kept in prop::collection::btree_set("[ab]{1,3}(/[ab]{1,3})?", 1..5),
+            path in "[ab]{1,4}(/[ab]{1,4}){0,2}",
+        ) {
+            let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
+            // One kept path below another says nothing.
+            prop_assume!(!kept.iter().any(|k| kept.iter().any(|o| k.starts_with(&format!("{o}/")))));
+            let below = kept.iter().any(|k| path == *k || path.starts_with(&format!("{k}/")));
+            let above = kept.iter().any(|k| k.starts_with(&format!("{path}/")));
+            prop_assert_eq!(matched(&all_but("/x", &kept, true), &format!("/x/{path}")), !below && !above);
+        }
+    }
+
+    #[test]
+    fn the_profile_says_what_was_promised() {
+        let text = profile(&Profile {
+            machine: "p1",
+            nesting: false,
+            user_namespace: true,
+            sysctls: &SYSCTLS,
+            abi: Some(Abi::Four),
+        });
+        for rule in [
+            "abi <abi/4.0>,",
+            "profile \"containerctl_p1\" flags=(attach_disconnected,mediate_deleted) {",
+            "deny network alg,",
+            "deny mount fstype=devpts,",
+            "userns,",
+            "signal peer=\"containerctl_p1\",",
+            "deny /proc/sysrq-trigger{,/**} rwklx,",
+            "deny /proc/sys/[^/fknu]*{,/**} wklx,",
+        ] {
+            assert!(text.contains(rule), "{rule}\n{text}");
+        }
+        let old = profile(&Profile {
+            machine: "p1",
+            nesting: true,
+            user_namespace: true,
+            sysctls: &SYSCTLS,
+            abi: None,
+        });
+        assert!(!old.contains("userns,") && !old.contains("devpts") && !old.contains("abi <"));
+    }
+
+    #[test]
+    fn without_a_user_namespace_proc_and_sys_stay_in_their_places() {
+        let text = profile(&Profile {
+            machine: "p1",
+            nesting: false,
+            user_namespace: false,
+            sysctls: &SYSCTLS,
+            abi: None,
+        });
+        assert!(!text.contains(" mount,\n"), "{text}");
+        assert!(text.contains("mount options=(rw,bind) /[^/dps]*{,/**} -> /**,"), "{text}");
+    }
+
+    #[test]
+    fn labels_are_read_as_the_kernel_writes_them() {
+        assert_eq!(name_of("containerctl_p1 (enforce)"), Some("containerctl_p1"));
+        assert_eq!(name_of("unconfined"), Some("unconfined"));
+        assert_eq!(name_of("a (b) (complain)"), Some("a (b)"));
+        assert_eq!(name_of(""), None);
+    }
+
+    #[test]
+    fn the_parser_takes_every_profile() {
+        let Some(parser) = Support::of(&Root::system()).parser else {
+            eprintln!("SKIPPED the_parser_takes_every_profile: 'apparmor_parser' is not installed");
+            return;
+        };
+        let known = Support::of(&Root::system()).abi;
+        let dir = tempfile::tempdir().expect("tempdir");
+        for kind in every_kind() {
+            if kind.abi == Some(Abi::Four) && known != Some(Abi::Four)
+                || kind.abi.is_some() && known.is_none()
+            {
+                eprintln!("SKIPPED a profile for {:?}: the parser here is older", kind.abi);
+                continue;
+            }
+            let file = dir.path().join("profile");
+            std::fs::write(&file, profile(&kind)).expect("write");
+            let output = Command::new(&parser).args(["-Q", "-K"]).arg(&file).output().expect("run");
+            assert!(output.status.success(), "{kind:?}: {output:?}\n{}", profile(&kind));
+        }
+    }
+}

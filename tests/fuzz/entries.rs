@@ -1,0 +1,106 @@
+//! What is fed with bytes of somebody else: each function takes any, and panics where a promise is broken.
+
+use std::path::Path;
+
+use containerctl::config;
+use containerctl::error::Kind;
+use containerctl::machine::ids;
+use containerctl::machine::state::State;
+use containerctl::sandbox::seccomp::lxc;
+use containerctl::supervisor::control::{decode_request, encode_request};
+use containerctl::supervisor::notification::Notification;
+
+/// An entry point.
+pub type Entry = fn(&[u8]);
+
+/// All of them, each with inputs to start from.
+pub const ENTRIES: [(&str, Entry, &[&[u8]]); 6] = [
+    (
+        "definition",
+        definition,
+        &[
+            b"[Exec]\nBoot=no\nParameters=a 'b c' \\\n  \"d\\x20e\"\nEnvironment=A=b\nLimitNOFILE=1K:infinity\n",
+            b"[Files]\nBind=-/a\\:b:/c:idmap,norbind\nTemporaryFileSystem=/x:size=10%,mode=0755\nDeviceAllow=/dev/fuse rw\n",
+            b"# x\n[Exec]\nPrivateUsers=524288:65536\nSystemCallFilter=~bpf keyctl\nCapability=all\nMachineID=\n",
+            b"[Unit]\nAfter=a.service\n[Install]\nWantedBy=machines.target\n[Resources]\nMemoryMax=1G\n[X-y]\nz=1\n",
+            b"[Exec]\nKillSignal=SIGRTMIN+3\nSELinuxContext=u:r:t:s0\nAppArmorProfile=x\n[Console]\nBufferSize=8K\n",
+        ],
+    ),
+    ("ids", ids, &[b"p1:524288:65536\nweb:589824:65536\n", b"me:100000:65536\nx:4294967295:4294967295\n"]),
+    (
+        "seccomp_profile",
+        seccomp_profile,
+        &[
+            b"1\nallowlist\n0\n1\n300\n",
+            b"2\ndenylist\nreject_force_umount  # comment\n[all]\nkexec_load errno 1\ninit_module errno 1\n",
+            b"2\nallowlist trap\n[x86_64]\nopen\n[x86]\nioctl errno 1 [1,0x5412,SCMP_CMP_MASKED_EQ,0xffffffff][0,-1,!=]\n",
+        ],
+    ),
+    (
+        "notification",
+        notification,
+        &[b"READY=1\nSTATUS=up", b"X_SYSTEMD_SIGNALS_LEVEL=2\nX_SYSTEMD_SHUTDOWN=reboot\nX_SYSTEMD_UNIT_ACTIVE=x\n"],
+    ),
+    ("control_request", control_request, &[b"A\x18\0\x50\0", b"Ils\r", b"W\x01\0\x02\0"]),
+    (
+        "state",
+        state,
+        &[b"VERSION=1\nSTARTED=1\nLEADER=4711\nCGROUP=/a/b\nIDS=524288:65536\nROOT=/srv/a=b\nSTOP_SIGNAL=38\n"],
+    ),
+];
+
+/// A definition: what is wrong is a configuration error with a place in it.
+pub fn definition(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    match config::parse(Path::new("/d.conf"), text) {
+        Ok(definition) => drop(definition.place("Exec", "Boot")),
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Config);
+            let place = error.message().strip_prefix("/d.conf:").expect("the file is named");
+            let line: usize =
+                place.split(':').next().and_then(|line| line.parse().ok()).expect("the line is named");
+            assert!(line >= 1 && line <= text.lines().count().max(1));
+        }
+    }
+}
+
+/// The table of id ranges, and subuid(5): a range that is chosen beside them is free.
+pub fn ids(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let taken: Vec<_> = text.lines().filter_map(ids::parse).map(|(_, range)| range).collect();
+    if let Some(range) = ids::choose("p1", &taken) {
+        assert!(!taken.iter().any(|other| other.overlaps(&range)));
+    }
+}
+
+/// A seccomp profile of LXC's: what is wrong has a line.
+pub fn seccomp_profile(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let lines = text.lines().count();
+    match lxc::parse(&text) {
+        Ok(profile) => assert!(profile.rules.iter().all(|rule| rule.line > 2 && rule.line <= lines)),
+        Err(fault) => assert!(fault.line >= 1 && fault.line <= lines.max(2)),
+    }
+}
+
+/// A message of the payload's: nothing of it that is shown can steer a terminal.
+pub fn notification(input: &[u8]) {
+    let notification = Notification::parse(input);
+    for text in [notification.status, notification.shutdown].into_iter().flatten() {
+        assert!(!text.chars().any(char::is_control));
+    }
+}
+
+/// A packet on the control socket: it is a request in one way, or none.
+pub fn control_request(input: &[u8]) {
+    if let Some(request) = decode_request(input) {
+        assert_eq!(encode_request(&request), input);
+    }
+}
+
+/// A state that a supervisor left: what was understood is written and understood again.
+pub fn state(input: &[u8]) {
+    let text = String::from_utf8_lossy(input).replace('\r', "");
+    let state = State::parse(&text);
+    assert_eq!(State::parse(&state.to_text()), state);
+}
