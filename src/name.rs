@@ -31,6 +31,10 @@ impl MachineName {
         if let Some(c) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_.".contains(*c)) {
             return refused(&format!("'{}' is not allowed in it", c.escape_debug()));
         }
+        // /run/containerctl holds definitions and run-time directories side by side.
+        if name == "profiles" || [".conf", ".conf.d"].iter().any(|ending| name.ends_with(ending)) {
+            return refused("its files would be taken for those of a definition");
+        }
         if name.split('.').any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
             return refused("a part between dots is empty, or begins or ends with '-'");
         }
@@ -113,9 +117,25 @@ mod tests {
 
     #[test]
     fn names_that_could_become_paths_or_options_are_refused() {
-        for name in
-            ["", ".", "..", "a/b", "-x", "x-", "a..b", ".a", "a.", "a b", "a\nb", "ü", "@", &"x".repeat(65)]
-        {
+        for name in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "-x",
+            "x-",
+            "a..b",
+            ".a",
+            "a.",
+            "a b",
+            "a\nb",
+            "ü",
+            "@",
+            "p1.conf",
+            "p1.conf.d",
+            "profiles",
+            &"x".repeat(65),
+        ] {
             let error = MachineName::new(name).expect_err(name);
             assert_eq!(error.kind(), crate::error::Kind::Config, "{name}");
         }

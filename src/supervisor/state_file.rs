@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, fstat, memfd_create};
 
 use crate::error::{Context, Result};
 use crate::machine::state::State;
@@ -25,12 +25,14 @@ impl StateFile {
         StateFile(fd)
     }
 
-    /// Writes the whole state; it is small, and the kernel writes it at once.
+    /// Writes the whole state in one call, over all of the old one: whoever is killed beside it leaves one or the
+    /// other, and no end of the old behind the new.
     pub fn write(&self, state: &State) -> Result<()> {
-        let text = state.to_text();
-        rustix::io::pwrite(&self.0, text.as_bytes(), 0)
-            .and_then(|written| ftruncate(&self.0, written as u64))
-            .context(|| "failed to write the state memfd")
+        let failed = || "failed to write the state memfd";
+        let old = fstat(&self.0).context(failed)?.st_size as usize;
+        let mut text = state.to_text().into_bytes();
+        text.resize(text.len().max(old), b'\n');
+        rustix::io::pwrite(&self.0, &text, 0).context(failed).map(drop)
     }
 
     /// Reads it back.
