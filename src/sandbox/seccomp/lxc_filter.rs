@@ -240,7 +240,7 @@ mod tests {
         for text in [&format!("1\nallowlist\n{numbers}"), denylist, allowlist, "2\ndenylist\nmknod errno 0\n"]
         {
             let program = program(text).expect(text);
-            assert!(!program.is_empty() && program.len() % 8 == 0);
+            assert!(!program.is_empty() && program.len().is_multiple_of(8));
         }
     }
 
