@@ -145,7 +145,7 @@ fn take_console(this: &Leader) -> Result<(), Errno> {
 
 /// Bounding, permitted and effective become `kept`; inheritable and ambient become `ambient`, which is empty unless
 /// the definition asks.
-fn drop_capabilities(kept: Mask, ambient: Mask) -> Result<(), Errno> {
+pub(super) fn drop_capabilities(kept: Mask, ambient: Mask) -> Result<(), Errno> {
     rustix::thread::clear_ambient_capability_set()?;
     for number in 0..64 {
         let bit = CapabilitySet::from_bits_retain(1 << number);

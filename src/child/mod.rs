@@ -22,9 +22,13 @@
 
 /// The helper that makes the mounts from outside.
 pub mod assembler;
+/// A process that enters a running container.
+pub mod attached;
 /// Labels of the security modules, on exec.
 pub mod label;
 /// The container's PID 1 until it executes the payload.
 pub mod leader;
 /// What parent and children say to each other.
 pub mod message;
+/// Trying what a container is promised to refuse.
+pub mod probe;

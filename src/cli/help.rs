@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Containers", &["create", "destroy", "list", "info"]),
     ("Running them", &["start", "stop", "console"]),
     ("At boot", &["enable", "disable"]),
-    ("Looking behind", &["plan", "generate", "images"]),
+    ("Looking behind", &["plan", "audit", "generate", "images"]),
 ];
 
 /// Puts the groups in the place of clap's one list.

@@ -2,6 +2,7 @@
 //!
 //! A verb turns what was typed into one call of `machine`, prints its result, and returns.
 
+mod audit;
 mod completions;
 mod console;
 mod create;
@@ -52,6 +53,7 @@ enum Verb {
     Enable(enable::Enable),
     Disable(enable::Disable),
     Plan(plan::Args),
+    Audit(audit::Args),
     Generate(generate::Args),
     #[command(subcommand)]
     Images(images::Verb),
@@ -106,6 +108,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Enable(args) => enable::enable(&root, args),
         Verb::Disable(args) => enable::disable(&root, args),
         Verb::Console(args) => console::run(&root, args),
+        Verb::Audit(args) => return audit::run(&root, args),
         Verb::Plan(args) => plan::run(&root, args),
         Verb::Generate(args) => generate::run(&root, args),
         Verb::Images(images::Verb::Link) => images::link(&root),

@@ -1,5 +1,9 @@
 //! The core: registry and operations; every front-end calls this and nothing below it.
 
+/// Whether a running machine is held as promised.
+pub mod audit;
+/// The payload's part of its scope's cgroup.
+pub mod cgroup;
 /// From a source to a machine.
 pub mod create;
 /// From a machine to nothing.

@@ -229,4 +229,5 @@ pub const MASKED: [&str; 28] = [
     "/sys/devices/virtual/powercap",
 ];
 
-const READ_ONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/driver"];
+/// What a container may see and not write.
+pub const READ_ONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/driver"];

@@ -19,6 +19,8 @@ pub mod mounts;
 pub mod operation;
 /// The printable list of everything a start does.
 pub mod plan;
+/// What a container is promised to be held by.
+pub mod posture;
 /// The system call filter.
 pub mod seccomp;
 /// What must be known of host and root file system before a plan can be made.

@@ -72,6 +72,21 @@ pub struct Plan {
     pub slice: String,
 }
 
+impl Plan {
+    /// `CLONE_NEW*` of the namespaces that are new, but for mount and cgroup, which the leader makes itself.
+    pub fn clone_flags(&self) -> libc::c_int {
+        let flag = |name: &&str| match *name {
+            "pid" => libc::CLONE_NEWPID,
+            "uts" => libc::CLONE_NEWUTS,
+            "ipc" => libc::CLONE_NEWIPC,
+            "net" => libc::CLONE_NEWNET,
+            "user" => libc::CLONE_NEWUSER,
+            _ => 0,
+        };
+        self.namespaces.iter().map(flag).fold(0, |flags, flag| flags | flag)
+    }
+}
+
 /// Makes the plan.
 pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
     let (inside, outside): (Vec<_>, Vec<_>) = settings.files.mounts.iter().map(custom).partition(is_inside);

@@ -2,10 +2,10 @@
 //! so that the way is never untried.
 
 use crate::error::{Error, Kind, Result};
+use crate::machine::cgroup::Cgroup;
 use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::end;
 use crate::supervisor::kept::{Kept, Passed};
 use crate::supervisor::runtime::Runtime;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::machine::cgroup::Cgroup;
 use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::lsm::apparmor;
-use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime;
 use crate::sys::pidfd::Exit;
@@ -62,6 +62,8 @@ pub fn judge(exit: Exit, stopping: bool, killed: bool, shutdown: &str) -> Outcom
         Exit::Code(_) if stopping => Outcome::PoweredOff,
         // It had to be put down, or somebody was quicker than us.
         Exit::Signal(libc::SIGKILL) if stopping => Outcome::PoweredOff,
+        // A leader that is no child of ours any more ends like this in the kernel's books when it calls reboot(2).
+        Exit::Code(0) if is_reboot(shutdown) => Outcome::Rebooted,
         Exit::Code(0) => Outcome::PoweredOff,
         Exit::Code(code) => Outcome::Exited(u8::try_from(code).unwrap_or(u8::MAX)),
         Exit::Signal(signal) => {
@@ -69,11 +71,16 @@ pub fn judge(exit: Exit, stopping: bool, killed: bool, shutdown: &str) -> Outcom
         }
         Exit::Unknown if stopping => Outcome::PoweredOff,
         Exit::Unknown => match shutdown {
-            "reboot" | "kexec" | "soft-reboot" => Outcome::Rebooted,
+            _ if is_reboot(shutdown) => Outcome::Rebooted,
             "poweroff" | "halt" | "exit" => Outcome::PoweredOff,
             _ => Outcome::Failed("the container ended, and this kernel does not tell how".to_string()),
         },
     }
+}
+
+/// Whether what systemd inside has announced is a reboot.
+fn is_reboot(shutdown: &str) -> bool {
+    matches!(shutdown, "reboot" | "kexec" | "soft-reboot")
 }
 
 /// Takes away everything of a container that has ended. What fails is told, and the rest goes on.
@@ -144,6 +151,7 @@ mod tests {
     #[test]
     fn where_the_kernel_is_silent_the_guests_announcement_counts() {
         assert_eq!(judge(Exit::Unknown, false, false, "reboot"), Outcome::Rebooted);
+        assert_eq!(judge(Exit::Code(0), false, false, "reboot"), Outcome::Rebooted);
         assert_eq!(judge(Exit::Unknown, false, false, "poweroff"), Outcome::PoweredOff);
         assert_ne!(judge(Exit::Unknown, false, false, "").exit_code(), 0);
     }

@@ -14,8 +14,6 @@
 
 /// Taking over a running payload.
 pub mod adopt;
-/// The payload's part of its cgroup.
-pub mod cgroup;
 /// The container's console: ring buffer, journal, attached clients.
 pub mod console;
 /// The control socket and what is said on it.
@@ -69,7 +67,7 @@ pub fn cleanup(name: &MachineName) -> Result<u8> {
         return Ok(0);
     }
     if leader.is_some()
-        && let Some(cgroup) = cgroup::Cgroup::of(&state)
+        && let Some(cgroup) = crate::machine::cgroup::Cgroup::of(&state)
     {
         cgroup.kill()?;
     }

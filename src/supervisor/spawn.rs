@@ -109,7 +109,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         staging: &staging,
         blank: (&blank, &blank_dir),
         owner: means.ids.map_or(0, |ids| ids.base),
-        namespaces: namespaces(plan),
+        namespaces: plan.clone_flags(),
         leader: &leader,
     };
     let child = clone::spawn(libc::CLONE_NEWNS, || assembler::run(&assembler))?;
@@ -229,19 +229,6 @@ fn with_object(step: &str, plan: &Plan) -> String {
         ("change to the working directory", _, Some(path)) => format!("{step} '{}'", path.display()),
         _ => step.to_string(),
     }
-}
-
-/// `CLONE_NEW*` of the leader; mount and cgroup namespaces are its own to make.
-fn namespaces(plan: &Plan) -> libc::c_int {
-    let flag = |name: &&str| match *name {
-        "pid" => libc::CLONE_NEWPID,
-        "uts" => libc::CLONE_NEWUTS,
-        "ipc" => libc::CLONE_NEWIPC,
-        "net" => libc::CLONE_NEWNET,
-        "user" => libc::CLONE_NEWUSER,
-        _ => 0,
-    };
-    plan.namespaces.iter().map(flag).fold(0, |flags, flag| flags | flag)
 }
 
 /// What the leader writes to have the plan's labels.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::config;
 use crate::error::{Context, Error, Result};
+use crate::machine::cgroup::Cgroup;
 use crate::machine::links;
 use crate::machine::state::{self, State, start_time};
 use crate::name::MachineName;
@@ -15,7 +16,6 @@ use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
 use crate::sandbox::survey::{Facts, survey};
-use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime::{self, Runtime};

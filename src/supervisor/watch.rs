@@ -10,10 +10,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::machine::cgroup::Cgroup;
 use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::cgroup::Cgroup;
 use crate::supervisor::console::Console;
 use crate::supervisor::console::client::Client;
 use crate::supervisor::console::rate::{RateLimit, Verdict};

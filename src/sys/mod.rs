@@ -24,6 +24,8 @@ pub mod mount;
 pub mod net;
 /// What a pidfd tells beyond pidfd_send_signal(2).
 pub mod pidfd;
+/// Calls made only to see whether they are allowed.
+pub mod probe;
 /// File descriptors over unix sockets.
 pub mod scm;
 /// seccomp(2).

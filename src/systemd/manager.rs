@@ -127,7 +127,10 @@ impl UnitProperties {
     /// A number; `u64::MAX` is systemd's word for none.
     pub fn number(&self, name: &str) -> Option<u64> {
         let value = self.0.get(name)?;
-        let number = u64::try_from(value).ok().or_else(|| u32::try_from(value).ok().map(u64::from));
+        let number = u64::try_from(value)
+            .or_else(|_| u32::try_from(value).map(u64::from))
+            .ok()
+            .or_else(|| u64::try_from(i32::try_from(value).ok()?).ok());
         number.filter(|number| *number != u64::MAX)
     }
 }

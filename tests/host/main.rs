@@ -5,9 +5,13 @@
 mod harness;
 
 mod boot;
+mod confined;
+mod console;
 mod container;
 mod daily;
 mod debian;
 mod ends;
+mod inside;
+mod mistakes;
 mod smoke;
 mod survival;

@@ -3,6 +3,8 @@
 //! The scope's own cgroup is systemd's; the payload gets a child of it to be the root of its view. Attached
 //! processes get a leaf beside it, because a cgroup that hands on controllers may hold no process.
 
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, chown};
@@ -59,6 +61,26 @@ impl Cgroup {
             let _ = chown(&payload.join(file), uid, gid);
         }
         Ok(())
+    }
+
+    /// Opens `cgroup.procs` of a leaf for a process that enters the container, made where it is missing. It is
+    /// beside the payload's cgroup, so the limits hold for it too.
+    pub fn leaf(&self, name: &str) -> Result<OwnedFd> {
+        let leaf = self.path.join(name);
+        match std::fs::create_dir(&leaf) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error).context(|| format!("failed to create '{}'", leaf.display()));
+            }
+            _ => {}
+        }
+        let procs = leaf.join("cgroup.procs");
+        let file = std::fs::OpenOptions::new().write(true).open(&procs);
+        file.map(OwnedFd::from).context(|| format!("failed to open '{}'", procs.display()))
+    }
+
+    /// Takes an empty leaf away; one that others are in stays.
+    pub fn remove_leaf(&self, name: &str) {
+        let _ = std::fs::remove_dir(self.path.join(name));
     }
 
     /// Kills every process in it, at once and for good (`cgroup.kill`, Linux 5.14). One that is gone is fine.

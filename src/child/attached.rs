@@ -1,0 +1,71 @@
+//! A process that enters a running container, with no more rights than its payload has.
+//!
+//! ```text
+//! caller ──clone──► entrant   joins the cgroup leaf and the namespaces
+//!                      └──clone──► attached   is in the pid namespace; gives up its rights and does its work
+//! ```
+
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Gid, Uid};
+
+use crate::child::leader::drop_capabilities;
+use crate::sandbox::capabilities::Mask;
+use crate::sandbox::mounts::to_errno;
+use crate::sandbox::seccomp::Filters;
+use crate::sys::clone::{Cloned, clone3, exit_now, wait};
+use crate::sys::{keyring, pidfd, seccomp};
+
+/// What there is to enter, and which rights are left in there.
+pub struct Entry<'a> {
+    /// The leader's pidfd.
+    pub leader: BorrowedFd<'a>,
+    /// `CLONE_NEW*` of the namespaces to join.
+    pub namespaces: libc::c_int,
+    /// `cgroup.procs` of a leaf beside the payload's cgroup, open for writing.
+    pub cgroup: BorrowedFd<'a>,
+    /// Capabilities that are kept.
+    pub capabilities: Mask,
+    /// Set no_new_privs.
+    pub no_new_privileges: bool,
+    /// System call filters.
+    pub filters: &'a Filters,
+}
+
+/// Exit status of an entrant that could not enter.
+pub const FAILED: i32 = 125;
+
+/// The entrant: enters, and has `work` done in there by a process of its own. Never returns; the exit status is
+/// that of the work. The process must have one thread.
+pub fn run(entry: &Entry, work: &dyn Fn() -> i32) -> ! {
+    exit_now(enter(entry, work).unwrap_or(FAILED))
+}
+
+fn enter(entry: &Entry, work: &dyn Fn() -> i32) -> Result<i32, Errno> {
+    // Nobody inside may look into us, from before we are to be seen.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::io::write(entry.cgroup, b"0")?;
+    keyring::join_new_session_keyring().map_err(to_errno)?;
+    pidfd::setns(entry.leader, entry.namespaces).map_err(to_errno)?;
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    rustix::process::chdir("/")?;
+    // SAFETY: one thread, and nothing is shared. Only a child is in the pid namespace.
+    match unsafe { clone3(0) }.map_err(to_errno)? {
+        Cloned::Parent { pidfd, .. } => Ok(wait(&pidfd)?.unwrap_or(FAILED)),
+        Cloned::Child => {
+            give_up(entry)?;
+            exit_now(work())
+        }
+    }
+}
+
+fn give_up(entry: &Entry) -> Result<(), Errno> {
+    drop_capabilities(entry.capabilities, 0)?;
+    if entry.no_new_privileges {
+        rustix::thread::set_no_new_privs(true)?;
+    }
+    entry.filters.iter().try_for_each(|filter| seccomp::load(filter)).map_err(to_errno)
+}

@@ -1,0 +1,162 @@
+//! Whether a running machine is held as promised: the checks of [`posture`], made inside it with its payload's own
+//! rights, and what the kernel tells of its first process.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use serde::Serialize;
+
+use super::cgroup::Cgroup;
+use super::state::{self, State};
+use super::{ids, registry};
+use crate::child::attached::{self, Entry};
+use crate::child::probe;
+use crate::config;
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::sandbox::plan::{Plan, plan};
+use crate::sandbox::posture::{self, Check, Finding, checks};
+use crate::sandbox::seccomp::{Filters, Policy, ProfileFile};
+use crate::sandbox::survey::survey;
+use crate::sys::clone::{spawn, wait};
+
+/// One line of an audit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// What was looked at, or tried.
+    pub what: String,
+    /// What is so.
+    pub found: String,
+    /// What is promised.
+    pub promised: String,
+    /// Whether the promise is kept.
+    pub holds: bool,
+}
+
+/// The leaf of the container's cgroup in which the audit runs.
+const LEAF: &str = "audit";
+/// Exit statuses of a probe, by what it found.
+const STATUSES: [(i32, Finding); 3] = [(10, Finding::Allowed), (11, Finding::Refused), (12, Finding::Absent)];
+
+/// Audits a running machine.
+pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
+    registry::require(root, name)?;
+    let stopped = || {
+        Error::new(Kind::NotFound, format!("container '{name}' is not running"))
+            .hint(format!("start it with 'containerctl start {name}'"))
+    };
+    let state = state::read(root, name).ok_or_else(stopped)?;
+    let leader = state.open_leader().ok_or_else(stopped)?;
+    let definition = config::load(root, name)?;
+    let profile = ProfileFile::of(&definition)?;
+    let settings = definition.settings;
+    let facts = survey(root, name, &settings, || ids::range_of(root, name))?;
+    let plan = plan(&settings, &facts);
+    let policy = Policy {
+        capabilities: plan.capability_mask,
+        rules: &settings.exec.system_call_filter,
+        profile: profile.as_ref(),
+    };
+    let filters = policy.filters(&root.seccomp_cache())?;
+    let mut rows = told_by_the_kernel(&state, &plan, filters.len())?;
+    let cgroup = Cgroup::of(&state).ok_or_else(stopped)?;
+    let leaf = cgroup.leaf(LEAF)?;
+    let inside = Inside { leader, leaf, plan: &plan, filters: &filters };
+    for check in checks(&plan, settings.exec.nesting) {
+        rows.push(inside.make(&check)?);
+    }
+    cgroup.remove_leaf(LEAF);
+    Ok(rows)
+}
+
+/// What it takes to try something inside.
+struct Inside<'a> {
+    leader: OwnedFd,
+    leaf: OwnedFd,
+    plan: &'a Plan,
+    filters: &'a Filters,
+}
+
+impl Inside<'_> {
+    /// Makes one check, in a process that ends with it.
+    fn make(&self, check: &Check) -> Result<Row> {
+        let entry = Entry {
+            leader: self.leader.as_fd(),
+            namespaces: self.plan.clone_flags() | libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP,
+            cgroup: self.leaf.as_fd(),
+            capabilities: self.plan.capability_mask,
+            no_new_privileges: self.plan.no_new_privileges,
+            filters: self.filters,
+        };
+        let status =
+            |finding| STATUSES.iter().find(|(_, known)| *known == finding).map_or(0, |(code, _)| *code);
+        let work = || status(probe::run(check.probe));
+        let (_, child) = spawn(0, || attached::run(&entry, &work))?;
+        let code = wait(&child).context(|| "failed to wait for the audit's process")?;
+        let found = STATUSES.iter().find(|(known, _)| Some(*known) == code).map(|(_, finding)| *finding);
+        let found = found.ok_or_else(|| {
+            Error::failed(format!(
+                "failed to try '{}' in the container: the process ended with {code:?}",
+                check.what
+            ))
+        })?;
+        Ok(Row {
+            what: check.what.clone(),
+            found: word(found),
+            promised: word(check.promised),
+            holds: posture::holds(check.promised, found),
+        })
+    }
+}
+
+fn word(finding: Finding) -> String {
+    match finding {
+        Finding::Allowed => "allowed",
+        Finding::Refused => "refused",
+        Finding::Absent => "absent",
+    }
+    .to_string()
+}
+
+/// What can be read from outside: ids, rights, namespaces.
+fn told_by_the_kernel(state: &State, plan: &Plan, filters: usize) -> Result<Vec<Row>> {
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", state.leader);
+        std::fs::read_to_string(&path).context(|| format!("failed to read '{path}'"))
+    };
+    let row = |what: &str, found: String, promised: String| Row {
+        what: what.to_string(),
+        holds: found == promised,
+        found,
+        promised,
+    };
+    let status = read("status")?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or("?").trim().to_string()
+    };
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let hosts = "0 0 4294967295".to_string();
+    let ids = plan.id_map.clone().unwrap_or(hosts);
+    let mask = |mask: u64| format!("{mask:016x}");
+    let mut rows = vec![
+        row("user ids", words(read("uid_map")?), ids.clone()),
+        row("group ids", words(read("gid_map")?), ids),
+        row("capabilities that can be had", field("CapBnd"), mask(plan.capability_mask)),
+        row("capabilities passed on", field("CapInh"), mask(plan.ambient_mask)),
+        row("capabilities without being root", field("CapAmb"), mask(plan.ambient_mask)),
+        row("no new privileges", field("NoNewPrivs"), u8::from(plan.no_new_privileges).to_string()),
+        row("system call filters", field("Seccomp_filters"), filters.to_string()),
+    ];
+    for namespace in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
+        let whose = |own: bool| if own { "its own" } else { "the host's" }.to_string();
+        let link = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{namespace}")).ok();
+        let own = link(&state.leader.to_string()) != link("self");
+        rows.push(row(
+            &format!("namespace: {namespace}"),
+            whose(own),
+            whose(plan.namespaces.contains(&namespace)),
+        ));
+    }
+    Ok(rows)
+}
