@@ -39,6 +39,14 @@ fn the_supervisor_may_be_killed() -> Result<()> {
     let p1 = Container::busybox(&host, "p1")?;
     p1.start()?;
     p1.says("p1 is up")?;
+    host.case("a reload hands over to the newest binary in place", || {
+        let before = (leader(&p1)?, p1.property("MainPID")?);
+        host.ok("systemctl reload container@p1")?;
+        works(&p1, "word-of-the-newest")?;
+        let after = (leader(&p1)?, p1.property("MainPID")?);
+        ensure!(before == after, "before {before:?}, after {after:?}");
+        Ok(())
+    });
     host.case("the payload is adopted, not restarted", || {
         let before = leader(&p1)?;
         kill_supervisor(&p1)?;

@@ -277,4 +277,21 @@ mod tests {
         assert!(program("2\nallowlist errno 38\nopen_tree_attr\n").is_ok());
         assert!(program("2\ndenylist\n[x86_64]\nopen_tree_attr errno 1\n").is_ok());
     }
+
+    #[test]
+    fn the_kernel_does_what_the_profile_says() {
+        let profile = file("2\ndenylist\ngetpriority errno 95\nsethostname errno 95\n").expect("parsed");
+        let cache = tempfile::tempdir().expect("tempdir");
+        let policy = crate::sandbox::seccomp::Policy { capabilities: 0, rules: &[], profile: Some(&profile) };
+        let filters = policy.filters(cache.path()).expect("built");
+        // Filters are a thread's own.
+        let seen = std::thread::spawn(move || {
+            rustix::thread::set_no_new_privs(true).expect("set");
+            filters.iter().for_each(|filter| crate::sys::seccomp::load(filter).expect("loaded"));
+            (rustix::system::sethostname(b"").err(), rustix::process::getpriority_process(None).err())
+        });
+        let (name, priority) = seen.join().expect("joined");
+        assert_eq!(name, Some(rustix::io::Errno::OPNOTSUPP));
+        assert_eq!(priority, Some(rustix::io::Errno::OPNOTSUPP));
+    }
 }
