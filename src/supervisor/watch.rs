@@ -29,6 +29,8 @@ use crate::sys::{memory, pidfd, signal, tty};
 use crate::systemd::journal::Journal;
 use crate::systemd::{notify, payload};
 
+/// Silence after which what a start has used of our program is given back.
+const SETTLE: Duration = Duration::from_millis(100);
 /// More connections than this at a time are not accepted.
 const CLIENT_LIMIT: usize = 32;
 
@@ -121,22 +123,22 @@ impl<'a> Watch<'a> {
         if self.state.ready || !self.state.notify_ready {
             self.handle(Event::Ready)?;
         }
-        // A convenience for hosts with hundreds of us; what it fails for is not worth a word.
-        let _ = memory::give_back_program();
         let watchdog = notify::watchdog_interval();
-        let mut fed = Duration::ZERO;
+        let (mut fed, mut settled) = (Duration::ZERO, None);
         loop {
             let now = monotonic();
             if watchdog.is_some_and(|interval| now >= fed + interval / 2) {
                 notify::watchdog();
                 fed = now;
             }
-            let tick = [next_tick(self.phase, now), watchdog.map(|interval| interval / 2)]
-                .into_iter()
-                .flatten()
-                .min();
-            if self.wait(tick)? {
+            let settling = settled.is_none().then_some(SETTLE);
+            let tick = [next_tick(self.phase, now), watchdog.map(|interval| interval / 2), settling];
+            if self.wait(tick.into_iter().flatten().min())? {
                 return Ok(self.finish(root));
+            }
+            if settled.is_none() && monotonic() >= now + SETTLE {
+                // A convenience for hosts with hundreds of us; what it fails for is not worth a word.
+                settled = Some(memory::give_back_program());
             }
             // A stop that is under way is seen to its end by whoever began it.
             if self.reload && matches!(self.phase, Phase::Running { .. }) {
