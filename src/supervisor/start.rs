@@ -176,10 +176,6 @@ fn bring_up(
     }
     let running = running.ok_or_else(|| Error::failed("the payload was not executed"))?;
     let peer = tty::peer(&running.console).context(|| "failed to open the console")?;
-    state.started = true;
-    state.started_usec = boottime().as_micros() as u64;
-    file.write(state)?;
-    runtime.write_state(state)?;
     let kept = Kept {
         leader: running.leader,
         console: running.console,
@@ -189,8 +185,12 @@ fn bring_up(
         control,
         state: file.into_fd(),
     };
-    // Before anybody relies on us.
+    // All is kept before it is called started: one that was cut short in between is ended and begun anew.
     kept.store()?;
+    state.started = true;
+    state.started_usec = boottime().as_micros() as u64;
+    StateFile::write_to(&kept.state, state)?;
+    runtime.write_state(state)?;
     stages.end("keep");
     Ok(kept)
 }

@@ -28,11 +28,16 @@ impl StateFile {
     /// Writes the whole state in one call, over all of the old one: whoever is killed beside it leaves one or the
     /// other, and no end of the old behind the new.
     pub fn write(&self, state: &State) -> Result<()> {
+        StateFile::write_to(&self.0, state)
+    }
+
+    /// The same to a descriptor that is kept.
+    pub fn write_to(fd: impl AsFd, state: &State) -> Result<()> {
         let failed = || "failed to write the state memfd";
-        let old = fstat(&self.0).context(failed)?.st_size as usize;
+        let old = fstat(&fd).context(failed)?.st_size as usize;
         let mut text = state.to_text().into_bytes();
         text.resize(text.len().max(old), b'\n');
-        rustix::io::pwrite(&self.0, &text, 0).context(failed).map(drop)
+        rustix::io::pwrite(fd, &text, 0).context(failed).map(drop)
     }
 
     /// Reads it back.
