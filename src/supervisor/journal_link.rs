@@ -5,8 +5,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::XattrFlags;
+use rustix::io::Errno;
+
 use crate::config::settings::{CustomMount, LinkJournal, Settings};
 use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
 use crate::sandbox::init::InitKind;
 use crate::sandbox::survey::Facts;
 use crate::sandbox::tree::Tree;
@@ -76,12 +80,7 @@ fn link_guest(facts: &Facts, link: &Path) -> Result<()> {
 }
 
 fn bind_host(settings: &mut Settings, facts: &Facts, directory: &Path) -> Result<()> {
-    match std::fs::create_dir(directory) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(error).context(|| format!("failed to create '{}'", directory.display()));
-        }
-        _ => {}
-    }
+    own(directory, facts.name.as_str())?;
     settings.files.mounts.push(CustomMount::Bind {
         source: directory.to_path_buf(),
         target: directory.to_path_buf(),
@@ -91,6 +90,33 @@ fn bind_host(settings: &mut Settings, facts: &Facts, directory: &Path) -> Result
         optional: false,
     });
     Ok(())
+}
+
+/// Whose a directory is that we made below the host's journals.
+const OWNER: &str = "trusted.containerctl";
+
+/// Makes the directory, or finds that it is this machine's. The guest chooses its id: were any directory taken that
+/// is there, it could ask for the host's journal, or another guest's, by their ids.
+fn own(directory: &Path, name: &str) -> Result<()> {
+    let failed = || format!("failed to create '{}'", directory.display());
+    let mark =
+        || rustix::fs::setxattr(directory, OWNER, name.as_bytes(), XattrFlags::empty()).context(failed);
+    match std::fs::create_dir(directory) {
+        Ok(()) => return mark(),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).context(failed),
+    }
+    let mut owner = [0; MachineName::MAX];
+    let owner = rustix::fs::lgetxattr(directory, OWNER, &mut owner).map(|len| owner[..len].to_vec());
+    match owner {
+        Ok(owner) if owner == name.as_bytes() => Ok(()),
+        // One that the administrator has made for LinkJournal=auto to find tells nobody anything.
+        Err(Errno::NODATA) if std::fs::read_dir(directory).is_ok_and(|mut all| all.next().is_none()) => {
+            mark()
+        }
+        _ => Err(Error::new(Kind::Busy, format!("'{}' is not the journal of '{name}'", directory.display()))
+            .hint("give the container a machine id of its own, or set LinkJournal=no")),
+    }
 }
 
 #[cfg(test)]
@@ -105,5 +131,24 @@ mod tests {
         assert_eq!(way(LinkJournal::Auto, true, false), Way::None);
         assert_eq!(way(LinkJournal::Auto, true, true), Way::Host);
         assert_eq!(way(LinkJournal::No, true, true), Way::None);
+    }
+
+    #[test]
+    fn a_guest_gets_no_journal_that_was_not_made_for_it() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!(
+                "SKIPPED a_guest_gets_no_journal_that_was_not_made_for_it: trusted attributes need root"
+            );
+            return;
+        }
+        // Not on a tmpfs of an older kernel, which has no such attributes.
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("directory");
+        let (hosts, mine) = (dir.path().join("hosts"), dir.path().join("mine"));
+        std::fs::create_dir(&hosts).expect("directory");
+        std::fs::write(hosts.join("system.journal"), "secret").expect("written");
+        assert_eq!(own(&hosts, "p1").expect_err("the host's").kind(), Kind::Busy);
+        own(&mine, "p1").expect("made");
+        own(&mine, "p1").expect("found again");
+        assert_eq!(own(&mine, "p2").expect_err("another's").kind(), Kind::Busy);
     }
 }
