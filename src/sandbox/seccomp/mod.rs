@@ -199,7 +199,9 @@ fn allow_list(policy: &Policy) -> Result<Vec<u8>> {
             filter.add_rule(eperm, call)?;
         }
     }
-    restrict_sockets(&mut filter)?;
+    if !denied("socket") {
+        restrict_sockets(&mut filter)?;
+    }
     export(&filter)
 }
 
@@ -320,6 +322,14 @@ mod tests {
         assert_eq!(std::fs::read_dir(cache.path()).expect("dir").count(), 2);
         let cached: Vec<usize> = policy.filters(cache.path()).expect("cached").iter().map(Vec::len).collect();
         assert_eq!(cached, built);
+    }
+
+    #[test]
+    fn a_refused_socket_is_refused_for_every_family() {
+        let rules = [SyscallRule::Deny("socket".to_string())];
+        let filter =
+            |rules| allow_list(&Policy { capabilities: 0, rules, profile: None }).expect("built").len();
+        assert!(filter(&rules) < filter(&[]), "no family is let through");
     }
 
     #[test]
