@@ -45,15 +45,20 @@ pub struct Running {
     what: String,
 }
 
-/// Runs `command` to its end; `what` begins the sentence of a failure, the last line of its standard error ends it.
+/// Runs `command` to its end; `what` begins the sentence of a failure, what it complained of ends it.
 pub fn execute(command: &mut Command, what: &str, interrupt: Interrupt) -> Result<()> {
     match start(command, what)?.wait(End::Terminate, interrupt, || Ok(()))? {
         Outcome::Success => Ok(()),
-        Outcome::Failure(complaints) => {
-            let line = complaints.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-            Err(Error::failed(format!("{what}: {line}")))
-        }
+        Outcome::Failure(complaints) => Err(Error::failed(format!("{what}: {}", cause(&complaints)))),
     }
+}
+
+/// The line that says why: Debian's tools mark errors by `E:`, and the first brings about the others; of any other
+/// tool the last one.
+fn cause(complaints: &str) -> &str {
+    let mut lines = complaints.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines.clone().find(|line| line.starts_with("E: "));
+    error.or_else(|| lines.next_back()).unwrap_or_default()
 }
 
 /// Starts `command`, its standard output dropped.
@@ -172,6 +177,14 @@ mod tests {
         command.args(["-c", "echo first >&2; echo 'E: no such suite' >&2; exit 3"]);
         let error = execute(&mut command, "failed to try", Interrupt::catch().unwrap()).unwrap_err();
         assert_eq!(error.message(), "failed to try: E: no such suite");
+    }
+
+    #[test]
+    fn of_debians_tools_the_first_error_is_the_cause() {
+        let told = "I: go\nE: cannot reach the mirror\nE: apt-get failed\nW: cleaning up\n";
+        assert_eq!(cause(told), "E: cannot reach the mirror");
+        assert_eq!(cause("tar: odd\ntar: giving up\n\n"), "tar: giving up");
+        assert_eq!(cause(""), "");
     }
 
     #[test]
