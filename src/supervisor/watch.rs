@@ -31,6 +31,8 @@ use crate::systemd::{notify, payload};
 
 /// Silence after which what a start has used of our program is given back.
 const SETTLE: Duration = Duration::from_millis(100);
+/// Silence after which a line without an end is journaled as it is: a prompt.
+const PROMPT: Duration = Duration::from_secs(1);
 /// More connections than this at a time are not accepted.
 const CLIENT_LIMIT: usize = 32;
 
@@ -132,9 +134,13 @@ impl<'a> Watch<'a> {
                 fed = now;
             }
             let settling = settled.is_none().then_some(SETTLE);
-            let tick = [next_tick(self.phase, now), watchdog.map(|interval| interval / 2), settling];
+            let prompt = self.console.has_partial_line().then_some(PROMPT);
+            let tick = [next_tick(self.phase, now), watchdog.map(|interval| interval / 2), settling, prompt];
             if self.wait(tick.into_iter().flatten().min())? {
                 return Ok(self.finish(root));
+            }
+            if prompt.is_some() && monotonic() >= now + PROMPT {
+                self.console.end_line(self.journal, monotonic());
             }
             if settled.is_none() && monotonic() >= now + SETTLE {
                 // A convenience for hosts with hundreds of us; what it fails for is not worth a word.

@@ -26,6 +26,11 @@ impl Lines {
         lines
     }
 
+    /// Whether a line has begun and not ended.
+    pub fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// What has no end yet, as a line.
     pub fn rest(&mut self) -> Option<String> {
         let text = plain(&self.partial);

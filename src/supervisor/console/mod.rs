@@ -121,12 +121,22 @@ impl Console {
         }
     }
 
-    /// The last words of a payload that is gone.
-    pub fn finish(&mut self, journal: &Journal, now: Duration) {
-        self.read(journal, now);
+    /// A line waits for its end: a prompt, most likely.
+    pub fn has_partial_line(&self) -> bool {
+        self.lines.is_partial()
+    }
+
+    /// Journals a line whose end has not come.
+    pub fn end_line(&mut self, journal: &Journal, now: Duration) {
         if let Some(line) = self.lines.rest() {
             self.journal(&line, journal, now);
         }
+    }
+
+    /// The last words of a payload that is gone.
+    pub fn finish(&mut self, journal: &Journal, now: Duration) {
+        self.read(journal, now);
+        self.end_line(journal, now);
         let dropped = self.rate.dropped() + self.unjournaled;
         if dropped > 0 {
             journal.console(&format!("[{dropped} lines of the console were dropped here]"));
