@@ -63,7 +63,7 @@ const KEY_CALLS: &str = "
 #[test]
 fn keys_of_the_host_stay_its_own() -> Result<()> {
     let host = boot!();
-    // Of root's user keyring, and of a session keyring that is a link to it.
+    // In root's user keyring, which without a user namespace would be the container's root's as well.
     let add =
         "perl -e '$n = `uname -m` =~ /^x86_64/ ? 248 : 217; $t = \"user\"; $d = \"host-secret\"; $v = \"v\";
         exit(syscall($n, $t, $d, $v, 1, -4) == -1)'";

@@ -7,6 +7,7 @@ pristine=/var/lib/pristine
 # On the tree's own file system, for a hard link to be possible.
 marker=/var/lib/marker
 log=/run/traps.log
+id=0123456789abcdef0123456789abcdef
 
 paths='proc sys dev run tmp etc sbin srv usr var
     dev/pts dev/shm dev/mqueue dev/console dev/null dev/ptmx dev/fd
@@ -52,6 +53,8 @@ attempt() {
     cp -a $pristine $root
     plant "$1" "$2" || echo "$2 as $1: not planted"
     cases=$((cases + 1))
+    # As an earlier start may have left it.
+    grep -q guest /etc/containerctl/t.conf && ln -s $root/var/log/journal/$id /var/log/journal/$id
     timeout 15 containerctl start t </dev/null >$log 2>&1
     code=$?
     case $code in
@@ -94,7 +97,7 @@ chmod 600 $marker/file $marker/dir/file
 chmod 700 $marker $marker/dir
 [ -d $pristine ] || cp -a $root $pristine
 mkdir -p $pristine/home $pristine/usr/lib $pristine/var/log
-echo 0123456789abcdef0123456789abcdef >$pristine/etc/machine-id
+echo $id >$pristine/etc/machine-id
 cp $pristine/etc/os-release $pristine/usr/lib/os-release
 definition() {
     printf '[Exec]\nLinkJournal=%s\n[Files]\nBind=/opt/shared:/srv/x\nBind=/opt/shared-file:/srv/y\n' "$1" \
@@ -112,7 +115,7 @@ for path; do
 done
 # The other way to a common journal: a directory of the host's, mounted.
 definition host
-for path in var var/log var/log/journal var/log/journal/0123456789abcdef0123456789abcdef; do
+for path in var var/log var/log/journal var/log/journal/$id; do
     for trap in $traps; do
         attempt "$trap" "$path"
     done
