@@ -127,7 +127,14 @@ pub fn report(socket: impl AsFd, report: Report, fd: Option<BorrowedFd>) -> Resu
 /// Receives a report; `None` is the end: the child executed or is gone.
 pub fn receive(socket: impl AsFd) -> Result<Option<(Report, Option<OwnedFd>)>, Errno> {
     let mut message = [0; 8];
-    let (len, fd) = scm::receive(socket, &mut message)?;
+    let (len, fd) = match scm::receive(&socket, &mut message) {
+        // The child went without reading an order of ours. That is told first; what it said is still there.
+        Err(Errno::ECONNRESET) => match scm::receive(&socket, &mut message)? {
+            (0, _) => return Err(Errno::ECONNRESET),
+            said => said,
+        },
+        other => other?,
+    };
     if len == 0 {
         return Ok(None);
     }
@@ -149,6 +156,22 @@ pub fn receive(socket: impl AsFd) -> Result<Option<(Report, Option<OwnedFd>)>, E
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_left_unread_hides_no_report() {
+        let sent = Report::Failed(Step::Outside(3), Errno::ENOENT);
+        let (ours, theirs) = scm::pair().expect("pair");
+        report(&theirs, sent, None).expect("send");
+        order(&ours, Order::Placed).expect("order");
+        drop(theirs);
+        assert_eq!(receive(&ours).expect("receive").expect("message").0, sent);
+        assert!(receive(&ours).expect("end").is_none());
+        // Without a report it is not the end that an exec makes.
+        let (ours, theirs) = scm::pair().expect("pair");
+        order(&ours, Order::Enter).expect("order");
+        drop(theirs);
+        assert_eq!(receive(&ours).expect_err("reset"), Errno::ECONNRESET);
+    }
 
     #[test]
     fn every_report_arrives_as_it_was_sent() {

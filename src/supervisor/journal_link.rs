@@ -65,10 +65,14 @@ fn way(mode: LinkJournal, host_is_persistent: bool, host_directory_exists: bool)
 fn link_guest(facts: &Facts, link: &Path) -> Result<()> {
     let inside = format!("{JOURNAL}/{}", facts.machine_id);
     let tree = Tree::open(&facts.rootfs)?;
-    tree.make_dir(&inside, 0o755).context(|| format!("failed to create '{inside}' in '{}'", facts.name))?;
-    // The host's journalctl will follow the link, so nothing of the guest's may be a link itself.
-    tree.resolve_strict(&inside).context(|| format!("failed to link '{inside}' of '{}'", facts.name))?;
     let target = facts.rootfs.join(inside.trim_start_matches('/'));
+    if let Err(error) = prepare(&tree, &inside, facts) {
+        // One of an earlier start would lead wherever the guest has it lead now.
+        if std::fs::read_link(link).is_ok_and(|old| old == target) {
+            let _ = std::fs::remove_file(link);
+        }
+        return Err(error);
+    }
     match symlink(&target, link) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => match std::fs::read_link(link) {
             Ok(old) if old == target => Ok(()),
@@ -77,6 +81,12 @@ fn link_guest(facts: &Facts, link: &Path) -> Result<()> {
         },
         other => other.context(|| format!("failed to create '{}'", link.display())),
     }
+}
+
+/// Makes the guest's directory. The host's journalctl will follow the link, so nothing of its path may be one itself.
+fn prepare(tree: &Tree, inside: &str, facts: &Facts) -> Result<()> {
+    tree.make_dir(inside, 0o755).context(|| format!("failed to create '{inside}' in '{}'", facts.name))?;
+    tree.resolve_strict(inside).context(|| format!("failed to link '{inside}' of '{}'", facts.name)).map(drop)
 }
 
 fn bind_host(settings: &mut Settings, facts: &Facts, directory: &Path) -> Result<()> {

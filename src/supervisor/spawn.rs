@@ -149,12 +149,12 @@ impl<'a> Spawned<'a> {
     /// The leader sits in its cgroup: lets it enter a cgroup namespace, and the assembler finish the mounts.
     pub fn placed(mut self) -> Result<Assembled<'a>> {
         let failed = || "failed to lead the container's first process on";
-        order(&self.leader.socket, Order::Placed).context(failed)?;
+        // A child that has failed meanwhile does not listen, but has said why.
+        let _ = order(&self.leader.socket, Order::Placed);
         match receive(&self.leader.socket).context(failed)? {
             Some((Report::Entered, _)) => {}
             other => return Err(self.explain(other.map(|(report, _)| report))),
         }
-        // An assembler that has failed meanwhile does not listen, but has said why.
         let _ = order(&self.assembler.socket, Order::Placed);
         while let Some((report, fd)) = receive(&self.assembler.socket).context(failed)? {
             match (report, fd) {

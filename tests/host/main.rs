@@ -15,3 +15,4 @@ mod inside;
 mod mistakes;
 mod smoke;
 mod survival;
+mod traps;
