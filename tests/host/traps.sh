@@ -106,6 +106,7 @@ definition() {
 }
 untouched >/run/untouched.before
 
+# shellcheck disable=SC2086 # one path a word
 [ $# -gt 0 ] || set -- $paths
 definition guest
 for path; do
