@@ -62,10 +62,11 @@ pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     let cgroup = Cgroup::of(&state).ok_or_else(stopped)?;
     let leaf = cgroup.leaf(LEAF)?;
     let inside = Inside { leader, leaf, plan: &plan, filters: &filters };
-    for check in checks(&plan, settings.exec.nesting) {
-        rows.push(inside.make(&check)?);
-    }
+    let made: Result<Vec<Row>> =
+        checks(&plan, settings.exec.nesting).iter().map(|check| inside.make(check)).collect();
+    // Whatever came of it, nothing of ours stays in the container's cgroup.
     cgroup.remove_leaf(LEAF);
+    rows.extend(made?);
     Ok(rows)
 }
 
