@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::child::leader::{self, Leader};
-use crate::child::message::{Order, Report, Step, await_order, named, report};
+use crate::child::message::{Failed, Order, Report, Step, at, await_order, named, raw, report};
 use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem, to_errno};
 use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::plan::Plan;
@@ -44,9 +44,6 @@ pub struct Assembler<'a> {
     /// What the leader needs.
     pub leader: &'a Leader<'a>,
 }
-
-/// A step that failed.
-type Failed = (Step, Errno);
 
 /// Runs the assembler; never returns.
 pub fn run(assembler: &Assembler) -> ! {
@@ -183,12 +180,4 @@ fn pivot(root: &Tree) -> Result<(), Errno> {
 
 fn path_fd(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-}
-
-fn at<T>(step: Step, result: Result<T, Errno>) -> Result<T, Failed> {
-    result.map_err(|errno| (step, errno))
-}
-
-fn raw<T>(result: Result<T, NixErrno>) -> Result<T, Errno> {
-    result.map_err(to_errno)
 }

@@ -13,7 +13,7 @@ use rustix::mount::MountPropagationFlags;
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
 use crate::child::label::{self, Label};
-use crate::child::message::{Order, Report, Step, await_order, named, report};
+use crate::child::message::{Failed, Order, Report, Step, at, await_order, named, raw, report};
 use crate::sandbox::capabilities::Mask;
 use crate::sandbox::mounts::{Assembly, Sources, to_errno};
 use crate::sandbox::operation::Operation;
@@ -55,9 +55,6 @@ pub struct Leader<'a> {
     /// Take the console as controlling terminal, as a command that is no init expects.
     pub controlling_terminal: bool,
 }
-
-/// A step that failed.
-type Failed = (Step, Errno);
 
 /// Runs the leader until it executes the payload; never returns.
 pub fn run(leader: &Leader) -> ! {
@@ -178,12 +175,4 @@ fn execute(this: &Leader) -> Result<std::convert::Infallible, Failed> {
 fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     // SAFETY: one thread, and neither flag that is used here shares or parts file descriptors.
     unsafe { rustix::thread::unshare_unsafe(flags) }
-}
-
-fn at<T>(step: Step, result: Result<T, Errno>) -> Result<T, Failed> {
-    result.map_err(|errno| (step, errno))
-}
-
-fn raw<T>(result: Result<T, NixErrno>) -> Result<T, Errno> {
-    result.map_err(to_errno)
 }

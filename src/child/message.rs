@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
+use crate::sandbox::mounts::to_errno;
 use crate::sys::scm;
 
 /// What the supervisor tells a child.
@@ -65,6 +66,19 @@ pub const STEPS: [&str; 21] = [
     "close file descriptors",
     "execute the payload",
 ];
+
+/// A step that failed, and why.
+pub(super) type Failed = (Step, rustix::io::Errno);
+
+/// Says at which step a call failed.
+pub(super) fn at<T>(step: Step, result: Result<T, rustix::io::Errno>) -> Result<T, Failed> {
+    result.map_err(|errno| (step, errno))
+}
+
+/// A result of nix as one of rustix.
+pub(super) fn raw<T>(result: Result<T, Errno>) -> Result<T, rustix::io::Errno> {
+    result.map_err(to_errno)
+}
 
 /// The named step of this text; the texts are only ever literals from [`STEPS`].
 pub const fn named(text: &str) -> Step {

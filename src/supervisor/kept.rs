@@ -31,7 +31,9 @@ pub struct Kept {
 }
 
 /// Names in the store, in the order of the fields.
-const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", "state"];
+const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", STATE];
+/// Name of the state, which is kept before the others.
+const STATE: &str = "state";
 
 impl Kept {
     fn entries(&self) -> [(&'static str, &OwnedFd); 7] {
@@ -64,16 +66,13 @@ impl Kept {
     /// Puts the state into the store before there is anything else: whoever comes after a start that was cut short
     /// finds the payload by it.
     pub fn store_state(state: &OwnedFd) -> Result<()> {
-        notify::store("state", state).context(|| "failed to keep 'state' in the service manager's store")
+        store(STATE, state)
     }
 
     /// Puts the others into the store.
     pub fn store(&self) -> Result<()> {
-        for (name, fd) in self.entries().into_iter().filter(|(name, _)| *name != "state") {
-            notify::store(name, fd)
-                .context(|| format!("failed to keep '{name}' in the service manager's store"))?;
-        }
-        Ok(())
+        let mut others = self.entries().into_iter().filter(|(name, _)| *name != STATE);
+        others.try_for_each(|(name, fd)| store(name, fd))
     }
 
     /// Takes all of them out of the store, at the end of a container.
@@ -81,9 +80,9 @@ impl Kept {
         NAMES.iter().for_each(|name| notify::unstore(name));
     }
 
-    /// Executes our own program, as it is on disk now, in our place, with all of them passed as the service manager would (sd_listen_fds(3)):
-    /// the same process, still the payload's parent, and none of the memory that a start takes. Signals stay
-    /// blocked, so that one that comes meanwhile waits.
+    /// Executes our own program, as it is on disk now, in our place, with all of them passed as the service manager
+    /// would (sd_listen_fds(3)): the same process, still the payload's parent, and none of the memory that a start
+    /// takes. Signals stay blocked, so that one that comes meanwhile waits.
     pub fn hand_over(self) -> Result<Infallible> {
         let names = NAMES.join(":");
         let passed = [
@@ -112,6 +111,10 @@ pub enum Passed {
     Some(OwnedFd),
     /// There was none.
     Nothing,
+}
+
+fn store(name: &str, fd: &OwnedFd) -> Result<()> {
+    notify::store(name, fd).context(|| format!("failed to keep '{name}' in the service manager's store"))
 }
 
 fn c_string(text: OsString) -> Result<CString> {

@@ -40,11 +40,12 @@ pub mod state_file;
 pub mod watch;
 
 use crate::error::Result;
+use crate::machine::cgroup::Cgroup;
 use crate::machine::state;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::systemd::journal::Journal;
-use crate::systemd::notify;
+use crate::systemd::{notify, payload};
 
 /// Runs a container from start to end, or from adoption to end; the result is the process's exit code.
 pub fn run(name: &MachineName) -> Result<u8> {
@@ -62,14 +63,11 @@ pub fn run(name: &MachineName) -> Result<u8> {
 pub fn cleanup(name: &MachineName) -> Result<u8> {
     let root = Root::system();
     let Some(state) = state::read(&root, name) else { return Ok(0) };
-    let leader = state.open_leader();
-    if leader.is_some() && !crate::systemd::payload::has_job(name)? {
-        return Ok(0);
-    }
-    if leader.is_some()
-        && let Some(cgroup) = crate::machine::cgroup::Cgroup::of(&state)
-    {
-        cgroup.kill()?;
+    if state.open_leader().is_some() {
+        if !payload::has_job(name)? {
+            return Ok(0);
+        }
+        Cgroup::of(&state).map_or(Ok(()), |cgroup| cgroup.kill())?;
     }
     end::clear_away(&root, name, &state, &Journal::open(name));
     Ok(0)

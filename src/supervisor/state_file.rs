@@ -40,11 +40,6 @@ impl StateFile {
         rustix::io::pwrite(fd, &text, 0).context(failed).map(drop)
     }
 
-    /// Reads it back.
-    pub fn read(&self) -> Result<State> {
-        StateFile::read_from(&self.0)
-    }
-
     /// Reads the state in a descriptor that was kept.
     pub fn read_from(fd: impl AsFd) -> Result<State> {
         let mut bytes = [0; READ_LIMIT];
@@ -73,7 +68,7 @@ mod tests {
         let file = StateFile::new().expect("memfd");
         file.write(&State { shutdown: "x".repeat(100), ..sample() }).expect("write");
         file.write(&sample()).expect("write shorter");
-        assert_eq!(file.read().expect("read"), sample());
+        assert_eq!(StateFile::read_from(file.fd()).expect("read"), sample());
     }
 
     #[test]
@@ -81,6 +76,6 @@ mod tests {
         let file = StateFile::new().expect("memfd");
         let state = State { root: format!("/{}", "x".repeat(4095)), ..sample() };
         file.write(&state).expect("write");
-        assert_eq!(file.read().expect("read"), state);
+        assert_eq!(StateFile::read_from(file.fd()).expect("read"), state);
     }
 }

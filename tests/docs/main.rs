@@ -74,17 +74,7 @@ fn the_readme_has_every_key() {
 #[test]
 fn the_readme_has_every_exit_code() {
     let readme = read_readme();
-    let kinds = [
-        Kind::Failed,
-        Kind::NotFound,
-        Kind::Denied,
-        Kind::Busy,
-        Kind::Unsupported,
-        Kind::TimedOut,
-        Kind::Config,
-        Kind::Interrupted,
-    ];
-    for kind in kinds {
+    for kind in Kind::ALL {
         assert!(readme.contains(&format!("\n| {} | ", kind.exit_code())), "{kind:?}");
     }
 }
