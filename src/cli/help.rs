@@ -1,31 +1,47 @@
-//! `containerctl --help`: the verbs in groups, which clap does not do by itself.
+//! `containerctl --help`: the verbs in groups, on one screen, which clap does not do by itself. What each verb does
+//! stands in containerctl(1) and in its own help.
 
 use clap::Command;
 
 /// Every verb that is shown, by what it is for.
-const GROUPS: [(&str, &[&str]); 4] = [
-    ("Containers", &["create", "destroy", "list", "info"]),
-    ("Running them", &["start", "stop", "console"]),
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Containers", &["create", "destroy"]),
+    ("Running", &["start", "stop"]),
     ("At boot", &["enable", "disable"]),
-    ("Looking behind", &["plan", "audit", "generate", "images"]),
+    ("Inside", &["console"]),
+    ("Looking", &["list", "info", "audit", "plan", "generate"]),
+    ("Images", &["images"]),
 ];
+
+/// Columns of a screen.
+const WIDTH: usize = 80;
+/// Columns before a group's verbs.
+const INDENT: usize = 13;
 
 /// Puts the groups in the place of clap's one list.
 pub fn grouped(command: Command) -> Command {
-    let groups = GROUPS.map(|(title, verbs)| {
-        let lines = verbs.iter().filter_map(|verb| Some(line(command.find_subcommand(verb)?)));
-        format!("{title}:\n{}", lines.collect::<String>())
-    });
+    let groups = GROUPS.map(|(title, verbs)| group(title, verbs)).join("");
     let template = format!(
-        "{{about}}\n\n{{usage-heading}} containerctl [--help | --version] VERB …\n\n{}\n\
-         See 'containerctl VERB --help', containerctl(1) and containerctl.conf(5).\n",
-        groups.join("")
+        "{{about}}\n\n{{usage-heading}} containerctl [--help | --version] VERB …\n\n{groups}\n\
+         See 'containerctl VERB --help', containerctl(1) and containerctl.conf(5).\n"
     );
     command.help_template(template)
 }
 
-fn line(verb: &Command) -> String {
-    format!("  {:<10}{}\n", verb.get_name(), verb.get_about().cloned().unwrap_or_default())
+/// A title and its verbs, in as many lines as they need.
+fn group(title: &str, verbs: &[&str]) -> String {
+    let mut text = format!("  {title:<width$}", width = INDENT - 2);
+    let mut column = INDENT;
+    for verb in verbs {
+        if column + verb.len() > WIDTH {
+            text = format!("{}\n{:INDENT$}", text.trim_end(), "");
+            column = INDENT;
+        }
+        text.push_str(verb);
+        text.push(' ');
+        column += verb.len() + 1;
+    }
+    format!("{}\n", text.trim_end())
 }
 
 #[cfg(test)]
@@ -39,5 +55,11 @@ mod tests {
             let groups = GROUPS.iter().filter(|(_, verbs)| verbs.contains(&verb.get_name()));
             assert_eq!(groups.count(), 1, "{}", verb.get_name());
         }
+    }
+
+    #[test]
+    fn a_long_group_goes_on_in_the_next_line() {
+        let text = group("Many", &["a-verb-of-twenty-char"; 5]);
+        assert!(text.lines().count() == 2 && text.lines().all(|line| line.len() <= WIDTH), "{text}");
     }
 }
