@@ -103,9 +103,11 @@ const FORGING_IOCTLS: [u64; 2] = [0x5412, 0x541c];
 const FAMILIES: [u64; 5] = [1, 2, 10, 16, 17];
 const AF_NETLINK: u64 = 16;
 const NETLINK_AUDIT: u64 = 9;
+/// The bits of a netlink protocol (linux/netlink.h: MAX_LINKS).
+const NETLINK_PROTOCOLS: u64 = 31;
 
 /// Bumped when the way of building changes, so that a kept filter of before is not taken.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a filter is made from.
 #[derive(Hash)]
@@ -240,10 +242,14 @@ fn restrict_sockets(filter: &mut ScmpFilterContext) -> Result<()> {
     for value in FAMILIES.into_iter().filter(|value| *value != AF_NETLINK) {
         filter.add_rule_conditional(ScmpAction::Allow, socket, &[family(value)])?;
     }
-    let not_audit = ScmpArgCompare::new(2, ScmpCompareOp::NotEqual, NETLINK_AUDIT);
-    filter.add_rule_conditional(ScmpAction::Allow, socket, &[family(AF_NETLINK), not_audit])?;
+    // The kernel looks at the low 32 bits of a protocol, and has 32 protocols. "Not equal" would compare all 64 bits
+    // and let audit pass with any of the high ones: so the five bits are compared, one of which has to differ.
+    for bit in (0..5).map(|shift| 1 << shift) {
+        let differs = ScmpArgCompare::new(2, ScmpCompareOp::MaskedEqual(bit), !NETLINK_AUDIT & bit);
+        filter.add_rule_conditional(ScmpAction::Allow, socket, &[family(AF_NETLINK), differs])?;
+    }
     let absent = ScmpAction::Errno(libc::EAFNOSUPPORT);
-    let audit = ScmpArgCompare::new(2, ScmpCompareOp::Equal, NETLINK_AUDIT);
+    let audit = ScmpArgCompare::new(2, ScmpCompareOp::MaskedEqual(NETLINK_PROTOCOLS), NETLINK_AUDIT);
     filter.add_rule_conditional(absent, socket, &[family(AF_NETLINK), audit])?;
     for (low, high) in [(3, 9), (11, 15)] {
         for value in low..=high {
