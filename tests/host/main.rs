@@ -13,6 +13,7 @@ mod debian;
 mod ends;
 mod inside;
 mod mistakes;
+mod posture;
 mod smoke;
 mod survival;
 mod traps;
