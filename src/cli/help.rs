@@ -4,12 +4,13 @@
 use clap::Command;
 
 /// Every verb that is shown, by what it is for.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("Containers", &["create", "destroy"]),
     ("Running", &["start", "stop"]),
     ("At boot", &["enable", "disable"]),
     ("Inside", &["console"]),
     ("Looking", &["list", "info", "audit", "plan", "generate"]),
+    ("Changing", &["limit"]),
     ("Images", &["images"]),
 ];
 

@@ -3,7 +3,8 @@
 use super::Machine;
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::info::{self, Info};
+use crate::machine::info::{self, Info, Users};
+use crate::machine::limits::Limit;
 use crate::paths::Root;
 
 /// Show all that is known of a container
@@ -26,18 +27,27 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
 
 fn text(info: Info) -> String {
     let some = |value: Option<String>| value.unwrap_or_default();
+    let used = |count: Option<u64>| some(count.map(|count| output::bytes(Some(count))));
+    let lines = |lines: Vec<String>| lines.join(", ");
     output::fields(&[
         ("Name", info.name),
         ("State", info.state),
         ("Problem", some(info.problem)),
         ("Status", some(info.status)),
-        ("Autostart", some(info.autostart)),
+        ("Autostart", output::yes_no(info.autostart)),
         ("Leader", some(info.leader.map(|pid| pid.to_string()))),
-        ("Uptime", some(info.uptime_seconds.map(duration))),
-        ("Memory", some(info.memory_bytes.map(|count| output::bytes(Some(count))))),
-        ("Tasks", some(info.tasks.map(|count| count.to_string()))),
+        ("Uptime", some(info.uptime_seconds.map(output::duration))),
+        ("Addresses", lines(info.addresses.iter().map(ToString::to_string).collect())),
+        ("Memory", used(info.usage.memory_bytes)),
+        ("Swap", used(info.usage.swap_bytes)),
+        ("CPU", some(info.usage.cpu_usec.map(output::cpu_time))),
+        ("Tasks", some(info.usage.tasks.map(|count| count.to_string()))),
+        ("Read", used(info.usage.io_read_bytes)),
+        ("Written", used(info.usage.io_written_bytes)),
+        ("Limits", lines(info.limits.iter().filter(|limit| limit.value != "infinity").map(limit).collect())),
         ("Root", some(info.root.map(|path| path.display().to_string()))),
-        ("Users", some(info.uids.map(|(base, size)| format!("{base} and {} more", size - 1)))),
+        ("Users", users(info.private_users, info.uids)),
+        ("Label", lines(info.labels.iter().map(|own| format!("{} {}", own.module, own.label)).collect())),
         ("Definition", info.definition.display().to_string()),
         ("Unit", info.unit),
         ("Slice", info.slice),
@@ -45,13 +55,18 @@ fn text(info: Info) -> String {
     ])
 }
 
-/// The two largest units.
-fn duration(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}min {}s", seconds % 60),
-        (0, ..) => format!("{hours}h {minutes}min"),
-        _ => format!("{days}d {hours}h"),
+fn limit(limit: &Limit) -> String {
+    format!("{}={}", limit.key, limit.value)
+}
+
+/// What is called a user namespace is one.
+fn users(users: Option<Users>, range: Option<(u32, u32)>) -> String {
+    match (users, range) {
+        (Some(Users::Host), _) => "PrivateUsers=no: root inside is root on the host".to_string(),
+        (Some(Users::Identity), _) => {
+            "PrivateUsers=identity: a namespace with the host's own ids".to_string()
+        }
+        (_, Some((base, size))) => format!("{base} and {} more", size - 1),
+        (_, None) => String::new(),
     }
 }

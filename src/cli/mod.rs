@@ -12,6 +12,7 @@ mod generate;
 mod help;
 mod images;
 mod info;
+mod limit;
 mod list;
 mod manual;
 /// Tables, JSON, escapes.
@@ -47,6 +48,7 @@ enum Verb {
     Destroy(destroy::Args),
     List(list::Args),
     Info(info::Args),
+    Limit(limit::Args),
     Start(start::Args),
     Stop(stop::Args),
     Console(console::Args),
@@ -103,6 +105,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Destroy(args) => destroy::run(&root, args),
         Verb::List(args) => list::run(&root, args),
         Verb::Info(args) => info::run(&root, args),
+        Verb::Limit(args) => limit::run(&root, args),
         Verb::Start(args) => start::run(&root, args),
         Verb::Stop(args) => stop::run(&root, args),
         Verb::Enable(args) => enable::enable(&root, args),

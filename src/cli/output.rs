@@ -37,21 +37,27 @@ pub fn escape(text: &str) -> String {
 
 /// Columns two spaces apart, no wider than they need be.
 pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let rows: Vec<[String; N]> = rows.into_iter().map(|row| row.map(|cell| escape(&cell))).collect();
-    let mut widths = head.map(str::len);
+    columns(&head, rows.into_iter().map(Vec::from))
+}
+
+/// As [`table`], of columns that were chosen; each row has as many cells as the head.
+pub fn columns(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|row| row.iter().map(|cell| escape(cell)).collect()).collect();
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |cells: [&str; N]| {
+    let line = |cells: Vec<&str>| {
         let padded: Vec<String> =
-            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         format!("{}\n", padded.join("  ").trim_end())
     };
-    let mut text = line(head);
+    let mut text = line(head.to_vec());
     for row in &rows {
-        text.push_str(&line(row.each_ref().map(String::as_str)));
+        text.push_str(&line(row.iter().map(String::as_str).collect()));
     }
     text
 }
@@ -97,9 +103,36 @@ pub fn bytes(count: Option<u64>) -> String {
     if unit == 0 { format!("{count}B") } else { format!("{value:.1}{}", units[unit]) }
 }
 
+/// The two largest units of a time.
+pub fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}min {}s", seconds % 60),
+        (0, ..) => format!("{hours}h {minutes}min"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+/// Microseconds of processor time, which is short where a machine has just begun.
+pub fn cpu_time(usec: u64) -> String {
+    if usec < 60_000_000 { format!("{:.2}s", usec as f64 / 1e6) } else { duration(usec / 1_000_000) }
+}
+
+/// What there is of something, joined, or `-`.
+pub fn list(items: impl IntoIterator<Item = impl ToString>) -> String {
+    let text = items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ");
+    if text.is_empty() { dash() } else { text }
+}
+
 /// A value, or `-`.
 pub fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(dash, |value| value.to_string())
+}
+
+/// A flag, as definitions have it.
+pub fn yes_no(flag: bool) -> String {
+    if flag { "yes" } else { "no" }.to_string()
 }
 
 fn dash() -> String {

@@ -11,6 +11,8 @@ pub mod edit;
 pub mod key;
 /// containerctl.conf(5).
 pub mod manual;
+/// Values of `[Resources]`.
+pub mod resources;
 /// The typed end.
 pub mod settings;
 /// Keys that are systemd's own.

@@ -126,7 +126,7 @@ mod tests {
         symlink("/usr/lib/systemd/system/container@.service", wants.join(name.service())).unwrap();
         destroy(&root, &name, IfRunning::Refuse).unwrap();
         assert!(tree.join("sbin/init").exists());
-        assert!(registry::list(&root).unwrap().is_empty());
+        assert!(registry::list(&root, &registry::Filter::default()).unwrap().is_empty());
         assert_eq!(ids::find(&root, "p1").unwrap(), None);
         assert!(root.image_link(&name).symlink_metadata().is_err());
         assert_eq!(fs::read_dir(wants).unwrap().count(), 0);

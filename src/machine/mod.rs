@@ -1,5 +1,7 @@
 //! The core: registry and operations; every front-end calls this and nothing below it.
 
+/// A running machine's addresses.
+pub mod addresses;
 /// Whether a running machine is held as promised.
 pub mod audit;
 /// The payload's part of its scope's cgroup.
@@ -12,16 +14,22 @@ pub mod destroy;
 pub mod ids;
 /// All that is known of one machine.
 pub mod info;
+/// Limits and what is used of them.
+pub mod limits;
 /// Image entries for machinectl.
 pub mod links;
 /// Who is alone with a machine.
 pub mod lock;
+/// Patterns that name several machines.
+pub mod pattern;
 /// Which machines there are.
 pub mod registry;
 /// What a supervisor tells of a running machine.
 pub mod state;
 /// Starting, stopping, enabling.
 pub mod unit;
+/// What a machine uses of the host.
+pub mod usage;
 
 mod definition;
 mod unit_files;

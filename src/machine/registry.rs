@@ -1,12 +1,15 @@
 //! Which machines there are, and what systemd says of each: one question for all of them.
 
 use std::collections::HashMap;
-use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{ids, state};
+use super::pattern::Pattern;
+use super::state::State;
+use super::usage::{self, Usage};
+use super::{addresses, ids, state, unit_files};
 use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
@@ -23,14 +26,39 @@ pub struct Entry {
     pub state: String,
     /// PID of the payload's first process.
     pub leader: Option<u32>,
+    /// By which others reach it.
+    pub addresses: Vec<IpAddr>,
     /// First host id of its range.
     pub uid_base: Option<u32>,
-    /// Memory in use, its page cache included.
-    pub memory_bytes: Option<u64>,
+    /// What it uses of the host.
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// Started at boot, or along with another unit.
+    pub autostart: bool,
+    /// Seconds since its payload was started.
+    pub uptime_seconds: Option<u64>,
+    /// Its service.
+    pub unit: String,
     /// Root file system, unless the definition is broken.
     pub root: Option<PathBuf>,
     /// What is wrong with the definition.
     pub problem: Option<String>,
+}
+
+/// Which machines to list. What is empty lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// One of them fits the name.
+    pub patterns: Vec<Pattern>,
+    /// One of them is the state.
+    pub states: Vec<String>,
+}
+
+impl Filter {
+    fn lets_through(&self, name: &MachineName, state: &str) -> bool {
+        let named = self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(name));
+        named && (self.states.is_empty() || self.states.iter().any(|known| known == state))
+    }
 }
 
 /// The main file of a definition, the strongest.
@@ -53,21 +81,26 @@ pub fn rootfs(root: &Root, name: &MachineName) -> Result<PathBuf> {
     Ok(said.unwrap_or_else(|| root.rootfs(name)))
 }
 
-/// Every defined machine with its state.
-pub fn list(root: &Root) -> Result<Vec<Entry>> {
+/// The defined machines with their states, those that `filter` lets through.
+pub fn list(root: &Root, filter: &Filter) -> Result<Vec<Entry>> {
     let states = states(root)?;
     // Only root may read the table; the list is for everyone.
     let ranges: HashMap<String, IdRange> = ids::read(root).unwrap_or_default().into_iter().collect();
-    let entries = config::names(root).into_iter().map(|name| {
+    let wanted = unit_files::wanted(root);
+    let entries = config::names(root).into_iter().filter_map(|name| {
         let state = states.get(&name.service()).map_or("inactive", String::as_str);
-        let uid_base = ranges.get(name.as_str()).map(|range| range.base);
-        entry(root, &name, state, uid_base)
+        filter.lets_through(&name, state).then(|| Entry {
+            uid_base: ranges.get(name.as_str()).map(|range| range.base),
+            autostart: wanted.contains(&name.service()),
+            ..entry(root, &name, state)
+        })
     });
     Ok(entries.collect())
 }
 
-fn entry(root: &Root, name: &MachineName, state: &str, uid_base: Option<u32>) -> Entry {
+fn entry(root: &Root, name: &MachineName, state: &str) -> Entry {
     let runs = !matches!(state, "inactive" | "failed");
+    let told = if runs { state::read(root, name) } else { None };
     let (rootfs, problem) = match rootfs(root, name) {
         Ok(path) => (Some(path), None),
         Err(error) => (None, Some(error.to_string())),
@@ -75,23 +108,16 @@ fn entry(root: &Root, name: &MachineName, state: &str, uid_base: Option<u32>) ->
     Entry {
         name: name.to_string(),
         state: state.to_string(),
-        leader: if runs { leader(root, name) } else { None },
-        uid_base,
-        memory_bytes: if runs { usage(root, name, "memory.current") } else { None },
+        leader: told.as_ref().and_then(State::leader),
+        addresses: told.as_ref().map(addresses::of).unwrap_or_default(),
+        uid_base: None,
+        usage: if runs { usage::of(root, name) } else { Usage::default() },
+        autostart: false,
+        uptime_seconds: told.as_ref().and_then(State::uptime).map(|up| up.as_secs()),
+        unit: name.service(),
         root: rootfs,
         problem,
     }
-}
-
-/// The leader's PID as the supervisor wrote it into the machine's run-time directory.
-pub fn leader(root: &Root, name: &MachineName) -> Option<u32> {
-    u32::try_from(state::read(root, name)?.leader).ok().filter(|leader| *leader > 0)
-}
-
-/// A counter of the machine's slice; the kernel is quicker to ask than systemd, which would read the same file.
-pub fn usage(root: &Root, name: &MachineName, file: &str) -> Option<u64> {
-    let slice = root.path("/sys/fs/cgroup/machine.slice").join(name.slice());
-    fs::read_to_string(slice.join(file)).ok()?.trim().parse().ok()
 }
 
 /// `ActiveState` by service; empty where systemd does not run.
@@ -119,6 +145,7 @@ pub fn state(root: &Root, name: &MachineName) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_broken_definition_is_listed_with_its_mistake() {
@@ -126,7 +153,7 @@ mod tests {
         let root = Root::at(dir.path());
         fs::create_dir_all(root.path("/etc/containerctl")).unwrap();
         fs::write(root.path("/etc/containerctl/p1.conf"), "[Exec]\nBoot=perhaps\n").unwrap();
-        let entries = list(&root).unwrap();
+        let entries = list(&root, &Filter::default()).unwrap();
         assert_eq!((entries[0].name.as_str(), &entries[0].root), ("p1", &None));
         assert!(entries[0].problem.as_ref().unwrap().contains("p1.conf:2:"), "{entries:?}");
     }
@@ -142,7 +169,35 @@ mod tests {
             ids::range_of(&root, &name).unwrap();
         }
         let started = std::time::Instant::now();
-        assert_eq!(list(&root).unwrap().len(), 200);
+        assert_eq!(list(&root, &Filter::default()).unwrap().len(), 200);
         assert!(started.elapsed() < std::time::Duration::from_millis(200), "{:?}", started.elapsed());
+        let filter = |pattern, state: &str| Filter {
+            patterns: vec![Pattern::new(pattern).unwrap()],
+            states: vec![state.to_string()],
+        };
+        assert_eq!(list(&root, &filter("m1?", "inactive")).unwrap().len(), 10);
+        assert!(list(&root, &filter("m1?", "active")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_wanted_by_something_is_started_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        for (name, path) in [
+            ("p1", Some("/etc/systemd/system/machines.target.wants")),
+            ("p2", Some("/run/systemd/generator/a.service.requires")),
+            ("p3", None),
+        ] {
+            let name = MachineName::new(name).unwrap();
+            fs::create_dir_all(root.path("/etc/containerctl")).unwrap();
+            fs::write(root.definition(&name), "").unwrap();
+            if let Some(path) = path.map(|path| root.path(path)) {
+                fs::create_dir_all(&path).unwrap();
+                std::os::unix::fs::symlink("/x", path.join(name.service())).unwrap();
+            }
+        }
+        let entries = list(&root, &Filter::default()).unwrap();
+        let autostart: Vec<bool> = entries.iter().map(|entry| entry.autostart).collect();
+        assert_eq!(autostart, [true, true, false]);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
@@ -113,6 +114,18 @@ impl State {
             }
         }
         state
+    }
+
+    /// The leader's pid, once there is one.
+    pub fn leader(&self) -> Option<u32> {
+        u32::try_from(self.leader).ok().filter(|leader| *leader > 0)
+    }
+
+    /// Since the payload was started, whoever watches over it now; by the clock that nobody sets.
+    pub fn uptime(&self) -> Option<Duration> {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = Duration::new(u64::try_from(now.tv_sec).ok()?, u32::try_from(now.tv_nsec).ok()?);
+        now.checked_sub(Duration::from_micros(self.started_usec)).filter(|_| self.started_usec > 0)
     }
 
     /// The leader's pidfd, if the leader is alive and no other process has its number.

@@ -1,9 +1,10 @@
 //! What systemctl wrote for one machine's units: links by `enable`, drop-ins by `set-property` and `edit`. A later
 //! machine of the same name must inherit none of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
 use crate::name::MachineName;
@@ -12,7 +13,7 @@ use crate::paths::Root;
 /// Where systemctl(1) writes, for good and until the next boot (systemd.unit(5)).
 const DIRECTORIES: [&str; 2] = ["/etc/systemd/system", "/run/systemd/system"];
 /// Where `set-property` writes, likewise.
-const CONTROL: [&str; 2] = ["/etc/systemd/system.control", "/run/systemd/system.control"];
+pub(super) const CONTROL: [&str; 2] = ["/etc/systemd/system.control", "/run/systemd/system.control"];
 
 /// Removes all of it, also where systemd does not run. What is there for all containers stays.
 pub fn remove(root: &Root, name: &MachineName) -> Result<()> {
@@ -28,15 +29,24 @@ pub fn remove(root: &Root, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
+/// The services that are started along with something else, by links of systemctl(1) or of the generator.
+pub fn wanted(root: &Root) -> BTreeSet<String> {
+    let directories = DIRECTORIES.iter().chain(&["/run/systemd/generator"]).map(|path| root.path(path));
+    let links =
+        directories.flat_map(|directory| pulling(&directory)).filter_map(|path| fs::read_dir(path).ok());
+    links.flatten().filter_map(|link| link.ok()?.file_name().into_string().ok()).collect()
+}
+
 /// The links below `*.wants/` and `*.requires/`.
 fn disable(directory: &Path, name: &MachineName) -> Result<()> {
-    let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path.extension().is_some_and(|kind| kind == "wants" || kind == "requires") {
-            remove_file(&path.join(name.service()))?;
-        }
-    }
-    Ok(())
+    pulling(directory).iter().try_for_each(|path| remove_file(&path.join(name.service())).map(drop))
+}
+
+/// The directories `*.wants/` and `*.requires/` in one of unit files.
+fn pulling(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.filter(|path| path.extension().is_some_and(|kind| kind == "wants" || kind == "requires")).collect()
 }
 
 /// Removes a file or link; whether it was there.

@@ -8,6 +8,7 @@ use futures_core::Stream;
 use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 
 use super::bus::{self, told};
+use crate::config::resources::{Property, Value};
 use crate::error::Result;
 
 /// One row of `ListUnits`, in the bus's order.
@@ -36,6 +37,12 @@ pub(super) trait SystemdManager {
     fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
+    fn set_unit_properties(
+        &self,
+        name: &str,
+        runtime: bool,
+        properties: &[(&str, Variant<'_>)],
+    ) -> zbus::Result<()>;
     fn get_unit_file_state(&self, file: &str) -> zbus::Result<String>;
     fn enable_unit_files(
         &self,
@@ -133,6 +140,38 @@ impl UnitProperties {
             .or_else(|| u64::try_from(i32::try_from(value).ok()?).ok());
         number.filter(|number| *number != u64::MAX)
     }
+
+    /// Whether a flag is set.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0.get(name).and_then(|value| bool::try_from(value).ok()).unwrap_or_default()
+    }
+
+    /// A set of numbers, bit by bit.
+    pub fn bits(&self, name: &str) -> Vec<u8> {
+        self.array(name)
+    }
+
+    /// A number for each of some devices.
+    pub fn devices(&self, name: &str) -> Vec<(String, u64)> {
+        self.array(name)
+    }
+
+    fn array<T>(&self, name: &str) -> Vec<T>
+    where
+        Vec<T>: TryFrom<OwnedVariant>,
+    {
+        let value = self.0.get(name).and_then(|value| value.try_clone().ok());
+        value.and_then(|value| Vec::try_from(value).ok()).unwrap_or_default()
+    }
+}
+
+/// How long a property that is set stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// For good, in `/etc/systemd/system.control`.
+    Persistent,
+    /// Until the next boot, in `/run/systemd/system.control`.
+    Runtime,
 }
 
 /// systemd, over the system bus.
@@ -193,6 +232,19 @@ impl Manager {
         Ok(units.into_iter().map(|(name, _, _, active, sub, ..)| UnitState { name, active, sub }).collect())
     }
 
+    /// `SetUnitProperties`: all of them or none; in effect at once, and kept as `lasting` says.
+    pub async fn set_unit_properties(
+        &self,
+        unit: &str,
+        lasting: Lasting,
+        properties: &[Property],
+    ) -> Result<()> {
+        let named: Vec<(&str, Variant<'_>)> =
+            properties.iter().map(|property| (property.name.as_str(), variant(&property.value))).collect();
+        let result = self.proxy.set_unit_properties(unit, lasting == Lasting::Runtime, &named).await;
+        result.map_err(|error| told(&format!("failed to change '{unit}'"), &error))
+    }
+
     /// All properties of `unit`, of its `org.freedesktop.systemd1` interfaces `Unit` and `kind` (`Service`, `Slice`).
     pub async fn properties(&self, unit: &str, kind: &str) -> Result<UnitProperties> {
         let told = |error| told(&format!("failed to ask for '{unit}'"), &error);
@@ -202,5 +254,17 @@ impl Manager {
         let mut all = proxy.get_all("org.freedesktop.systemd1.Unit").await.map_err(told)?;
         all.extend(proxy.get_all(&format!("org.freedesktop.systemd1.{kind}")).await.map_err(told)?);
         Ok(UnitProperties(all))
+    }
+}
+
+/// A value as the bus takes it.
+fn variant(value: &Value) -> Variant<'_> {
+    match value {
+        Value::Flag(flag) => Variant::from(*flag),
+        Value::Number(number) => Variant::from(*number),
+        Value::Share(share) => Variant::from(*share),
+        Value::Word(word) => Variant::from(word.as_str()),
+        Value::Bits(bits) => Variant::from(bits.clone()),
+        Value::Device(path, number) => Variant::from(vec![(path.as_str(), *number)]),
     }
 }

@@ -12,6 +12,7 @@ mod daily;
 mod debian;
 mod ends;
 mod inside;
+mod looking;
 mod mistakes;
 mod posture;
 mod smoke;

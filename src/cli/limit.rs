@@ -1,0 +1,65 @@
+//! `containerctl limit`.
+
+use super::Machine;
+use super::output::{self, Format};
+use crate::error::{Error, Result};
+use crate::machine::limits::{self, Limit, Origin};
+use crate::paths::Root;
+use crate::systemd::manager::Lasting;
+
+/// Show a container's resource limits and what is used of them, or change them
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+    /// Set a limit of systemd.resource-control(5), at once and for good; without a value: as the definition has it
+    #[arg(value_name = "KEY=[VALUE]")]
+    changes: Vec<String>,
+    /// Only until the next boot
+    #[arg(long)]
+    runtime: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let name = args.machine.name()?;
+    if args.changes.is_empty() {
+        if args.runtime {
+            return Err(Error::config("'--runtime' needs a limit to set").hint("for example MemoryMax=1G"));
+        }
+        return show(&limits::list(root, &name)?, Format::new(args.json));
+    }
+    let changes = args.changes.iter().map(|text| limits::change(text)).collect::<Result<Vec<_>>>()?;
+    let lasting = if args.runtime { Lasting::Runtime } else { Lasting::Persistent };
+    limits::set(root, &name, &changes, lasting)
+}
+
+fn show(limits: &[Limit], format: Format) -> Result<()> {
+    let row =
+        |limit: &Limit| [limit.key.clone(), limit.value.clone(), used(limit), from(limit.from).to_string()];
+    match format {
+        Format::Json => output::print_json(&limits),
+        Format::Table => {
+            output::print(&output::table(["LIMIT", "VALUE", "USED", "FROM"], limits.iter().map(row)))
+        }
+    }
+}
+
+fn used(limit: &Limit) -> String {
+    match limit.key.as_str() {
+        "CPUQuota" => output::or_dash(limit.used.map(output::cpu_time)),
+        "TasksMax" => output::or_dash(limit.used),
+        _ => output::bytes(limit.used),
+    }
+}
+
+fn from(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Default => "-",
+        Origin::Definition => "definition",
+        Origin::Set => "set",
+        Origin::SetUntilBoot => "set until boot",
+    }
+}
