@@ -2,9 +2,8 @@
 
 use super::Machine;
 use super::output::{self, Format};
-use crate::config;
 use crate::error::Result;
-use crate::machine::ids;
+use crate::machine::{advice, ids};
 use crate::paths::Root;
 use crate::sandbox::lsm;
 use crate::sandbox::plan::plan;
@@ -23,7 +22,7 @@ pub struct Args {
 pub fn run(root: &Root, args: &Args) -> Result<()> {
     let name = args.machine.name()?;
     super::require_root("look into a container's root file system")?;
-    let definition = config::load(root, &name)?;
+    let definition = advice::load(root, &name)?;
     for warning in &definition.warnings {
         eprintln!("containerctl: {}", output::escape(&warning.to_string()));
     }

@@ -1,14 +1,14 @@
 //! A whole definition: its files read and applied to settings one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::fragment::{self, Assignment, Fragment};
-use super::key;
+use super::key::{self, Trust};
 use super::merge::Sources;
 use super::settings::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 
@@ -22,22 +22,24 @@ pub struct Definition {
     /// What was passed over.
     pub warnings: Vec<Diagnostic>,
     places: BTreeMap<(String, String), String>,
+    /// Section and key of every assignment, resets included.
+    mentioned: BTreeSet<(String, String)>,
 }
 
-/// Something that a definition's author should know.
+/// Something that a definition's author should know: `FILE:LINE: what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// The file.
-    pub path: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// What is to be known.
-    pub message: String,
+pub struct Diagnostic(String);
+
+impl Diagnostic {
+    /// What is wrong, and does not matter enough to fail.
+    pub fn passed_over(error: &Error) -> Diagnostic {
+        Diagnostic(format!("{}, ignored", error.message()))
+    }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.path.display(), self.line, self.message)
+        f.write_str(&self.0)
     }
 }
 
@@ -65,7 +67,43 @@ impl Definition {
             files: Vec::new(),
             warnings: Vec::new(),
             places: BTreeMap::new(),
+            mentioned: BTreeSet::new(),
         }
+    }
+
+    /// Adds what an image says of itself in `text`, which is advice: keys that the definition does not mention, and
+    /// only those that are harmless. All else is named in a warning, and none of it is an error. `path` is for
+    /// messages.
+    pub fn advise(&mut self, path: &Path, text: &str) {
+        match Fragment::parse(path, text) {
+            Ok(fragment) => self.take_advice(&fragment),
+            Err(error) => self.warnings.push(Diagnostic::passed_over(&error)),
+        }
+    }
+
+    fn take_advice(&mut self, fragment: &Fragment) {
+        let own = std::mem::take(&mut self.mentioned);
+        for assignment in &fragment.assignments {
+            let Assignment { section, key, place, .. } = assignment;
+            let named = (section.clone(), key.clone());
+            match key::trust(section, key) {
+                _ if own.contains(&named) || is_extension(section) || is_extension(key) => {}
+                Some(Trust::Image) => {
+                    if let Err(error) = self.assign(&fragment.path, assignment) {
+                        self.warnings.push(Diagnostic::passed_over(&error));
+                    }
+                }
+                Some(Trust::Host) => {
+                    let why = format!("'{key}=' is not an image's to set, ignored");
+                    self.warn(&fragment.path, place.line, why);
+                }
+                None => {
+                    let why = format!("unknown key '{key}=' in '[{section}]', ignored");
+                    self.warn(&fragment.path, place.line, why);
+                }
+            }
+        }
+        self.mentioned = own;
     }
 
     /// `FILE:LINE` of the last assignment of a key, for what turns out to be wrong only later. `None`: the key is
@@ -110,6 +148,7 @@ impl Definition {
 
     fn remember(&mut self, path: &Path, assignment: &Assignment) {
         let key = (assignment.section.clone(), assignment.key.clone());
+        self.mentioned.insert(key.clone());
         match assignment.text.as_str() {
             "" => self.places.remove(&key),
             _ => self.places.insert(key, format!("{}:{}", path.display(), assignment.place.line)),
@@ -117,7 +156,7 @@ impl Definition {
     }
 
     fn warn(&mut self, path: &Path, line: usize, message: String) {
-        self.warnings.push(Diagnostic { path: path.to_path_buf(), line, message });
+        self.warnings.push(Diagnostic(format!("{}:{line}: {message}", path.display())));
     }
 }
 
@@ -190,6 +229,52 @@ mod tests {
         assert_eq!(place("Parameters"), Some(format!("{path}/etc/containerctl/p1.conf:4")));
         assert_eq!((place("Boot"), place("MachineID")), (None, None));
         assert_eq!(definition.named("Exec", "Boot"), "Boot=");
+    }
+
+    fn advised(own: &str, image: &str) -> (Settings, Vec<String>) {
+        let mut definition = parse(Path::new("/p1.conf"), own).expect("parsed");
+        definition.advise(Path::new("/image.conf"), image);
+        (definition.settings, definition.warnings.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn an_image_sets_what_is_harmless_and_not_said_already() {
+        let own = "[Exec]\nHostname=mine\nParameters=\n";
+        let image = "[Exec]\nHostname=its\nParameters=x\nEnvironment=A=b\nEnvironment=C=d\n[X-A]\nB=c\n";
+        let (settings, warnings) = advised(own, image);
+        assert_eq!(settings.exec.hostname.as_deref(), Some("mine"));
+        assert!(settings.exec.parameters.is_empty(), "a reset is said, too");
+        assert_eq!(settings.exec.environment.len(), 2);
+        assert_eq!(warnings, [""; 0]);
+    }
+
+    /// SEC-23. Each key of the table, so that a new one cannot be forgotten.
+    #[test]
+    fn an_image_that_asks_for_more_is_told_by_key_and_line() {
+        for row in super::super::directives::TABLE.iter().filter(|row| row.trust == Trust::Host) {
+            for value in ["yes", "/", "1", "all", "CAP_SYS_ADMIN", ""] {
+                let (settings, warnings) =
+                    advised("", &format!("[{}]\n\n{}={value}\n", row.section, row.key));
+                assert_eq!(settings, Settings::default(), "{}", row.key);
+                assert_eq!(
+                    warnings,
+                    [format!("/image.conf:3: '{}=' is not an image's to set, ignored", row.key)]
+                );
+            }
+        }
+        let (settings, warnings) =
+            advised("", "[Unit]\nAfter=x.service\n[Resources]\nMemoryMax=1\n[Exec]\nFoo=1\n");
+        assert_eq!((settings, warnings.len()), (Settings::default(), 3));
+    }
+
+    #[test]
+    fn what_an_image_writes_wrong_is_no_error() {
+        let (settings, warnings) = advised("", "[Exec]\nBoot=perhaps\nHostname=a\n");
+        assert_eq!(settings.exec.hostname.as_deref(), Some("a"));
+        assert!(warnings[0].starts_with("/image.conf:2:6: Boot=: ") && warnings[0].ends_with(", ignored"));
+        let (settings, warnings) = advised("", "[Exec]\nHostname=a\nnonsense\n");
+        assert_eq!(settings, Settings::default());
+        assert!(warnings[0].starts_with("/image.conf:3:1: 'nonsense'"), "{warnings:?}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! containerctl.conf(5), written from the table of keys.
 
+use super::key::Trust;
 use super::{directives, verbatim};
 
 /// The whole page as roff.
 pub fn manual() -> String {
-    let mut page = HEAD.to_string();
+    let mut page = HEAD.replace("HARMLESS", &harmless());
     for section in directives::SECTIONS {
         page.push_str(&format!(".SH \"[{}] SECTION\"\n", section.to_uppercase()));
         match section {
@@ -24,6 +25,12 @@ pub fn manual() -> String {
     }
     page.push_str(TAIL);
     page
+}
+
+/// The keys that an image may set.
+fn harmless() -> String {
+    let rows = directives::TABLE.iter().filter(|row| row.trust == Trust::Image);
+    rows.map(|row| format!("\\fB{}=\\fR", row.key)).collect::<Vec<_>>().join(",\n")
 }
 
 fn passed_on(page: &mut String, unit: &str, manual: &str, keys: &[&str]) {
@@ -68,6 +75,11 @@ Of files of the same name the one in /etc wins over the one in /run, and that ov
 Drop\-ins of all three directories are added, sorted by their names.
 A symlink to /dev/null hides a file.
 A name that has drop\-ins and no file is no container.
+.PP
+An image may bring along /usr/lib/containerctl/image.conf in its root file system.
+That is advice: of its keys those count which the files above do not mention, and of these only
+HARMLESS.
+All others are named in a warning, at creation and at each start; nothing in that file is an error.
 .PP
 What a definition amounts to is shown by \fBcontainerctl plan\fR NAME and \fBcontainerctl generate \-\-dry\-run\fR.
 .PP

@@ -7,10 +7,9 @@ use serde::Serialize;
 
 use super::cgroup::Cgroup;
 use super::state::{self, State};
-use super::{ids, registry};
+use super::{advice, ids, registry};
 use crate::child::attached::{self, Entry};
 use crate::child::probe;
-use crate::config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -47,7 +46,7 @@ pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     };
     let state = state::read(root, name).ok_or_else(stopped)?;
     let leader = state.open_leader().ok_or_else(stopped)?;
-    let definition = config::load(root, name)?;
+    let definition = advice::load(root, name)?;
     let settings = &definition.settings;
     let profile = ProfileFile::of(&definition)?;
     let facts = survey(root, name, &definition, || ids::range_of(root, name))?;

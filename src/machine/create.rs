@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{definition, ids, links, registry, unit};
+use super::{advice, definition, ids, links, registry, unit};
+use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::image::store::{Partial, Published};
 use crate::image::{busybox, debian, in_place, tar};
@@ -47,7 +48,7 @@ pub fn create(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Ve
     // Before the long part: all that can be wrong with the arguments is told now.
     let text = definition::text(in_place, &request.command)?;
     let mut warnings = super::sweep(root)?;
-    let published = publish(root, request, interrupt)?;
+    let published = publish(root, request, &text, &mut warnings, interrupt)?;
     if let Err(error) = interrupt.check().and_then(|()| definition::write(root, name, &text)) {
         return match published.map_or(Ok(()), Published::undo) {
             Ok(()) => Err(error),
@@ -61,18 +62,25 @@ pub fn create(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Ve
     Ok(warnings)
 }
 
-/// Builds the tree and puts it in its place; one that exists is only looked at.
-fn publish(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Option<Published>> {
+/// Builds the tree and puts it in its place; one that exists is only looked at. `text` is the definition.
+fn publish(
+    root: &Root,
+    request: &Request,
+    text: &str,
+    warnings: &mut Vec<String>,
+    interrupt: Interrupt,
+) -> Result<Option<Published>> {
     if let Source::Rootfs(path) = &request.source {
         let tree = in_place::open(root, path)?;
-        return require_command(request, &tree, path).map(|()| None);
+        warnings.extend(require_command(text, &tree, path)?);
+        return Ok(None);
     }
     let partial = Partial::new(root, &request.name)?;
     build(root, request, &partial, interrupt)?;
     let rootfs = partial.rootfs();
     // The user knows his archive, not the directory that it was unpacked to.
     let shown = if let Source::Tar(archive) = &request.source { archive } else { &rootfs };
-    require_command(request, &Tree::open(&rootfs)?, shown)?;
+    warnings.extend(require_command(text, &Tree::open(&rootfs)?, shown)?);
     interrupt.check()?;
     partial.publish().map(Some)
 }
@@ -92,13 +100,17 @@ fn build(root: &Root, request: &Request, partial: &Partial, interrupt: Interrupt
     }
 }
 
-/// Something must run: the command, or an init of the tree that a message calls `shown`.
-fn require_command(request: &Request, tree: &Tree, shown: &Path) -> Result<()> {
-    if !request.command.is_empty() {
-        return Ok(());
+/// Something must run: the command, what the image says, or an init of the tree that messages call `shown`. Returns
+/// what in the image's advice is passed over.
+fn require_command(text: &str, tree: &Tree, shown: &Path) -> Result<Vec<String>> {
+    let mut definition = config::parse(Path::new("the definition"), text)?;
+    advice::advise(&mut definition, tree, shown);
+    let exec = &definition.settings.exec;
+    if exec.boot || exec.parameters.is_empty() {
+        let hint = "install one, or say what runs instead: 'containerctl create NAME … -- COMMAND'";
+        init::require(tree, shown).map_err(|error| error.hint(hint))?;
     }
-    let hint = "install one, or say what runs instead: 'containerctl create NAME … -- COMMAND'";
-    init::require(tree, shown).map(drop).map_err(|error| error.hint(hint))
+    Ok(definition.warnings.iter().map(ToString::to_string).collect())
 }
 
 fn refuse_taken(root: &Root, name: &MachineName) -> Result<()> {

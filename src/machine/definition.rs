@@ -15,14 +15,12 @@ use crate::paths::Root;
 
 /// The text; `command` runs in place of an init unless it is empty.
 pub fn text(root_directory: Option<&Path>, command: &[String]) -> Result<String> {
-    let mut text = String::from(
-        "# Written by 'containerctl create', yours to edit: see containerctl.conf(5).\n[Exec]\n",
-    );
-    if command.is_empty() {
-        text.push_str("Boot=yes\n");
-    } else {
+    let mut text =
+        String::from("# Written by 'containerctl create', yours to edit: see containerctl.conf(5).\n");
+    // Without a command nothing is said of one: booting is the default, and an image may know better.
+    if !command.is_empty() {
         let words: Result<Vec<String>> = command.iter().map(|word| quote(word)).collect();
-        text.push_str(&format!("Boot=no\nParameters={}\n", words?.join(" ")));
+        text.push_str(&format!("[Exec]\nBoot=no\nParameters={}\n", words?.join(" ")));
     }
     if let Some(path) = root_directory {
         text.push_str(&format!("\n[Files]\nRootDirectory={}\n", path.display()));

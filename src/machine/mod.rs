@@ -2,6 +2,8 @@
 
 /// A running machine's addresses.
 pub mod addresses;
+/// What an image says of itself.
+pub mod advice;
 /// Whether a running machine is held as promised.
 pub mod audit;
 /// The payload's part of its scope's cgroup.

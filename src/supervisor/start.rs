@@ -8,8 +8,8 @@ use std::time::Instant;
 use crate::config;
 use crate::error::{Context, Error, Result};
 use crate::machine::cgroup::Cgroup;
-use crate::machine::links;
 use crate::machine::state::{self, State, start_time};
+use crate::machine::{advice, links};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::lsm;
@@ -91,7 +91,7 @@ struct Prepared {
 
 /// Reads the definition, looks at the root file system, plans, and builds the filter.
 fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepared> {
-    let definition = config::load(root, name)?;
+    let definition = advice::load(root, name)?;
     for warning in &definition.warnings {
         journal.warning(&warning.to_string());
     }
