@@ -23,7 +23,8 @@ fn command(words: &[&str]) -> Result<u8> {
     match words {
         ["run", name] => supervisor::run(&MachineName::new(name)?),
         ["cleanup", name] => supervisor::cleanup(&MachineName::new(name)?),
-        _ => Err(Error::config("usage: containerctl-supervisor run|cleanup NAME")
+        ["check", name] => supervisor::check(&MachineName::new(name)?),
+        _ => Err(Error::config("usage: containerctl-supervisor run|check|cleanup NAME")
             .hint("it is started by systemd: use 'containerctl start NAME'")),
     }
 }

@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("At boot", &["enable", "disable"]),
     ("Inside", &["console"]),
     ("Looking", &["list", "info", "audit", "plan", "generate"]),
-    ("Changing", &["limit"]),
+    ("Changing", &["config", "limit"]),
     ("Images", &["images"]),
 ];
 

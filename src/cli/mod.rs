@@ -4,6 +4,7 @@
 
 mod audit;
 mod completions;
+mod config;
 mod console;
 mod create;
 mod destroy;
@@ -49,6 +50,8 @@ enum Verb {
     List(list::Args),
     Info(info::Args),
     Limit(limit::Args),
+    #[command(subcommand)]
+    Config(config::Verb),
     Start(start::Args),
     Stop(stop::Args),
     Console(console::Args),
@@ -106,6 +109,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::List(args) => list::run(&root, args),
         Verb::Info(args) => info::run(&root, args),
         Verb::Limit(args) => limit::run(&root, args),
+        Verb::Config(verb) => config::run(&root, verb),
         Verb::Start(args) => start::run(&root, args),
         Verb::Stop(args) => stop::run(&root, args),
         Verb::Enable(args) => enable::enable(&root, args),

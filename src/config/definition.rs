@@ -1,11 +1,13 @@
 //! A whole definition: its files read and applied to settings one after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::fragment::{self, Assignment, Fragment};
-use super::key::{self, Trust};
+use super::key::{self, Keeps, Trust};
 use super::merge::Sources;
 use super::settings::Settings;
 use crate::error::{Error, Result};
@@ -21,9 +23,24 @@ pub struct Definition {
     pub files: Vec<PathBuf>,
     /// What was passed over.
     pub warnings: Vec<Diagnostic>,
-    places: BTreeMap<(String, String), String>,
+    assigned: Vec<Assigned>,
     /// Section and key of every assignment, resets included.
     mentioned: BTreeSet<(String, String)>,
+}
+
+/// An assignment that counts: none later takes it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Assigned {
+    /// Its section.
+    pub section: String,
+    /// Left of `=`.
+    pub key: String,
+    /// Right of `=`.
+    pub value: String,
+    /// The file that it stands in.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
 }
 
 /// Something that a definition's author should know: `FILE:LINE: what`.
@@ -53,6 +70,17 @@ pub fn load(root: &Root, name: &MachineName) -> Result<Definition> {
     Ok(definition)
 }
 
+/// As [`load`], as if the file `path` of the definition held `text`; it need not be there yet.
+pub fn load_with(root: &Root, name: &MachineName, path: &Path, text: &str) -> Result<Definition> {
+    let sources = Sources::find(root, name)?.with(path);
+    let mut definition = Definition::empty();
+    for file in sources.files() {
+        let fragment = if file == path { Fragment::parse(path, text) } else { Fragment::read(file) };
+        definition.apply(&fragment?)?;
+    }
+    Ok(definition)
+}
+
 /// A definition that is this one text; `path` is for messages. Errors are `Config`.
 pub fn parse(path: &Path, text: &str) -> Result<Definition> {
     let mut definition = Definition::empty();
@@ -66,7 +94,7 @@ impl Definition {
             settings: Settings::default(),
             files: Vec::new(),
             warnings: Vec::new(),
-            places: BTreeMap::new(),
+            assigned: Vec::new(),
             mentioned: BTreeSet::new(),
         }
     }
@@ -109,7 +137,13 @@ impl Definition {
     /// `FILE:LINE` of the last assignment of a key, for what turns out to be wrong only later. `None`: the key is
     /// not set, or was reset.
     pub fn place(&self, section: &str, key: &str) -> Option<String> {
-        self.places.get(&(section.to_string(), key.to_string())).cloned()
+        let last = self.assigned.iter().rfind(|one| one.section == section && one.key == key)?;
+        Some(format!("{}:{}", last.file.display(), last.line))
+    }
+
+    /// Every assignment that counts, in the order in which they were read.
+    pub fn assigned(&self) -> &[Assigned] {
+        &self.assigned
     }
 
     /// `FILE:LINE: KEY=`, or `KEY=` alone where it is not set: the beginning of a sentence about it.
@@ -147,12 +181,20 @@ impl Definition {
     }
 
     fn remember(&mut self, path: &Path, assignment: &Assignment) {
-        let key = (assignment.section.clone(), assignment.key.clone());
-        self.mentioned.insert(key.clone());
-        match assignment.text.as_str() {
-            "" => self.places.remove(&key),
-            _ => self.places.insert(key, format!("{}:{}", path.display(), assignment.place.line)),
-        };
+        let Assignment { section, key, text, place, .. } = assignment;
+        self.mentioned.insert((section.clone(), key.clone()));
+        if text.is_empty() || key::keeps(section, key) == Keeps::Last {
+            self.assigned.retain(|one| one.section != *section || one.key != *key);
+        }
+        if !text.is_empty() {
+            self.assigned.push(Assigned {
+                section: section.clone(),
+                key: key.clone(),
+                value: text.clone(),
+                file: path.to_path_buf(),
+                line: place.line,
+            });
+        }
     }
 
     fn warn(&mut self, path: &Path, line: usize, message: String) {
@@ -275,6 +317,42 @@ mod tests {
         let (settings, warnings) = advised("", "[Exec]\nHostname=a\nnonsense\n");
         assert_eq!(settings, Settings::default());
         assert!(warnings[0].starts_with("/image.conf:3:1: 'nonsense'"), "{warnings:?}");
+    }
+
+    #[test]
+    fn what_counts_is_the_last_of_one_and_all_of_many() {
+        let main = "[Exec]\nHostname=a\nParameters=x\n[Files]\nBind=/a\nBind=/b\n[Resources]\nMemoryMax=1G\n";
+        let (_dir, loaded) = load_text(&[
+            ("etc/containerctl/p1.conf", main),
+            (
+                "etc/containerctl/p1.conf.d/10.conf",
+                "[Exec]\nHostname=b\nParameters=\n[Resources]\nMemoryMax=2G\n",
+            ),
+        ]);
+        let definition = loaded.expect("loaded");
+        let counts: Vec<_> = definition.assigned().iter().map(|one| (&one.key[..], &one.value[..])).collect();
+        assert_eq!(counts, [("Bind", "/a"), ("Bind", "/b"), ("Hostname", "b"), ("MemoryMax", "2G")]);
+    }
+
+    #[test]
+    fn a_change_is_tried_before_it_is_written() {
+        let (dir, loaded) = load_text(&[
+            ("etc/containerctl/p1.conf", "[Exec]\nHostname=a\n"),
+            ("run/containerctl/p1.conf.d/50.conf", "[Exec]\nHostname=c\n"),
+        ]);
+        loaded.expect("loaded");
+        let (root, name) = (Root::at(dir.path()), MachineName::new("p1").expect("valid"));
+        let hostname = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            load_with(&root, &name, &path, text).map(|definition| definition.settings.exec.hostname)
+        };
+        let drop_in = |name: &str| format!("etc/containerctl/p1.conf.d/{name}.conf");
+        let text = "[Exec]\nHostname=b\n";
+        assert_eq!(hostname("etc/containerctl/p1.conf", text).expect("loaded").as_deref(), Some("c"));
+        assert_eq!(hostname(&drop_in("10"), text).expect("loaded").as_deref(), Some("c"));
+        assert_eq!(hostname(&drop_in("50"), text).expect("loaded").as_deref(), Some("b"));
+        assert_eq!(hostname(&drop_in("60"), text).expect("loaded").as_deref(), Some("b"));
+        assert!(hostname(&drop_in("60"), "[Exec]\nBoot=perhaps\n").is_err());
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The one table of keys: what each means, how it is read, and who may set it.
+//! The one table of keys: what each means, how it is read, who may set it, and when it takes effect.
 //!
-//! Parser, manual page and trust rule are made from it. A row without a trust class does not compile, so no key
-//! comes in unclassified. The keys that systemd reads and we only pass on are in `verbatim.rs`.
+//! Parser, manual page, trust rule and what is said of a change are made from it. A row without a class of each kind
+//! does not compile, so no key comes in unclassified. The keys that systemd reads and we only pass on are in `verbatim.rs`.
 
-use super::key::{Directive, Field, Trust};
+use super::key::{Directive, Effect, Field, Keeps, Trust};
 use super::settings::{CustomMount, ResourceLimit, Settings};
 use super::values::{Parsed, Wrong};
 use super::{capability, mounts, quantity, signal, values, words};
@@ -15,6 +15,7 @@ pub const SECTIONS: [&str; 7] = ["Exec", "Files", "Network", "Console", "Resourc
 macro_rules! set {
     ($($field:ident).+, $parse:expr) => {
         Field {
+            keeps: Keeps::Last,
             assign: |settings, text| {
                 settings.$($field).+ = $parse(text)?.into();
                 Ok(())
@@ -28,6 +29,7 @@ macro_rules! set {
 macro_rules! add {
     ($($field:ident).+, $parse:expr) => {
         Field {
+            keeps: Keeps::All,
             assign: |settings, text| {
                 settings.$($field).+.extend($parse(text)?);
                 Ok(())
@@ -41,6 +43,7 @@ macro_rules! add {
 macro_rules! mask {
     ($($field:ident).+) => {
         Field {
+            keeps: Keeps::All,
             assign: |settings, text| {
                 settings.$($field).+ |= capability::mask(text)?;
                 Ok(())
@@ -54,6 +57,7 @@ macro_rules! mask {
 macro_rules! mount {
     ($kind:pat, $parse:expr) => {
         Field {
+            keeps: Keeps::All,
             assign: |settings, text| {
                 settings.files.mounts.push($parse(text)?);
                 Ok(())
@@ -71,8 +75,10 @@ macro_rules! limit {
             key: $key,
             value: "VALUE|SOFT:HARD",
             trust: Trust::Host,
+            effect: Effect::Restart,
             doc: $doc,
             field: Field {
+                keeps: Keeps::Last,
                 assign: |settings, text| {
                     let (soft, hard) = quantity::limits(text, $parse)?;
                     drop_limit(settings, libc::$resource);
@@ -104,6 +110,7 @@ pub static TABLE: &[Directive] = &[
         key: "Boot",
         value: "BOOL",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "Look for an init in the root file system and run it. If off, Parameters= is the command to \
               run. On by default.",
         field: set!(exec.boot, values::boolean),
@@ -113,6 +120,7 @@ pub static TABLE: &[Directive] = &[
         key: "Parameters",
         value: "WORD…",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "Arguments of the init; with Boot=no the command and its arguments. Words may be quoted and \
               have C escapes.",
         field: add!(exec.parameters, words::quoted),
@@ -122,6 +130,7 @@ pub static TABLE: &[Directive] = &[
         key: "Environment",
         value: "NAME=VALUE…",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "Environment variables of the first process. Assignments may be quoted and have C escapes; \
               later ones win.",
         field: add!(exec.environment, words::environment),
@@ -131,6 +140,7 @@ pub static TABLE: &[Directive] = &[
         key: "WorkingDirectory",
         value: "PATH",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "Working directory of the first process, an absolute path inside. / by default.",
         field: set!(exec.working_directory, values::path),
     },
@@ -139,6 +149,7 @@ pub static TABLE: &[Directive] = &[
         key: "KillSignal",
         value: "SIGNAL",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "Signal that asks the first process to shut down, as name or number, such as SIGRTMIN+3. \
               By default the one that the kind of init takes, see containerctl(1).",
         field: set!(exec.kill_signal, signal::signal),
@@ -148,6 +159,7 @@ pub static TABLE: &[Directive] = &[
         key: "NotifyReady",
         value: "BOOL",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "The unit counts as started once the container's init says so by sd_notify(3), not as soon \
               as it runs. Off by default.",
         field: set!(exec.notify_ready, values::boolean),
@@ -157,6 +169,7 @@ pub static TABLE: &[Directive] = &[
         key: "Hostname",
         value: "NAME",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "Host name at the start; an init that sets one from its own /etc/hostname wins. The container's name \
               by default.",
         field: set!(exec.hostname, values::hostname),
@@ -166,6 +179,7 @@ pub static TABLE: &[Directive] = &[
         key: "MachineID",
         value: "ID",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "The container's machine-id(5): 32 hexadecimal digits, or a UUID. By default that in the image's \
               /etc/machine-id, and where it has none, a new one at each start.",
         field: set!(exec.machine_id, values::machine_id),
@@ -175,6 +189,7 @@ pub static TABLE: &[Directive] = &[
         key: "PrivateUsers",
         value: "pick|no|identity|BASE[:SIZE]",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "User namespace: pick (or yes), the default, gives the container 65536 ids of its own and \
               keeps them; identity has one with the host's ids; BASE[:SIZE] names the range; no has none.",
         field: set!(exec.private_users, values::private_users),
@@ -184,6 +199,7 @@ pub static TABLE: &[Directive] = &[
         key: "Capability",
         value: "CAPABILITY…",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "Capabilities kept beyond the default: names, numbers or all (capabilities(7)).",
         field: mask!(exec.capability),
     },
@@ -192,6 +208,7 @@ pub static TABLE: &[Directive] = &[
         key: "DropCapability",
         value: "CAPABILITY…",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "Capabilities dropped from the default.",
         field: mask!(exec.drop_capability),
     },
@@ -200,6 +217,7 @@ pub static TABLE: &[Directive] = &[
         key: "AmbientCapability",
         value: "CAPABILITY…",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "Capabilities that the first process passes on to programs that are not run by root; they must \
               be among those that the container keeps.",
         field: mask!(exec.ambient_capability),
@@ -209,6 +227,7 @@ pub static TABLE: &[Directive] = &[
         key: "Nesting",
         value: "BOOL",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "Room for containers inside: uncovered instances of /proc and /sys are kept hidden in \
               /dev/.nest, for without them the kernel lets no inner user namespace mount its own. The cost: \
               the container's root can mount a /proc on which nothing is masked. Off by default.",
@@ -219,6 +238,7 @@ pub static TABLE: &[Directive] = &[
         key: "NoNewPrivileges",
         value: "BOOL",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "Programs inside gain nothing from set-user-ID or file capabilities. Off by default.",
         field: set!(exec.no_new_privileges, values::boolean),
     },
@@ -227,6 +247,7 @@ pub static TABLE: &[Directive] = &[
         key: "SystemCallFilter",
         value: "[~]NAME…",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "System calls allowed beyond the default; with ~ in front of the first, all of the line are \
               refused with EPERM.",
         field: add!(exec.system_call_filter, values::system_calls),
@@ -236,6 +257,7 @@ pub static TABLE: &[Directive] = &[
         key: "SeccompProfile",
         value: "PATH",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "A seccomp profile of LXC's, version 1 or 2, an absolute path on the host. It replaces the list of \
               system calls, not the refusal of forged terminal input. A call that is not known is an error. The \
               action notify is read and refused, until there is a program that answers.",
@@ -246,6 +268,7 @@ pub static TABLE: &[Directive] = &[
         key: "AppArmorProfile",
         value: "generated|unconfined|NAME",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "AppArmor profile of the first process: one that is generated for the container, none, or one that \
               the host has loaded. generated by default where the kernel has AppArmor; asked for where it has \
               not, the container does not start.",
@@ -256,6 +279,7 @@ pub static TABLE: &[Directive] = &[
         key: "SELinuxContext",
         value: "CONTEXT",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "SELinux context of the first process. By default, where the kernel has SELinux and the root file \
               system is labelled as a container's, the policy's own for containers with a pair of categories \
               that no other container has; asked for where there is no SELinux, the container does not start.",
@@ -292,6 +316,7 @@ pub static TABLE: &[Directive] = &[
         key: "OOMScoreAdjust",
         value: "NUMBER",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "How readily the kernel kills the container's processes when memory runs out, from -1000 to \
               1000.",
         field: set!(exec.oom_score_adjust, |text| values::number(text, -1000, 1000)),
@@ -301,6 +326,7 @@ pub static TABLE: &[Directive] = &[
         key: "LinkJournal",
         value: "no|host|try-host|guest|try-guest|auto",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). By default \
               try-guest: a link in the host's /var/log/journal, if there is one.",
         field: set!(exec.link_journal, values::link_journal),
@@ -310,6 +336,7 @@ pub static TABLE: &[Directive] = &[
         key: "RootDirectory",
         value: "PATH",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "The root file system, an absolute path on the host. /var/lib/containerctl/NAME/rootfs by \
               default.",
         field: set!(files.root_directory, values::path_below_root),
@@ -319,6 +346,7 @@ pub static TABLE: &[Directive] = &[
         key: "DeviceAllow",
         value: "PATH [rwm]",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "A device node of the host below /dev that the container gets too, owned by its root, and what \
               it may do with it: read, write, make nodes (systemd.resource-control(5)). All three by default.",
         field: add!(files.devices, |text| values::device(text).map(Some)),
@@ -328,6 +356,7 @@ pub static TABLE: &[Directive] = &[
         key: "ReadOnly",
         value: "BOOL",
         trust: Trust::Image,
+        effect: Effect::Restart,
         doc: "The root file system cannot be written. Off by default.",
         field: set!(files.read_only, values::boolean),
     },
@@ -336,6 +365,7 @@ pub static TABLE: &[Directive] = &[
         key: "Bind",
         value: "SOURCE[:TARGET[:OPTIONS]]",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "A file or directory of the host appears inside. Options, separated by commas: rbind \
               (default), norbind, idmap, noidmap. In paths \\: is a colon. With - in front of it the \
               source may be missing. Owners stay the host's, so that inside they are nobody's, unless idmap \
@@ -347,6 +377,7 @@ pub static TABLE: &[Directive] = &[
         key: "BindReadOnly",
         value: "SOURCE[:TARGET[:OPTIONS]]",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "As Bind=, and cannot be written.",
         field: mount!(CustomMount::Bind { read_only: true, .. }, |text| mounts::bind(text, true)),
     },
@@ -355,6 +386,7 @@ pub static TABLE: &[Directive] = &[
         key: "TemporaryFileSystem",
         value: "TARGET[:OPTIONS]",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "An empty tmpfs(5) inside. Options, separated by commas: size=, nr_inodes=, mode=.",
         field: mount!(CustomMount::Tmpfs { .. }, mounts::tmpfs),
     },
@@ -363,6 +395,7 @@ pub static TABLE: &[Directive] = &[
         key: "Inaccessible",
         value: "TARGET",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "A file or directory inside is covered by one that nobody can use.",
         field: mount!(CustomMount::Inaccessible { .. }, mounts::inaccessible),
     },
@@ -371,6 +404,7 @@ pub static TABLE: &[Directive] = &[
         key: "Private",
         value: "BOOL",
         trust: Trust::Host,
+        effect: Effect::Restart,
         doc: "A network namespace of its own, which has nothing but a loopback interface; off shares the \
               host's. On by default.",
         field: set!(network.private, values::boolean),
@@ -380,6 +414,7 @@ pub static TABLE: &[Directive] = &[
         key: "BufferSize",
         value: "SIZE",
         trust: Trust::Host,
+        effect: Effect::Reload,
         doc: "Scrollback that is kept, from 4K to 1G. 1M by default.",
         field: set!(console.buffer_bytes, buffer_size),
     },
@@ -388,6 +423,7 @@ pub static TABLE: &[Directive] = &[
         key: "LogRateLimitIntervalSec",
         value: "TIME",
         trust: Trust::Host,
+        effect: Effect::Reload,
         doc: "The interval of LogRateLimitBurst=; 0 is no limit. 30s by default.",
         field: set!(console.rate_interval_usec, quantity::time_span),
     },
@@ -396,6 +432,7 @@ pub static TABLE: &[Directive] = &[
         key: "LogRateLimitBurst",
         value: "LINES",
         trust: Trust::Host,
+        effect: Effect::Reload,
         doc: "Console lines that reach the journal per interval; 0 is no limit. 10000 by default.",
         field: set!(console.rate_burst, |text| values::number(text, 0, u32::MAX)),
     },
@@ -404,6 +441,7 @@ pub static TABLE: &[Directive] = &[
         key: "WantedBy",
         value: "UNIT…",
         trust: Trust::Host,
+        effect: Effect::Live,
         doc: "Units that start the container along with them. To start it at boot, systemctl enable \
               container@NAME does as well.",
         field: add!(wanted_by, values::units),
@@ -413,6 +451,7 @@ pub static TABLE: &[Directive] = &[
         key: "RequiredBy",
         value: "UNIT…",
         trust: Trust::Host,
+        effect: Effect::Live,
         doc: "As WantedBy=, and they fail without it.",
         field: add!(required_by, values::units),
     },

@@ -1,9 +1,11 @@
-//! One key of a definition: who may set it, and how it reaches the settings.
+//! One key of a definition: who may set it, how it reaches the settings, and when.
+
+use serde::Serialize;
 
 use super::directives::{SECTIONS, TABLE};
 use super::settings::Settings;
 use super::values::Parsed;
-use super::verbatim;
+use super::{resources, verbatim};
 
 /// Who may set a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,18 @@ pub enum Trust {
     Host,
     /// Harmless: an image may bring it along.
     Image,
+}
+
+/// When a change of a key takes effect in a container that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Once systemd has read it, by `systemctl daemon-reload`.
+    Live,
+    /// By `systemctl reload container@NAME`.
+    Reload,
+    /// When the container is started next.
+    Restart,
 }
 
 /// One key.
@@ -24,13 +38,25 @@ pub struct Directive {
     pub value: &'static str,
     /// Who may set it.
     pub trust: Trust,
+    /// When a change of it takes effect.
+    pub effect: Effect,
     /// What it means: sentences for the manual.
     pub doc: &'static str,
     pub(super) field: Field,
 }
 
+/// What is left of several assignments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// The last one.
+    Last,
+    /// All of them, a list.
+    All,
+}
+
 /// How a key reaches [`Settings`].
 pub(super) struct Field {
+    pub(super) keeps: Keeps,
     pub(super) assign: fn(&mut Settings, &str) -> Parsed<()>,
     pub(super) reset: fn(&mut Settings),
 }
@@ -49,6 +75,31 @@ pub fn is_section(section: &str) -> bool {
 pub fn trust(section: &str, key: &str) -> Option<Trust> {
     let passed_on = verbatim::keys(section).contains(&key).then_some(Trust::Host);
     find(section, key).map(|row| row.trust).or(passed_on)
+}
+
+/// When a change of a key takes effect; what systemd reads, once it is read. `None`: no such key.
+pub fn effect(section: &str, key: &str) -> Option<Effect> {
+    let passed_on = verbatim::keys(section).contains(&key).then_some(Effect::Live);
+    find(section, key).map(|row| row.effect).or(passed_on)
+}
+
+/// What is left of several assignments of a key.
+pub fn keeps(section: &str, key: &str) -> Keeps {
+    let passed_on = || if verbatim::adds(section, key) { Keeps::All } else { Keeps::Last };
+    find(section, key).map_or_else(passed_on, |row| row.field.keeps)
+}
+
+/// The sections that have `key`.
+pub fn sections_of(key: &str) -> Vec<&'static str> {
+    SECTIONS.into_iter().filter(|section| trust(section, key).is_some()).collect()
+}
+
+/// Refuses a value that the key does not take; an empty one is a reset.
+pub fn check(section: &str, key: &str, text: &str) -> Parsed<()> {
+    if section == "Resources" && !text.is_empty() {
+        resources::parse(key, text)?;
+    }
+    apply(&mut Settings::default(), section, key, text).map(drop)
 }
 
 /// Applies one assignment, an empty one being a reset. False if there is no such key.

@@ -1,6 +1,6 @@
 //! containerctl.conf(5), written from the table of keys.
 
-use super::key::Trust;
+use super::key::{Effect, Trust};
 use super::{directives, verbatim};
 
 /// The whole page as roff.
@@ -20,7 +20,12 @@ pub fn manual() -> String {
         }
         for row in directives::TABLE.iter().filter(|row| row.section == section) {
             let (key, value, doc) = (row.key, escape(row.value), escape(row.doc));
-            page.push_str(&format!(".TP\n\\fB{key}=\\fR\\fI{value}\\fR\n{doc}\n"));
+            let effect = match row.effect {
+                Effect::Live => "\nTakes effect by \\fBsystemctl daemon\\-reload\\fR.",
+                Effect::Reload => "\nTakes effect by \\fBsystemctl reload\\fR.",
+                Effect::Restart => "",
+            };
+            page.push_str(&format!(".TP\n\\fB{key}=\\fR\\fI{value}\\fR\n{doc}{effect}\n"));
         }
     }
     page.push_str(TAIL);
@@ -62,8 +67,11 @@ Each file describes the container NAME, which systemd knows as container@NAME.se
 \fBcontainerctl create\fR writes the first one; from then on it is the administrator's.
 No section and no key is required: an empty file boots the init of the root file system in its default place.
 .PP
-Run \fBsystemctl daemon\-reload\fR after a change: [Unit], [Resources] and [Install] take effect then.
-All else does when the container is started next.
+\fBcontainerctl config\fR shows and changes it: it keeps comments and order, writes nothing that is wrong, and says when
+a change takes effect.
+After a change by hand run \fBsystemctl daemon\-reload\fR: [Unit], [Resources] and [Install] take effect then.
+\fBsystemctl reload container@\fR\fINAME\fR applies those keys of which it is said below.
+All else takes effect when the container is started next.
 .PP
 The syntax is that of unit files, see systemd.syntax(7): keys may be repeated, an empty assignment takes back what
 was assigned before, a backslash at the end of a line continues it, and lines that begin with # or ; are comments.

@@ -39,6 +39,17 @@ impl Sources {
         Ok(Sources { main, drop_ins: drop_ins(root, name)? })
     }
 
+    /// With a file of the administrator's that need not be there yet: the main one, or a drop-in in its place.
+    pub fn with(mut self, path: &Path) -> Sources {
+        if path.parent().is_some_and(|directory| directory.extension().is_none_or(|kind| kind != "d")) {
+            return Sources { main: path.to_path_buf(), ..self };
+        }
+        self.drop_ins.retain(|other| other.file_name() != path.file_name());
+        self.drop_ins.push(path.to_path_buf());
+        self.drop_ins.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
+        self
+    }
+
     /// All files in the order in which they apply.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         std::iter::once(&self.main).chain(&self.drop_ins)

@@ -31,5 +31,5 @@ mod words;
 
 pub(crate) use fragment::text as read_text;
 
-pub use definition::{Definition, Diagnostic, load, parse};
+pub use definition::{Assigned, Definition, Diagnostic, load, load_with, parse};
 pub use merge::{Sources, Survey, names};

@@ -137,11 +137,6 @@ pub fn parse(key: &str, text: &str) -> Parsed<Option<Property>> {
     Ok(Some(Property { name: property(key), value }))
 }
 
-/// Refuses assignments of `[Resources]` that systemd would pass over.
-pub fn check(resources: &[(String, String)]) -> Result<(), (String, Wrong)> {
-    resources.iter().try_for_each(|(key, text)| parse(key, text).map(drop).map_err(|why| (key.clone(), why)))
-}
-
 fn one_of(text: &str, words: &[&str]) -> Parsed<String> {
     match words.contains(&text) {
         true => Ok(text.to_string()),

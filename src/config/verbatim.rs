@@ -2,6 +2,7 @@
 //!
 //! Values stay as written, specifiers included; the line check has refused control characters.
 
+use super::resources;
 use super::settings::Settings;
 
 /// Keys of systemd.unit(5) that make sense for a unit whose life is ours.
@@ -88,6 +89,14 @@ pub fn keys(section: &str) -> &'static [&'static str] {
         "Unit" => &UNIT,
         "Resources" => &RESOURCES,
         _ => &[],
+    }
+}
+
+/// Whether each assignment of a key adds to those before, as systemd reads it.
+pub fn adds(section: &str, key: &str) -> bool {
+    match section {
+        "Unit" => key != "Description" && !key.starts_with("StartLimit"),
+        _ => resources::adds(key),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -146,21 +146,12 @@ fn lock(root: &Root) -> Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context(failed)
 }
 
-/// Old or new after a power cut, never half.
 fn replace(path: &Path, table: &[(String, IdRange)]) -> Result<()> {
     let mut text = String::new();
     for (name, range) in table {
         let _infallible = writeln!(text, "{name}:{}:{}", range.base, range.size);
     }
-    let new = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(path.parent().unwrap_or(path))?.sync_all()
-    };
-    write().context(|| format!("failed to write '{}'", path.display()))
+    super::replace::replace(path, &text)
 }
 
 #[cfg(test)]

@@ -127,6 +127,11 @@ fn files(root: &Root, name: &MachineName, key: &str) -> [(PathBuf, Origin); 2] {
     [(lasting, Origin::Set), (runtime, Origin::SetUntilBoot)]
 }
 
+/// Whether a limit was set, so that the definition does not matter for it.
+pub(super) fn is_set(root: &Root, name: &MachineName, key: &str) -> bool {
+    files(root, name, key).iter().any(|(path, _)| path.exists())
+}
+
 /// The limits of a machine, those that somebody has set and the commonest; they need not be in effect.
 pub fn list(root: &Root, name: &MachineName) -> Result<Vec<Limit>> {
     registry::require(root, name)?;

@@ -8,6 +8,8 @@ pub mod advice;
 pub mod audit;
 /// The payload's part of its scope's cgroup.
 pub mod cgroup;
+/// A machine's definition, read and changed.
+pub mod configuration;
 /// From a source to a machine.
 pub mod create;
 /// From a machine to nothing.
@@ -34,6 +36,7 @@ pub mod unit;
 pub mod usage;
 
 mod definition;
+mod replace;
 mod unit_files;
 
 use crate::error::Result;

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use crate::config::settings::Console;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -114,6 +115,13 @@ impl State {
             }
         }
         state
+    }
+
+    /// How the console is treated from now on.
+    pub fn take_console(&mut self, console: &Console) {
+        self.buffer_bytes = console.buffer_bytes;
+        self.rate_burst = console.rate_burst;
+        self.rate_interval_usec = console.rate_interval_usec;
     }
 
     /// The leader's pid, once there is one.

@@ -39,6 +39,7 @@ pub mod state_file;
 /// The poll loop.
 pub mod watch;
 
+use crate::config;
 use crate::error::Result;
 use crate::machine::cgroup::Cgroup;
 use crate::machine::state;
@@ -71,6 +72,11 @@ pub fn cleanup(name: &MachineName) -> Result<u8> {
     }
     end::clear_away(&root, name, &state, &Journal::open(name));
     Ok(0)
+}
+
+/// What `ExecReload=` does first: a definition that cannot be applied fails the reload, with file, line and column.
+pub fn check(name: &MachineName) -> Result<u8> {
+    config::load(&Root::system(), name).map(|_| 0)
 }
 
 /// Leaves a sentence where `systemctl status` and `containerctl start` find it.

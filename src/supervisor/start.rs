@@ -197,18 +197,17 @@ fn bring_up(
 
 fn first_state(prepared: &Prepared) -> State {
     let Prepared { plan, facts, console, .. } = prepared;
-    State {
+    let mut state = State {
         machine_id: plan.machine_id.clone(),
         root: facts.rootfs.to_string_lossy().into_owned(),
         ids: facts.ids,
         stop_signal: plan.stop_signal,
         init: plan.init.is_some(),
         notify_ready: plan.notify_ready,
-        buffer_bytes: console.buffer_bytes,
-        rate_burst: console.rate_burst,
-        rate_interval_usec: console.rate_interval_usec,
         ..State::default()
-    }
+    };
+    state.take_console(console);
+    state
 }
 
 /// Resource limits and the OOM score are set from here: raising them takes rights that the leader lacks.

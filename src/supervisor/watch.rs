@@ -9,6 +9,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::time::{ClockId, clock_gettime};
 
+use crate::config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::cgroup::Cgroup;
 use crate::machine::state::State;
@@ -148,6 +149,7 @@ impl<'a> Watch<'a> {
             }
             // A stop that is under way is seen to its end by whoever began it.
             if self.reload && matches!(self.phase, Phase::Running { .. }) {
+                self.apply(root);
                 match self.hand_over()? {}
             }
             let able = self.can_take_stop_signal();
@@ -346,6 +348,21 @@ impl<'a> Watch<'a> {
         // The window of a client that has none is of no use to the payload.
         if size.rows > 0 && size.columns > 0 {
             let _ = tty::set_window_size(self.console.master(), size);
+        }
+    }
+
+    /// Takes over from the definition what need not wait for a start: the keys with [`Effect::Reload`].
+    ///
+    /// [`Effect::Reload`]: crate::config::key::Effect::Reload
+    fn apply(&mut self, root: &Root) {
+        let applied = config::load(root, &self.name).and_then(|definition| {
+            let console = definition.settings.console;
+            self.state.take_console(&console);
+            self.console.resize_ring(console.buffer_bytes)?;
+            self.runtime.write_state(&self.state)
+        });
+        if let Err(error) = applied {
+            self.journal.warning(&format!("the definition is not applied: {error}"));
         }
     }
 

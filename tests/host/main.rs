@@ -10,6 +10,7 @@ mod console;
 mod container;
 mod daily;
 mod debian;
+mod definition;
 mod ends;
 mod inside;
 mod looking;

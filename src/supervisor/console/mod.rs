@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use crate::error::Result as Fallible;
 use crate::supervisor::console::client::Client;
 use crate::supervisor::console::lines::Lines;
 use crate::supervisor::console::rate::{RateLimit, Verdict};
@@ -58,6 +59,11 @@ impl Console {
     /// Master, other end and scrollback, for a successor.
     pub fn into_parts(self) -> (OwnedFd, OwnedFd, OwnedFd) {
         (self.master, self.peer, self.ring.into_fd())
+    }
+
+    /// Keeps more or less scrollback from now on.
+    pub fn resize_ring(&mut self, bytes: u64) -> Fallible<()> {
+        self.ring.resize(bytes)
     }
 
     /// The terminal's master.

@@ -39,6 +39,20 @@ impl Ring {
         Ok(Ring { memfd, size, written: u64::from_ne_bytes(count) })
     }
 
+    /// Makes it larger or smaller, in the same memory; what still fits is kept. A crash in the midst of it costs the
+    /// scrollback, nothing else.
+    pub fn resize(&mut self, size: u64) -> Result<()> {
+        let size = size.max(4096);
+        if size == self.size {
+            return Ok(());
+        }
+        let content = self.content();
+        ftruncate(&self.memfd, HEADER + size).context(|| "failed to resize the console buffer")?;
+        (self.size, self.written) = (size, 0);
+        self.write(&content);
+        Ok(())
+    }
+
     /// The descriptor, to be kept.
     pub fn into_fd(self) -> OwnedFd {
         self.memfd
@@ -95,6 +109,10 @@ mod tests {
             }
             let expected = &all[all.len().saturating_sub(4096)..];
             prop_assert_eq!(&ring.content(), expected);
+            for size in [5000, 4096, 60_000] {
+                ring.resize(size).expect("resized");
+                prop_assert_eq!(&ring.content(), expected);
+            }
             let again = Ring::from_fd(ring.memfd).expect("adopt");
             prop_assert_eq!(&again.content(), expected);
         }

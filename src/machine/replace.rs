@@ -1,0 +1,54 @@
+//! A file with another text in it: old or new after a crash, never half.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
+use std::path::Path;
+
+use crate::error::{Context, Result};
+
+/// Replaces the text of the file at `path`, or makes it with its directory. Owner and mode stay; so does a link, for
+/// an administrator may keep his files elsewhere.
+pub fn replace(path: &Path, text: &str) -> Result<()> {
+    let failed = || format!("failed to write '{}'", path.display());
+    let real = &fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let directory = real.parent().unwrap_or(Path::new("/"));
+    DirBuilder::new().recursive(true).mode(0o755).create(directory).context(failed)?;
+    // Its name begins with a dot and is of this process alone: nobody takes it for what it will be.
+    let new = directory.join(format!(".containerctl.{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&new)?;
+        match fs::metadata(real) {
+            Ok(old) => {
+                fchown(&file, Some(old.uid()), Some(old.gid()))?;
+                file.set_permissions(old.permissions())?;
+            }
+            Err(_) => file.set_permissions(Permissions::from_mode(0o644))?,
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, real)?;
+        File::open(directory)?.sync_all()
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&new))).context(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_replaced_keeps_its_mode_and_its_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real.conf"), dir.path().join("p1.conf"));
+        fs::write(&real, "old").unwrap();
+        fs::set_permissions(&real, Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        replace(&link, "new").unwrap();
+        assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+        assert_eq!(real.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(link.is_symlink());
+        replace(&dir.path().join("p2.conf.d/50.conf"), "made").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+}
