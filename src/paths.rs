@@ -81,6 +81,11 @@ impl Root {
         self.runtime().join(".seccomp")
     }
 
+    /// The program that enters running containers.
+    pub fn enter_program(&self) -> PathBuf {
+        self.path("/usr/lib/containerctl/containerctl-enter")
+    }
+
     /// The image entry by which machinectl finds the root file system, `/run/machines/NAME`.
     pub fn image_link(&self, name: &MachineName) -> PathBuf {
         self.path("/run/machines").join(name.as_str())

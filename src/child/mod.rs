@@ -24,6 +24,10 @@
 pub mod assembler;
 /// A process that enters a running container.
 pub mod attached;
+/// The program that enters a running container.
+pub mod entrant;
+/// What it is told, and what it tells.
+pub mod entry;
 /// Labels of the security modules, on exec.
 pub mod label;
 /// The container's PID 1 until it executes the payload.

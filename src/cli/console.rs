@@ -3,16 +3,16 @@
 //! Bytes pass as they are in both directions; Ctrl-a q detaches. A supervisor that is restarted meanwhile is
 //! waited for, as the container goes on.
 
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{Write, stdin, stdout};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::Machine;
+use super::terminal::RawTerminal;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -31,21 +31,19 @@ pub struct Args {
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Silence after which input that has ended ends us too.
 const SILENCE: Duration = Duration::from_millis(200);
-/// What a program on the console may have left a terminal in: colours, a hidden cursor, mouse reports,
-/// bracketed paste, the alternate screen.
-const RESET: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1049l";
-
 pub fn run(root: &Root, args: &Args) -> Result<()> {
     let name = args.machine.name()?;
     super::require_root("attach to a console")?;
     let connection = connect(root, &name)?;
-    let raw = RawTerminal::enter()?;
+    let mut raw = RawTerminal::enter()?;
     if raw.is_some() {
         eprint!("Connected to container '{name}'. Press Ctrl-a q to detach.\r\n");
     }
     let mut session = Session::new(root, name, connection)?;
-    let end = session.run();
-    drop(raw);
+    let end = session.run(raw.as_mut());
+    if raw.take().is_some() {
+        eprintln!();
+    }
     match end? {
         End::Detached => Ok(()),
         End::Ended => {
@@ -60,35 +58,6 @@ fn connect(root: &Root, name: &MachineName) -> Result<OwnedFd> {
         let error = format!("container '{name}' has no console to attach to: {}", errno.desc());
         Error::new(Kind::NotFound, error).hint(format!("start it with 'containerctl start {name}'"))
     })
-}
-
-/// A terminal in raw mode, until it is dropped.
-struct RawTerminal(Termios);
-
-impl RawTerminal {
-    /// None where standard input is no terminal.
-    fn enter() -> Result<Option<RawTerminal>> {
-        if !stdin().is_terminal() {
-            return Ok(None);
-        }
-        let failed = || "failed to set up the terminal";
-        let before = tcgetattr(stdin()).context(failed)?;
-        let mut raw = before.clone();
-        cfmakeraw(&mut raw);
-        tcsetattr(stdin(), SetArg::TCSANOW, &raw).context(failed)?;
-        Ok(Some(RawTerminal(before)))
-    }
-}
-
-impl Drop for RawTerminal {
-    fn drop(&mut self) {
-        if stdout().is_terminal() {
-            let _ = stdout().write_all(RESET);
-            let _ = stdout().flush();
-        }
-        let _ = tcsetattr(stdin(), SetArg::TCSAFLUSH, &self.0);
-        eprintln!();
-    }
 }
 
 /// How a session ended.
@@ -165,7 +134,7 @@ impl<'a> Session<'a> {
             .context(|| format!("failed to write to the console of '{}'", self.name))
     }
 
-    fn run(&mut self) -> Result<End> {
+    fn run(&mut self, mut raw: Option<&mut RawTerminal>) -> Result<End> {
         loop {
             let (typed, printed, resized, timed_out) = self.poll()?;
             if timed_out {
@@ -177,7 +146,7 @@ impl<'a> Session<'a> {
                     self.send(&Request::Resize(size))?;
                 }
             }
-            if printed && let Some(end) = self.print()? {
+            if printed && let Some(end) = self.print(raw.as_deref_mut())? {
                 return Ok(end);
             }
             if typed && let Some(end) = self.type_in()? {
@@ -206,7 +175,7 @@ impl<'a> Session<'a> {
         Ok((happened(2), happened(0), happened(1), false))
     }
 
-    fn print(&mut self) -> Result<Option<End>> {
+    fn print(&mut self, raw: Option<&mut RawTerminal>) -> Result<Option<End>> {
         let mut message = [0; CHUNK + 1];
         let received = match scm::receive(&self.connection, &mut message) {
             Ok((len, _)) => len,
@@ -215,6 +184,9 @@ impl<'a> Session<'a> {
         };
         match control::decode(&message[..received]) {
             Some(Answer::Output(bytes)) => {
+                if let Some(raw) = raw {
+                    raw.shows(bytes);
+                }
                 let written = stdout().write_all(bytes).and_then(|()| stdout().flush());
                 written.context(|| "failed to write to the terminal").map(|()| None)
             }

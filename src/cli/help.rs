@@ -8,7 +8,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Containers", &["create", "destroy"]),
     ("Running", &["start", "stop"]),
     ("At boot", &["enable", "disable"]),
-    ("Inside", &["console"]),
+    ("Inside", &["attach", "console"]),
     ("Looking", &["list", "info", "audit", "plan", "generate"]),
     ("Changing", &["config", "limit"]),
     ("Images", &["images"]),

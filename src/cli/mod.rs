@@ -2,6 +2,7 @@
 //!
 //! A verb turns what was typed into one call of `machine`, prints its result, and returns.
 
+mod attach;
 mod audit;
 mod completions;
 mod config;
@@ -19,8 +20,10 @@ mod manual;
 /// Tables, JSON, escapes.
 pub mod output;
 mod plan;
+mod relay;
 mod start;
 mod stop;
+mod terminal;
 mod unpack;
 
 use std::path::PathBuf;
@@ -54,6 +57,7 @@ enum Verb {
     Config(config::Verb),
     Start(start::Args),
     Stop(stop::Args),
+    Attach(attach::Args),
     Console(console::Args),
     Enable(enable::Enable),
     Disable(enable::Disable),
@@ -115,6 +119,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Enable(args) => enable::enable(&root, args),
         Verb::Disable(args) => enable::disable(&root, args),
         Verb::Console(args) => console::run(&root, args),
+        Verb::Attach(args) => return attach::run(&root, args),
         Verb::Audit(args) => return audit::run(&root, args),
         Verb::Plan(args) => plan::run(&root, args),
         Verb::Generate(args) => generate::run(&root, args),

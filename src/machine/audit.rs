@@ -10,7 +10,7 @@ use super::state::{self, State};
 use super::{advice, ids, registry};
 use crate::child::attached::{self, Entry};
 use crate::child::probe;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::plan::{Plan, plan};
@@ -40,12 +40,7 @@ const STATUSES: [(i32, Finding); 3] = [(10, Finding::Allowed), (11, Finding::Ref
 /// Audits a running machine.
 pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     registry::require(root, name)?;
-    let stopped = || {
-        Error::new(Kind::NotFound, format!("container '{name}' is not running"))
-            .hint(format!("start it with 'containerctl start {name}'"))
-    };
-    let state = state::read(root, name).ok_or_else(stopped)?;
-    let leader = state.open_leader().ok_or_else(stopped)?;
+    let (state, leader) = state::require_running(root, name)?;
     let definition = advice::load(root, name)?;
     let settings = &definition.settings;
     let profile = ProfileFile::of(&definition)?;
@@ -58,7 +53,7 @@ pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     };
     let filters = policy.filters(&root.seccomp_cache())?;
     let mut rows = told_by_the_kernel(&state, &plan, filters.len())?;
-    let cgroup = Cgroup::of(&state).ok_or_else(stopped)?;
+    let cgroup = Cgroup::require(&state, name)?;
     let leaf = cgroup.leaf(LEAF)?;
     let inside = Inside { leader, leaf, plan: &plan, filters: &filters };
     let made: Result<Vec<Row>> =

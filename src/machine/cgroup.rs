@@ -11,6 +11,7 @@ use nix::unistd::{Gid, Uid, chown};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::state::State;
+use crate::name::MachineName;
 
 /// Where cgroup2 is mounted on every host that we support.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -41,6 +42,11 @@ impl Cgroup {
     pub fn of(state: &State) -> Option<Cgroup> {
         let below = state.cgroup.trim_matches('/');
         (!below.is_empty()).then(|| Cgroup { path: Path::new(MOUNT).join(below) })
+    }
+
+    /// The cgroup of a machine that runs.
+    pub fn require(state: &State, name: &MachineName) -> Result<Cgroup> {
+        Cgroup::of(state).ok_or_else(|| Error::failed(format!("container '{name}' has no cgroup")))
     }
 
     /// Makes the payload's cgroup, moves its leader there and hands it over to the host id `owner`.

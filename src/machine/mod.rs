@@ -4,6 +4,8 @@
 pub mod addresses;
 /// What an image says of itself.
 pub mod advice;
+/// Running a command in a machine that runs.
+pub mod attach;
 /// Whether a running machine is held as promised.
 pub mod audit;
 /// The payload's part of its scope's cgroup.
@@ -24,6 +26,8 @@ pub mod limits;
 pub mod links;
 /// Who is alone with a machine.
 pub mod lock;
+/// The namespaces of a machine that runs.
+pub mod namespaces;
 /// Patterns that name several machines.
 pub mod pattern;
 /// Which machines there are.

@@ -17,6 +17,9 @@ use crate::sandbox::idmap::IdRange;
 /// Below the machine's run-time directory: the state for readers.
 pub const FILE: &str = "state";
 
+/// Below the machine's run-time directory: the rights of its payload.
+pub const RIGHTS: &str = "rights";
+
 /// The version of this format that we write. A reader takes any; it is there for a change that cannot be taken.
 const VERSION: u32 = 1;
 
@@ -142,6 +145,20 @@ impl State {
         let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
         // The number is only judged while the pidfd holds on to its process.
         (start_time(self.leader) == Some(self.leader_start)).then_some(fd)
+    }
+}
+
+/// The state of a machine that runs, and its leader's pidfd.
+pub fn require_running(root: &Root, name: &MachineName) -> Result<(State, OwnedFd)> {
+    let running = read(root, name).and_then(|state| state.open_leader().map(|leader| (state, leader)));
+    let (state, leader) = running.ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("container '{name}' is not running"))
+            .hint(format!("start it with 'containerctl start {name}'"))
+    })?;
+    match state.started {
+        true => Ok((state, leader)),
+        false => Err(Error::new(Kind::Busy, format!("container '{name}' is only just starting"))
+            .hint("try again in a moment")),
     }
 }
 

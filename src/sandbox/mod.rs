@@ -21,11 +21,15 @@ pub mod operation;
 pub mod plan;
 /// What a container is promised to be held by.
 pub mod posture;
+/// What a running container's processes may do.
+pub mod rights;
 /// The system call filter.
 pub mod seccomp;
 /// What must be known of host and root file system before a plan can be made.
 pub mod survey;
 /// A container's tree, touched by file descriptor only.
 pub mod tree;
+/// Whom a caller asks for, and what a container's passwd says.
+pub mod user;
 /// A user namespace that nobody runs in, and becoming root of one.
 pub mod userns;

@@ -8,6 +8,7 @@
 //! | `blank`, `blank.d/` | what covers masked files and directories |
 //! | `root/` | where the root is put together, in the helper's mount namespace only |
 //! | `state` | [`State`] for readers |
+//! | `rights` | [`Rights`] for whoever enters |
 //! | `apparmor` | the generated AppArmor profile, while it is loaded |
 //! | `timings` | how long each stage of the last start took, `STAGE MICROSECONDS` a line |
 
@@ -27,6 +28,7 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::layout::{BOOT_ID, HOST_DIR};
 use crate::sandbox::plan::Plan;
+use crate::sandbox::rights::Rights;
 use crate::sandbox::survey::{dashed, random_id};
 
 /// Below the directory: the generated AppArmor profile.
@@ -77,6 +79,11 @@ impl Runtime {
         std::fs::write(&temporary, state.to_text())
             .and_then(|()| std::fs::rename(&temporary, &path))
             .context(|| format!("failed to write '{}'", path.display()))
+    }
+
+    /// Writes what the payload may do, for whoever enters.
+    pub fn write_rights(&self, rights: &Rights) -> Result<()> {
+        make_file(&self.path(state::RIGHTS), &rights.to_text()?, 0o600)
     }
 
     /// Writes how long each stage of a start took.

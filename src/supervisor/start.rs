@@ -14,6 +14,7 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
+use crate::sandbox::rights::Rights;
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
 use crate::sandbox::survey::{Facts, survey};
 use crate::supervisor::console::ring::Ring;
@@ -129,6 +130,7 @@ fn bring_up(
         journal.warning(&format!("{error}, ignoring"));
     }
     let notifications = runtime.prepare(plan)?;
+    runtime.write_rights(&Rights::of(plan, filters))?;
     if let (Some(text), Some(parser)) = (&plan.labels.profile, &facts.lsm.apparmor.parser) {
         lsm::apparmor::load(parser, &runtime.path(runtime::PROFILE), text)?;
     }

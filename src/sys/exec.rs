@@ -23,12 +23,23 @@ impl StringList {
     }
 }
 
-/// Executes the first of `arguments`; returns only the reason why it could not. Allocates nothing.
-pub fn execve(arguments: &StringList, environment: &StringList) -> Errno {
-    let Some(program) = arguments.first() else { return Errno::ENOENT };
+/// Executes `program`, whatever the first of `arguments` says; returns only the reason why it could not. Allocates
+/// nothing.
+pub fn execve_as(program: &CString, arguments: &StringList, environment: &StringList) -> Errno {
     // SAFETY: all three are C strings and null-terminated lists of such, alive during the call.
     unsafe { libc::execve(program.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
     Errno::last()
+}
+
+/// Executes the first of `arguments`; returns only the reason why it could not. Allocates nothing.
+pub fn execve(arguments: &StringList, environment: &StringList) -> Errno {
+    arguments.first().map_or(Errno::ENOENT, |program| execve_as(program, arguments, environment))
+}
+
+/// Closes every descriptor from `first` on. Only exec or the end may follow, as their owners still hold them.
+pub fn close_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed, and nobody uses or drops a descriptor any more.
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
 
 /// Marks every descriptor from `first` on close-on-exec (`CLOSE_RANGE_CLOEXEC`).

@@ -12,10 +12,14 @@ pub mod fds;
 pub mod interrupt;
 /// keyctl(2): the session keyring.
 pub mod keyring;
+/// Executing a program of ours that goes where others may look at it.
+pub mod launch;
 /// prlimit(2).
 pub mod limits;
 /// flock(2) on a directory.
 pub mod lock;
+/// lsm_set_self_attr(2).
+pub mod lsm;
 /// Giving memory back.
 pub mod memory;
 /// mount_setattr(2).

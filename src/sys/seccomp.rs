@@ -18,6 +18,17 @@ pub fn program(bytes: &[u8]) -> Vec<Instruction> {
         .collect()
 }
 
+/// An instruction as one number, to be written down.
+pub fn to_word(instruction: &Instruction) -> u64 {
+    let Instruction { code, jt, jf, k } = *instruction;
+    u64::from(code) << 48 | u64::from(jt) << 40 | u64::from(jf) << 32 | u64::from(k)
+}
+
+/// The inverse of [`to_word`].
+pub fn from_word(word: u64) -> Instruction {
+    Instruction { code: (word >> 48) as u16, jt: (word >> 40) as u8, jf: (word >> 32) as u8, k: word as u32 }
+}
+
 /// Loads `program` for the calling thread; needs no-new-privs or CAP_SYS_ADMIN in its user namespace.
 pub fn load(program: &[Instruction]) -> Result<(), Errno> {
     let Ok(len) = u16::try_from(program.len()) else { return Err(Errno::EINVAL) };

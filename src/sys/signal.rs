@@ -14,12 +14,24 @@ pub fn bit(signal: i32) -> u64 {
     u32::try_from(signal - 1).ok().and_then(|shift| 1u64.checked_shl(shift)).unwrap_or(0)
 }
 
-/// Sends any signal, real-time ones included (pidfd_send_signal(2)).
+/// `PIDFD_SIGNAL_PROCESS_GROUP` (Linux 6.9).
+const PROCESS_GROUP: libc::c_uint = 1 << 2;
+
+/// Sends any signal to a process, real-time ones included (pidfd_send_signal(2)).
 pub fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
+    send(pidfd, signal, 0)
+}
+
+/// The same to all of the process group that the process leads.
+pub fn pidfd_send_signal_to_group(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
+    send(pidfd, signal, PROCESS_GROUP)
+}
+
+fn send(pidfd: impl AsFd, signal: i32, flags: libc::c_uint) -> Result<(), Errno> {
     let info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo is allowed; no other memory is passed.
     let result =
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, info, 0) };
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, info, flags) };
     Errno::result(result).map(drop)
 }
 

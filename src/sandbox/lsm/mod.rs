@@ -131,7 +131,7 @@ fn eventually(what: &str, wanted: &str, look: impl Fn() -> Option<String>) -> Re
         std::thread::sleep(PAUSE);
     }
     let seen = seen.map_or_else(|| "none".to_string(), |seen| format!("'{seen}'"));
-    Err(Error::failed(format!("the container's first process has {what} {seen} instead of '{wanted}'")))
+    Err(Error::failed(format!("a process of the container has {what} {seen} instead of '{wanted}'")))
 }
 
 /// The first of `files` below `/proc/PID` that there is.

@@ -1,0 +1,116 @@
+//! `containerctl attach`.
+
+use std::ffi::{OsStr, OsString};
+use std::process::ExitCode;
+
+use super::Machine;
+use super::relay::{self, Caller};
+use crate::error::{Error, Result};
+use crate::machine::attach::{self, Environment, Power, Request};
+use crate::machine::namespaces::Namespace;
+use crate::paths::Root;
+use crate::sandbox::user::UserSpec;
+
+/// Run a command in a running container, or a shell; the exit status is the command's
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    how: How,
+    /// Join only these namespaces, with --elevated: mnt, uts, ipc, net, pid, user, cgroup
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Keep every capability and load no filter or label; for a container that you trust, as its root can take over
+    /// what runs like this
+    #[arg(long)]
+    elevated: bool,
+    /// Program and arguments; the user's login shell by default
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+/// How a command is run in a container.
+#[derive(Debug, clap::Args)]
+pub struct How {
+    /// As whom: names of the container or numbers; its root by default
+    #[arg(long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+    /// In this directory of the container; the user's home by default
+    #[arg(long, value_name = "DIRECTORY")]
+    cwd: Option<OsString>,
+    /// With this variable; may be given more than once
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    variables: Vec<OsString>,
+    /// With all variables of the caller's that do not depend on the user
+    #[arg(long, conflicts_with = "clear_env")]
+    keep_env: bool,
+    /// With no variables but container= and those of --env
+    #[arg(long)]
+    clear_env: bool,
+}
+
+/// Variables that follow from the user inside, whatever the caller's own are.
+const OF_THE_USER: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "container"];
+
+pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
+    let name = args.machine.name()?;
+    super::require_root("enter a container")?;
+    let (caller, streams) = Caller::new()?;
+    let request = Request {
+        namespaces: namespaces(&args.namespaces)?,
+        power: if args.elevated { Power::Elevated } else { Power::Payload },
+        ..args.how.request(&args.command, caller.has_terminal())?
+    };
+    let attached = attach::attach(root, &name, &request, streams)?;
+    relay::relay(caller, attached).map(ExitCode::from)
+}
+
+impl How {
+    /// What is asked of the core.
+    pub fn request(&self, command: &[OsString], terminal: bool) -> Result<Request> {
+        Ok(Request {
+            command: command.to_vec(),
+            user: self.user.as_deref().map_or(Ok(UserSpec::root()), str::parse)?,
+            working_directory: self.cwd.clone(),
+            environment: self.environment(terminal)?,
+            ..Request::default()
+        })
+    }
+
+    fn environment(&self, terminal: bool) -> Result<Environment> {
+        let asked = self.variables.iter().map(|variable| assignment(variable)).collect::<Result<Vec<_>>>()?;
+        if self.clear_env {
+            return Ok(Environment::Bare(asked));
+        }
+        let ours = std::env::vars_os().filter(|(key, value)| match key.to_str() {
+            Some("TERM") => terminal && is_plain(value),
+            Some(key) => self.keep_env && !OF_THE_USER.contains(&key),
+            None => self.keep_env,
+        });
+        Ok(Environment::Clean(ours.chain(asked).collect()))
+    }
+}
+
+/// A terminal's name, and nothing that a program could take for more.
+fn is_plain(term: &OsStr) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(byte);
+    !term.is_empty() && term.as_encoded_bytes().iter().all(plain)
+}
+
+fn assignment(text: &OsStr) -> Result<(OsString, OsString)> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = text.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=').ok_or_else(|| {
+        Error::config(format!("'{}' sets no variable", text.display())).hint("write it as NAME=VALUE")
+    })?;
+    let (key, value) = (OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]));
+    Ok((key.to_os_string(), value.to_os_string()))
+}
+
+fn namespaces(names: &[String]) -> Result<Vec<Namespace>> {
+    match names {
+        [] => Ok(Namespace::ALL.to_vec()),
+        names => names.iter().map(|name| name.parse()).collect(),
+    }
+}
