@@ -191,7 +191,8 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Host,
         effect: Effect::Restart,
         doc: "User namespace: pick (or yes), the default, gives the container 65536 ids of its own and \
-              keeps them; identity has one with the host's ids; BASE[:SIZE] names the range; no has none.",
+              keeps them; identity has one with the host's ids; BASE[:SIZE] names the range, which no other \
+              container may have a part in; no has none.",
         field: set!(exec.private_users, values::private_users),
     },
     Directive {

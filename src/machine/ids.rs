@@ -27,18 +27,38 @@ const SLOTS: u32 = (LAST - FIRST) / SIZE + 1;
 /// The range of `name`, given out now unless it has one.
 pub fn range_of(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
     let name = name.as_ref();
-    if let Some(range) = find(root, name)? {
+    if let Some(range) = find(root, name)?.filter(IdRange::is_picked) {
         return Ok(range);
     }
     let _lock = lock(root)?;
     let mut table = read(root)?;
-    if let Some((_, range)) = table.iter().find(|(owner, _)| owner == name) {
+    if let Some((_, range)) = table.iter().find(|(owner, range)| owner == name && range.is_picked()) {
         return Ok(*range);
     }
+    table.retain(|(owner, _)| owner != name);
     let range = free_range(root, name, &table)?;
     table.push((name.to_string(), range));
     replace(&root.id_ranges(), &table)?;
     Ok(range)
+}
+
+/// Gives `name` the range that its definition names, in place of what it had. Refused where another machine has ids of
+/// it; the error tells whose they are.
+pub fn claim(root: &Root, name: impl AsRef<str>, range: IdRange) -> Result<()> {
+    let name = name.as_ref();
+    if find(root, name)? == Some(range) {
+        return Ok(());
+    }
+    let _lock = lock(root)?;
+    let mut table = read(root)?;
+    table.retain(|(owner, _)| owner != name);
+    if let Some((owner, theirs)) = table.iter().find(|(_, theirs)| theirs.overlaps(&range)) {
+        let (base, size) = (theirs.base, theirs.size);
+        return Err(Error::config(format!("'{base}:{size}' belongs to container '{owner}'"))
+            .hint("name a range that is free, or 'pick'"));
+    }
+    table.push((name.to_string(), range));
+    replace(&root.id_ranges(), &table)
 }
 
 /// The range of `name`, where it has one.
@@ -62,9 +82,16 @@ pub fn release(root: &Root, name: impl AsRef<str>) -> Result<()> {
 /// The range that [`range_of`] would give; nothing is given out.
 pub fn would_be(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
     let name = name.as_ref();
-    match find(root, name)? {
+    match find(root, name)?.filter(IdRange::is_picked) {
         Some(range) => Ok(range),
         None => free_range(root, name, &read(root)?),
+    }
+}
+
+impl IdRange {
+    /// Whether it is one that is given out, not one that a definition named.
+    fn is_picked(&self) -> bool {
+        self.size == SIZE && self.base.is_multiple_of(SIZE) && (FIRST..LAST).contains(&self.base)
     }
 }
 
@@ -206,6 +233,60 @@ mod tests {
         assert!(!given.overlaps(&hashed) && !given.overlaps(&next));
     }
 
+    #[test]
+    fn a_range_that_is_named_is_nobody_elses() {
+        let (_dir, root) = host();
+        let range = |base, size| IdRange { base, size };
+        claim(&root, "a", range(1_000_000, 100)).unwrap();
+        claim(&root, "a", range(1_000_050, 100)).unwrap();
+        let told = claim(&root, "b", range(1_000_149, 1)).unwrap_err();
+        assert_eq!(told.message(), "'1000050:100' belongs to container 'a'");
+        claim(&root, "b", range(1_000_150, 1)).unwrap();
+        // What was named is not what is picked, but nobody is given it.
+        let picked = range_of(&root, "b").unwrap();
+        assert!(picked.is_picked() && would_be(&root, "b").unwrap() == picked);
+        assert!(claim(&root, "c", range(picked.base + 7, 1)).is_err());
+    }
+
+    /// The other half of SEC-27: whoever is killed while it gives out ranges leaves a table that is whole.
+    #[test]
+    fn a_killed_allocator_leaves_a_whole_table() {
+        let (dir, root) = host();
+        for round in 0..20u64 {
+            let mut allocator = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "machine::ids::tests::allocates_until_killed",
+                    "--ignored",
+                    "--test-threads=1",
+                ])
+                .env("ALLOCATE_BELOW", dir.path())
+                .env("ALLOCATE_AS", round.to_string())
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20 + round * 3));
+            allocator.kill().unwrap();
+            allocator.wait().unwrap();
+            range_of(&root, format!("after{round}")).unwrap();
+        }
+        let mut ranges: Vec<IdRange> = read(&root).unwrap().into_iter().map(|(_, range)| range).collect();
+        assert!(ranges.len() > 100, "the allocators did nothing: {}", ranges.len());
+        ranges.sort_by_key(|range| range.base);
+        assert!(ranges.windows(2).all(|pair| !pair[0].overlaps(&pair[1])));
+    }
+
+    #[test]
+    #[ignore = "is run and killed by another test"]
+    fn allocates_until_killed() {
+        let root = Root::at(std::env::var("ALLOCATE_BELOW").unwrap());
+        let prefix = std::env::var("ALLOCATE_AS").unwrap();
+        for number in 0.. {
+            range_of(&root, format!("m{prefix}x{number}")).unwrap();
+        }
+    }
+
+    /// SEC-27.
     #[test]
     fn five_hundred_at_once_get_disjoint_ranges() {
         let (_dir, root) = host();

@@ -48,3 +48,40 @@ pub fn write_maps(pid: Pid, range: IdRange) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::PrivateUsers;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// SEC-29: of every range that a definition can name, no two ids inside are one outside, none is the id
+        /// that means 'no change', and ranges overlap where they share an id.
+        #[test]
+        fn ids_outside_are_as_many_as_inside(
+            base in any::<u32>(),
+            size in any::<u32>(),
+            other in any::<u32>(),
+            near in any::<prop::sample::Index>(),
+        ) {
+            let text = format!("[Exec]\nPrivateUsers={base}:{size}\n");
+            let Ok(definition) = crate::config::parse(std::path::Path::new("/p1.conf"), &text) else {
+                prop_assert!(size == 0 || u64::from(base) + u64::from(size) > u64::from(u32::MAX));
+                return Ok(());
+            };
+            let PrivateUsers::Range { base, size } = definition.settings.exec.private_users else {
+                return Err(TestCaseError::fail("no range"));
+            };
+            let range = IdRange { base, size };
+            prop_assert!(u64::from(base) + u64::from(size) <= u64::from(u32::MAX));
+            let (first, second) = (near.index(size as usize) as u32, other % size);
+            prop_assert_eq!(first == second, range.host(first) == range.host(second));
+            prop_assert!(range.host(first) >= base && range.host(first) - base < size);
+            let one = IdRange { base: other, size: 1 };
+            let has = (u64::from(base)..u64::from(base) + u64::from(size)).contains(&u64::from(other));
+            prop_assert_eq!(range.overlaps(&one), has);
+            prop_assert_eq!(one.overlaps(&range), has);
+        }
+    }
+}

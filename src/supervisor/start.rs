@@ -5,13 +5,15 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::Instant;
 
-use crate::config;
+use crate::config::settings::PrivateUsers;
+use crate::config::{self, Definition};
 use crate::error::{Context, Error, Result};
 use crate::machine::cgroup::Cgroup;
 use crate::machine::state::{self, State, start_time};
-use crate::machine::{advice, links};
+use crate::machine::{advice, ids, links};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sandbox::idmap::IdRange;
 use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::rights::Rights;
@@ -99,7 +101,8 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
     let profile = ProfileFile::of(&definition)?;
     let mut settings = definition.settings.clone();
     seccomp::check_rules(&definition)?;
-    let facts = survey(root, name, &definition, || crate::machine::ids::range_of(root, name))?;
+    claim_ids(root, name, &definition)?;
+    let facts = survey(root, name, &definition, || ids::range_of(root, name))?;
     lsm::check(&definition, &facts.lsm)?;
     if let Some(failed) = journal_link::link(&mut settings, &facts)? {
         journal.warning(&format!("the guest's journal is not linked: {failed}"));
@@ -112,6 +115,14 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
     };
     let filters = policy.filters(&root.seccomp_cache())?;
     Ok(Prepared { plan, facts, filters, console: settings.console })
+}
+
+/// Ids that the definition names are nobody else's, as those that are picked.
+fn claim_ids(root: &Root, name: &MachineName, definition: &Definition) -> Result<()> {
+    let PrivateUsers::Range { base, size } = definition.settings.exec.private_users else { return Ok(()) };
+    ids::claim(root, name, IdRange { base, size }).map_err(|error| {
+        Error::new(error.kind(), format!("{} {error}", definition.named("Exec", "PrivateUsers")))
+    })
 }
 
 /// Makes everything.
