@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use serde::Serialize;
 
@@ -79,6 +80,7 @@ pub fn survey(
     let settings = &definition.settings;
     let rootfs = settings.files.root_directory.clone().unwrap_or_else(|| root.rootfs(name));
     let tree = Tree::open_filled(&rootfs)?;
+    refuse_links(&tree, &rootfs)?;
     let init = if settings.exec.boot { Some(init::require(&tree, &rootfs)?) } else { None };
     if !settings.exec.boot && settings.exec.parameters.is_empty() {
         return Err(Error::config(format!("container '{name}' has Boot=no but no command"))
@@ -110,6 +112,22 @@ pub fn survey(
         lsm,
         host: host_os(),
     })
+}
+
+/// Our own mount points have to be directories. That no link is followed there is seen to when they are mounted on;
+/// this says in time, and in words, what to do about one.
+fn refuse_links(tree: &Tree, shown: &Path) -> Result<()> {
+    for target in ["/proc", "/sys", "/dev", "/run"] {
+        let what = match tree.resolve_strict(target).and_then(rustix::fs::fstat) {
+            Err(Errno::LOOP) => "a symbolic link",
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => "not a directory",
+            _ => continue,
+        };
+        let place = format!("{}{target}", shown.display().to_string().trim_end_matches('/'));
+        return Err(Error::config(format!("'{place}' is {what}, and cannot be mounted on"))
+            .hint("remove it: an empty directory is made in its place"));
+    }
+    Ok(())
 }
 
 /// The id that the image carries, unless it is yet to be initialised (machine-id(5)).
@@ -187,6 +205,31 @@ fn os_fields(text: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_root_is_told_where_its_mount_points_are_links() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let told = |target: &str| {
+            let tree = Tree::open(dir.path()).expect("open");
+            let told = refuse_links(&tree, Path::new("/srv/p1")).map_err(|error| error.message().to_string());
+            let _ = std::fs::remove_file(dir.path().join(target));
+            told
+        };
+        assert_eq!(told("none"), Ok(()));
+        symlink("/etc", dir.path().join("proc")).expect("symlink");
+        assert_eq!(
+            told("proc"),
+            Err("'/srv/p1/proc' is a symbolic link, and cannot be mounted on".to_string())
+        );
+        std::fs::write(dir.path().join("run"), "").expect("write");
+        assert_eq!(
+            told("run"),
+            Err("'/srv/p1/run' is not a directory, and cannot be mounted on".to_string())
+        );
+        std::fs::create_dir(dir.path().join("sys")).expect("mkdir");
+        assert_eq!(told("none"), Ok(()));
+    }
 
     #[test]
     fn ids_are_dashed_as_a_uuid() {
