@@ -85,6 +85,61 @@ fn escape(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, directives, verbatim as keys};
+
+    /// What somebody would write who wants a line of his own in a unit.
+    const INJECTIONS: [&str; 14] = [
+        "x\nExecStart=/bin/evil",
+        "x\r\n[Service]\r\nExecStart=/bin/evil",
+        "x\\\n[Service]\\\nExecStart=/bin/evil",
+        "/x\u{85}ExecStart=/bin/evil",
+        "/x\u{2028}ExecStart=/bin/evil",
+        "/x\0ExecStart=/bin/evil",
+        "/x\\nExecStart=/bin/evil",
+        "/../../../etc",
+        "-x",
+        "$(id)",
+        "%n %i",
+        "/x\"\nExecStart=/bin/evil",
+        "x.service\\",
+        "\u{202e}/x",
+    ];
+
+    /// SEC-22: whatever stands in a definition, a unit has those lines only that it is to have.
+    #[test]
+    fn no_value_becomes_a_directive() {
+        let name = MachineName::new("p1").expect("valid");
+        let own = directives::TABLE.iter().map(|row| (row.section, row.key));
+        let passed_on =
+            ["Unit", "Resources"].into_iter().flat_map(|s| keys::keys(s).iter().map(move |k| (s, *k)));
+        let long = "x".repeat(65536);
+        let mut taken = 0;
+        for (section, key) in own.chain(passed_on) {
+            for value in INJECTIONS.into_iter().chain([long.as_str()]) {
+                let text = format!("[{section}]\n{key}={value}\n");
+                let Ok(definition) = config::parse(Path::new("/p1.conf"), &text) else { continue };
+                taken += 1;
+                for (_, text) in drop_ins(&name, Some(Path::new("/p1.conf")), Some(&definition.settings)) {
+                    let wrong = text.split(['\n', '\r']).find(|line| !is_ours(line, key));
+                    assert_eq!(wrong, None, "{section} {key}={value:?}");
+                }
+            }
+        }
+        assert!(taken > 300, "only {taken} were taken");
+    }
+
+    /// Whether a line may stand in a drop-in of a definition that sets `key`.
+    fn is_ours(line: &str, key: &str) -> bool {
+        let known = ["Description", "SourcePath", "RequiresMountsFor", "WantsMountsFor", "Slice", key];
+        let sections = ["[Unit]", "[Service]", "[Slice]"];
+        let set = line.split_once('=').is_some_and(|(left, _)| known.contains(&left));
+        // A line that is continued would take the next one in.
+        (set || line.is_empty() || line.starts_with('#') || sections.contains(&line)) && !is_continued(line)
+    }
+
+    fn is_continued(line: &str) -> bool {
+        line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+    }
 
     #[test]
     fn paths_are_quoted_and_percent_signs_doubled() {

@@ -20,3 +20,4 @@ mod posture;
 mod smoke;
 mod survival;
 mod traps;
+mod walls;

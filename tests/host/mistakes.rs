@@ -1,5 +1,6 @@
 //! What is typed or written wrong, or is not there: one sentence, a documented exit code, and nothing left.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::container::Container;
@@ -24,6 +25,12 @@ fn refused(host: &Host, command_line: &str, code: i32, words: &str) -> Result<()
 
 const TREES: &str = "mkdir -p /srv/empty /srv/noinit/bin && touch /srv/file /srv/noinit/bin/x && ln -sn /srv/noinit /srv/link &&
     tar -C /srv/noinit -cf /srv/noinit.tar . && head -c 10000 /dev/urandom >/srv/junk.tar";
+
+/// Seccomp profiles that are none, or that ask for what is not there.
+const PROFILES: &str =
+    "printf '2\\nallowlist\\nno_such_call\\n' >/srv/call.profile; echo junk >/srv/junk.profile;
+    printf '2\\ndenylist\\n[all]\\nmknod notify\\n' >/srv/notify.profile;
+    mkdir -p /srv/linked/sbin && ln -s /proc /srv/linked/proc && cp /bin/busybox /srv/linked/sbin/init";
 
 const NOBODY: &str = "setpriv --reuid nobody --regid nogroup --clear-groups";
 
@@ -89,6 +96,11 @@ fn a_start_that_fails_says_why_and_leaves_nothing() -> Result<()> {
     // From now on it has ids, which a start that fails keeps.
     bad.start()?;
     bad.stop()?;
+    let other = Container::defined(&host, "other", "[Exec]\nPrivateUsers=1000000:1000\n")?;
+    other.start()?;
+    other.stop()?;
+    host.ok(PROFILES)?;
+    let before = remains(&host)?;
     for (definition, code, words) in [
         ("[Exec]\nBoot=perhaps\n", "78", "/etc/containerctl/bad.conf:2:6: Boot=: 'perhaps'"),
         ("[Exec]\nBoot\n", "78", "bad.conf:2:1: 'Boot' is no"),
@@ -108,18 +120,48 @@ fn a_start_that_fails_says_why_and_leaves_nothing() -> Result<()> {
         ("[Files]\nRootDirectory=/srv/noinit\n", "66", "'/srv/noinit' has no init"),
         ("[Exec]\nBoot=no\n", "78", "'bad' has Boot=no but no command"),
         ("[Exec]\nWorkingDirectory=/nowhere\n", "1", "'/nowhere'"),
+        (
+            "[Exec]\nPrivateUsers=1000999\n",
+            "78",
+            "bad.conf:2: PrivateUsers= '1000000:1000' belongs to container 'other'",
+        ),
+        ("[Exec]\nPrivateUsers=4294967295\n", "78", "bad.conf:2:14: PrivateUsers=:"),
+        ("[Exec]\nPrivateUsers=5:6:7\n", "78", "bad.conf:2:16: PrivateUsers=:"),
+        ("[Exec]\n\nSeccompProfile=/nowhere\n", "66", "bad.conf:3: SeccompProfile="),
+        (
+            "[Exec]\nSeccompProfile=/srv/call.profile\n",
+            "78",
+            "bad.conf:2: SeccompProfile= /srv/call.profile:3",
+        ),
+        (
+            "[Exec]\nSeccompProfile=/srv/junk.profile\n",
+            "78",
+            "bad.conf:2: SeccompProfile= /srv/junk.profile:1",
+        ),
+        ("[Exec]\nSeccompProfile=/srv/notify.profile\n", "78", "notify"),
+        ("[Exec]\nAppArmorProfile=no-such\n", "69", "bad.conf:2: AppArmorProfile="),
+        ("[Exec]\nSELinuxContext=u:r:t:s0\n", "69", "bad.conf:2: SELinuxContext="),
+        ("[Exec]\nDropCapability=all CAP_NONE\n", "78", "bad.conf:2:20: DropCapability=: 'CAP_NONE'"),
+        ("[Files]\nDeviceAllow=/dev/nothing\n", "78", "bad.conf:2: DeviceAllow="),
+        ("[Files]\nDeviceAllow=/etc/passwd\n", "78", "bad.conf:2:13: DeviceAllow="),
+        ("[Files]\nDeviceAllow=/dev/shm\n", "78", "bad.conf:2: DeviceAllow="),
+        ("[Files]\nDeviceAllow=/dev/null x\n", "78", "bad.conf:2:23: DeviceAllow="),
+        ("[Files]\nRootDirectory=/srv/linked\n", "78", "'/srv/linked/proc' is a symbolic link"),
     ] {
         host.case(&definition.replace('\n', " "), || {
-            bad.define(definition)?;
-            let before = remains(&host)?;
-            host.run("systemctl reset-failed container@bad")?;
-            host.fails("systemctl start container@bad")?;
-            let (status, exit) = (bad.property("StatusText")?, bad.property("ExecMainStatus")?);
-            ensure!(status.contains(words) && exit == code, "status {exit} '{status}'");
-            ensure!(remains(&host)? == before, "left: {}", remains(&host)?);
-            bad.is_gone()
+            fs::write(host.path("/etc/containerctl/bad.conf")?, definition)?;
+            let told = host.run(
+                "systemctl daemon-reload; systemctl reset-failed container@bad; systemctl start container@bad && exit 1
+                 systemctl show --value -p ExecMainStatus -p StatusText container@bad",
+            )?;
+            let (status, exit) = told.stdout.trim_end().rsplit_once('\n').unwrap_or_default();
+            ensure!(told.code == 0 && status.contains(words) && exit == code, "{told}");
+            let after = remains(&host)?;
+            ensure!(after == before, "left: before\n{before}\nafter\n{after}");
+            Ok(())
         });
     }
+    host.case("nothing of all these is left", || bad.is_gone());
     host.case("containerctl start passes the sentence on", || {
         bad.define("[Exec]\nBoot=perhaps\n")?;
         let output = host.fails("systemctl reset-failed container@bad; containerctl start bad")?;
