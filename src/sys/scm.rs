@@ -27,16 +27,20 @@ pub fn accept(listener: impl AsFd) -> Result<OwnedFd, Errno> {
 
 /// Sends one message, with a descriptor where one is given.
 pub fn send(socket: impl AsFd, message: &[u8], fd: Option<RawFd>) -> Result<(), Errno> {
-    let fds = [fd.unwrap_or(-1)];
-    let rights = [ControlMessage::ScmRights(&fds)];
-    let control: &[ControlMessage] = if fd.is_some() { &rights } else { &[] };
+    send_fds(socket, message, fd.as_slice())
+}
+
+/// Sends one message, or the first bytes of something longer on a stream, with descriptors.
+pub fn send_fds(socket: impl AsFd, message: &[u8], fds: &[RawFd]) -> Result<(), Errno> {
+    let rights = [ControlMessage::ScmRights(fds)];
+    let control: &[ControlMessage] = if fds.is_empty() { &[] } else { &rights };
     let parts = [IoSlice::new(message)];
     sendmsg::<()>(socket.as_fd().as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
-/// Receives one message: its length (0 is the end) and a descriptor that came with it, close-on-exec.
-pub fn receive(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
-    let mut space = nix::cmsg_space!(RawFd);
+/// Receives bytes (none is the end) and the descriptors that came with them, close-on-exec.
+pub fn receive_fds(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    let mut space = nix::cmsg_space!([RawFd; MOST_FDS]);
     let mut parts = [IoSliceMut::new(message)];
     let raw = socket.as_fd().as_raw_fd();
     let received = loop {
@@ -45,16 +49,19 @@ pub fn receive(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Option<O
             other => break other?,
         }
     };
-    let mut taken = None;
+    let mut taken = Vec::new();
     for control in received.cmsgs()? {
         if let ControlMessageOwned::ScmRights(fds) = control {
-            for fd in fds {
-                // SAFETY: the kernel has just installed this descriptor for us alone.
-                taken = Some(unsafe { OwnedFd::from_raw_fd(fd) });
-            }
+            // SAFETY: the kernel has just installed these descriptors for us alone.
+            taken.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
     Ok((received.bytes, taken))
+}
+
+/// Receives one message: its length (0 is the end) and a descriptor that came with it, close-on-exec.
+pub fn receive(socket: impl AsFd, message: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+    receive_fds(socket, message).map(|(length, mut fds)| (length, fds.pop()))
 }
 
 /// Receives one message now, with its sender's pid where the kernel tells (`SO_PASSCRED`). Descriptors that
