@@ -1,6 +1,6 @@
 //! containerctl: system containers as systemd units. This page is the map of the house.
 //!
-//! Front-ends (`cli`, later `dbus`) call `machine`; `machine` calls `sandbox`, `image`, `systemd`; these call
+//! Front-ends (`cli`, `dbus`) call `machine`; `machine` calls `sandbox`, `image`, `systemd`; these call
 //! `sys`. Never upward. `config` and `generator` do no I/O but reading below a [`paths::Root`].
 
 /// What runs between clone and exec.
@@ -10,6 +10,8 @@ pub mod child;
 pub mod cli;
 /// Definitions: fragment → merged → settings.
 pub mod config;
+/// The bus service `org.containerctl1`: one file per interface.
+pub mod dbus;
 /// Errors with operation, object and next step; their exit codes.
 pub mod error;
 /// Definitions → unit text.

@@ -3,7 +3,7 @@
 use crate::error::{Cause, Error, Kind, Result};
 
 /// Connects to the system bus.
-pub(super) async fn connect() -> Result<zbus::Connection> {
+pub(crate) async fn connect() -> Result<zbus::Connection> {
     zbus::Connection::system().await.map_err(|error| {
         Error::new(Kind::Unsupported, format!("failed to connect to the system bus: {}", error.cause()))
             .hint("start dbus.service")

@@ -183,9 +183,19 @@ pub struct Manager {
 impl Manager {
     /// Connects to the system bus.
     pub async fn connect() -> Result<Manager> {
-        let connection = bus::connect().await?;
-        let proxy = SystemdManagerProxy::new(&connection).await;
-        Ok(Manager { proxy: proxy.map_err(|error| told("failed to reach systemd", &error))?, connection })
+        Manager::on(&bus::connect().await?).await
+    }
+
+    /// On a connection that there is.
+    pub(crate) async fn on(bus: &zbus::Connection) -> Result<Manager> {
+        let proxy = SystemdManagerProxy::new(bus).await;
+        let proxy = proxy.map_err(|error| told("failed to reach systemd", &error))?;
+        Ok(Manager { proxy, connection: bus.clone() })
+    }
+
+    /// `Subscribe`: signals are sent from now on, to this connection's end.
+    pub async fn subscribe(&self) -> Result<()> {
+        self.proxy.subscribe().await.map_err(|error| told("failed to subscribe to systemd", &error))
     }
 
     /// `StartUnit` or `StopUnit` in mode `replace`, and the wait for its end.

@@ -1,6 +1,6 @@
 //! The calls we use of systemd's manager, machined, the notify protocol and the journal.
 //!
-//! Names are those on the bus. Nothing outside this room knows a type of zbus.
+//! Names are those on the bus. Outside this room only the bus service knows a type of zbus.
 
 mod bus;
 /// Our records in the journal.
@@ -11,6 +11,8 @@ pub mod manager;
 pub mod notify;
 /// A payload's scope and its entry with machined.
 pub mod payload;
+
+pub(crate) use bus::connect;
 
 /// Runs one verb's conversation with the bus; for callers without a loop of their own.
 pub use zbus::block_on;

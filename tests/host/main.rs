@@ -6,6 +6,7 @@ mod harness;
 
 mod attach;
 mod boot;
+mod bus;
 mod confined;
 mod console;
 mod container;

@@ -1,0 +1,126 @@
+//! Who calls, and what polkit lets him do (polkit(8), org.freedesktop.PolicyKit1.Authority).
+
+use std::collections::HashMap;
+
+use zbus::message::{Flags, Header};
+use zbus::names::BusName;
+use zbus::{Connection, Variant};
+
+use super::fault::Fault;
+
+/// A kind of thing to do, by which rights are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// See which containers there are, and all about them.
+    Look,
+    /// Start, stop, freeze, signal.
+    Operate,
+    /// Be root inside: a shell, a command, the console.
+    Shell,
+    /// Change the definition, limits, devices, autostart.
+    Change,
+    /// Create, destroy, rename.
+    Create,
+}
+
+impl Action {
+    /// All of them.
+    #[cfg(test)]
+    pub const ALL: [Action; 5] =
+        [Action::Look, Action::Operate, Action::Shell, Action::Change, Action::Create];
+
+    /// As polkit knows it.
+    pub fn id(self) -> &'static str {
+        match self {
+            Action::Look => "org.containerctl1.look",
+            Action::Operate => "org.containerctl1.operate",
+            Action::Shell => "org.containerctl1.shell",
+            Action::Change => "org.containerctl1.change",
+            Action::Create => "org.containerctl1.create",
+        }
+    }
+
+    fn phrase(self) -> &'static str {
+        match self {
+            Action::Look => "look at containers",
+            Action::Operate => "start and stop containers",
+            Action::Shell => "enter containers",
+            Action::Change => "change containers",
+            Action::Create => "create and destroy containers",
+        }
+    }
+}
+
+/// What polkit is to know beside the action.
+pub struct Occasion<'a> {
+    /// The container, `""` where it is about none or many. Nobody has looked yet whether it exists.
+    pub container: &'a str,
+    /// The method.
+    pub method: &'a str,
+}
+
+/// The answer of `CheckAuthorization`: allowed, allowed after a password, details.
+type Authorization = (bool, bool, HashMap<String, String>);
+
+/// Fails unless the caller may. The answer depends on who calls and on the action, and on nothing that exists.
+pub async fn authorize(
+    bus: &Connection,
+    call: &Header<'_>,
+    action: Action,
+    occasion: &Occasion<'_>,
+) -> Result<(), Fault> {
+    let denied = || Fault::standard("AccessDenied", format!("not authorized to {}", action.phrase()));
+    let interactive = call.primary().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH);
+    let sender = call.sender().ok_or_else(denied)?;
+    let driver = zbus::fdo::DBusProxy::new(bus).await.map_err(|_| denied())?;
+    let credentials =
+        driver.get_connection_credentials(BusName::from(sender.clone())).await.map_err(|_| denied())?;
+    let user = credentials.unix_user_id().ok_or_else(denied)?;
+    if user == 0 {
+        return Ok(());
+    }
+    // The process that connected, whatever has become of its number; an old bus knows only the connection, whose name
+    // is not given out twice.
+    let subject = match credentials.into_process_fd() {
+        Some(process) => (
+            "unix-process",
+            HashMap::from([("pidfd", Variant::Fd(process.into())), ("uid", Variant::from(user as i32))]),
+        ),
+        None => ("system-bus-name", HashMap::from([("name", Variant::from(sender.as_str()))])),
+    };
+    let details = HashMap::from([("container", occasion.container), ("method", occasion.method)]);
+    let question = (subject, action.id(), details, u32::from(interactive), "");
+    let answer = bus
+        .call_method(
+            Some("org.freedesktop.PolicyKit1"),
+            "/org/freedesktop/PolicyKit1/Authority",
+            Some("org.freedesktop.PolicyKit1.Authority"),
+            "CheckAuthorization",
+            &question,
+        )
+        .await;
+    // Where there is no polkit, root alone may.
+    let answer = answer.map_err(|_| denied())?;
+    match answer.body().deserialize::<Authorization>() {
+        Ok((true, ..)) => Ok(()),
+        Ok((false, true, _)) if !interactive => Err(Fault::standard(
+            "InteractiveAuthorizationRequired",
+            format!("a password is asked of who wants to {}", action.phrase()),
+        )),
+        _ => Err(denied()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polkit_is_told_of_every_action() {
+        let policy = include_str!("../../dbus-interfaces/org.containerctl1.policy");
+        for action in Action::ALL {
+            assert!(policy.contains(&format!("<action id=\"{}\">", action.id())), "{action:?}");
+        }
+        assert_eq!(policy.matches("<action ").count(), Action::ALL.len());
+    }
+}

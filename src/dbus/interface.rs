@@ -1,0 +1,223 @@
+//! Interfaces as tables: what introspection shows, what is checked and what is called are one row.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zbus::message::{Body, Header, Message};
+use zbus::{OwnedVariant, Signature, Type};
+
+use super::caller::Action;
+use super::fault::Fault;
+use super::packet::{Values, pack, unpack};
+use crate::error::Error;
+use crate::paths::Root;
+
+/// An argument or a result.
+pub struct Argument {
+    /// As in the interface's XML.
+    pub name: &'static str,
+    /// Its type.
+    pub signature: String,
+}
+
+/// What a method does, on packed values.
+type Work = dyn Fn(&Root, &str, &Values) -> Result<Values, Fault> + Send + Sync;
+
+/// Where a method runs.
+pub enum Run {
+    /// In a process of its own: the machine is given by name, `""` for the manager.
+    Process(Box<Work>),
+    /// In the service: it is about who is told of changes.
+    Subscription(Subscription),
+}
+
+/// A change of who is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscription {
+    /// The caller is, from now on.
+    Begin,
+    /// The caller is not any more.
+    End,
+}
+
+/// A method.
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// What the caller must be allowed.
+    pub action: Action,
+    /// Its arguments.
+    pub takes: Vec<Argument>,
+    /// Its results.
+    pub gives: Vec<Argument>,
+    /// Where and what.
+    pub run: Run,
+    read: fn(&Body) -> Result<Values, Fault>,
+    write: fn(&Header<'_>, &Values) -> zbus::Result<Message>,
+}
+
+impl Method {
+    /// A row: the names belong to the members of the tuples that `run` takes and gives.
+    pub fn new<I, O, E: Into<Fault>>(
+        name: &'static str,
+        action: Action,
+        takes: &[&'static str],
+        gives: &[&'static str],
+        run: impl Fn(&Root, &str, I) -> Result<O, E> + Send + Sync + 'static,
+    ) -> Method
+    where
+        I: Type + Serialize + DeserializeOwned,
+        O: Type + Serialize + DeserializeOwned,
+    {
+        let packed = move |root: &Root, name: &str, values: &Values| {
+            let failed =
+                |error: zbus::Error| Fault::standard("Failed", format!("failed to pass values on: {error}"));
+            let results = run(root, name, unpack(values).map_err(failed)?).map_err(Into::into)?;
+            pack(&results).map_err(failed)
+        };
+        Method::with::<I, O>(name, action, takes, gives, Run::Process(Box::new(packed)))
+    }
+
+    /// A row of the service's own.
+    pub fn subscription(name: &'static str, what: Subscription) -> Method {
+        Method::with::<(), ()>(name, Action::Look, &[], &[], Run::Subscription(what))
+    }
+
+    fn with<I, O>(
+        name: &'static str,
+        action: Action,
+        takes: &[&'static str],
+        gives: &[&'static str],
+        run: Run,
+    ) -> Method
+    where
+        I: Type + Serialize + DeserializeOwned,
+        O: Type + Serialize + DeserializeOwned,
+    {
+        let (takes, gives) = (arguments(takes, I::SIGNATURE), arguments(gives, O::SIGNATURE));
+        Method { name, action, takes, gives, run, read: read::<I>, write: write::<O> }
+    }
+
+    /// The arguments of a call, checked.
+    pub fn read(&self, body: &Body) -> Result<Values, Fault> {
+        (self.read)(body)
+    }
+
+    /// The reply to a call.
+    pub fn write(&self, call: &Header<'_>, values: &Values) -> zbus::Result<Message> {
+        (self.write)(call, values)
+    }
+}
+
+fn arguments(names: &[&'static str], signature: &Signature) -> Vec<Argument> {
+    let fields: Vec<String> = match signature {
+        Signature::Structure(fields) => fields.iter().map(Signature::to_string).collect(),
+        _ => Vec::new(),
+    };
+    assert_eq!(names.len(), fields.len(), "a row of a table names each argument: {names:?}");
+    names.iter().copied().zip(fields).map(|(name, signature)| Argument { name, signature }).collect()
+}
+
+fn read<I: Type + Serialize + DeserializeOwned>(body: &Body) -> Result<Values, Fault> {
+    let refused = |text: String| Fault::standard("InvalidArgs", text);
+    let (found, wanted) = (body.signature().to_string_no_parens(), I::SIGNATURE.to_string_no_parens());
+    if found != wanted {
+        return Err(refused(format!("the arguments are of type '{found}', not '{wanted}'")));
+    }
+    let values: zbus::Result<I> = body.deserialize_ignore_signature();
+    values.and_then(|values| pack(&values)).map_err(|error| refused(format!("wrong arguments: {error}")))
+}
+
+fn write<O: Type + Serialize + DeserializeOwned>(
+    call: &Header<'_>,
+    values: &Values,
+) -> zbus::Result<Message> {
+    Message::method_return(call).build(&unpack::<O>(values)?)
+}
+
+/// How a property changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// Never.
+    Never,
+    /// It is told, with its new value.
+    Told,
+    /// It is not told: ask again.
+    Untold,
+}
+
+/// A property; all of them are read-only.
+pub struct Property {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub signature: &'static str,
+    /// Whether its changes are told.
+    pub changes: Changes,
+}
+
+/// A signal.
+pub struct Signal {
+    /// Its name.
+    pub name: &'static str,
+    /// Names and types of what it tells.
+    pub tells: &'static [(&'static str, &'static str)],
+}
+
+/// Values of properties by name.
+pub type PropertyValues = HashMap<String, OwnedVariant>;
+
+/// An interface of an object.
+pub struct Interface {
+    /// `org.containerctl1.Manager`.
+    pub name: &'static str,
+    /// What can be called.
+    pub methods: Vec<Method>,
+    /// What can be asked for.
+    pub properties: Vec<Property>,
+    /// What is told.
+    pub signals: Vec<Signal>,
+}
+
+/// `org.freedesktop.DBus.Properties`, of an object whose one interface with properties is called `owner`.
+pub fn properties(
+    owner: &'static str,
+    values: fn(&Root, &str) -> Result<PropertyValues, Error>,
+) -> Interface {
+    let all = move |root: &Root, name: &str, interface: &str| match interface == owner || interface.is_empty()
+    {
+        true => values(root, name).map_err(Fault::from),
+        false => {
+            Err(Fault::standard("UnknownInterface", format!("no properties of interface '{interface}'")))
+        }
+    };
+    let get = move |root: &Root, name: &str, (interface, property): (String, String)| {
+        let found = all(root, name, &interface)?.remove(&property).map(|value| (value,));
+        found.ok_or_else(|| Fault::standard("UnknownProperty", format!("unknown property '{property}'")))
+    };
+    let get_all = move |root: &Root, name: &str, (interface,): (String,)| {
+        all(root, name, &interface).map(|values| (values,))
+    };
+    let set = |_: &Root, _: &str, (_, property, _): (String, String, OwnedVariant)| {
+        Err::<(), _>(Fault::standard("PropertyReadOnly", format!("property '{property}' cannot be set")))
+    };
+    let look = Action::Look;
+    Interface {
+        name: "org.freedesktop.DBus.Properties",
+        methods: vec![
+            Method::new("Get", look, &["interface_name", "property_name"], &["value"], get),
+            Method::new("GetAll", look, &["interface_name"], &["props"], get_all),
+            Method::new("Set", look, &["interface_name", "property_name", "value"], &[], set),
+        ],
+        properties: Vec::new(),
+        signals: vec![Signal {
+            name: "PropertiesChanged",
+            tells: &[
+                ("interface_name", "s"),
+                ("changed_properties", "a{sv}"),
+                ("invalidated_properties", "as"),
+            ],
+        }],
+    }
+}

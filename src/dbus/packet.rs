@@ -1,0 +1,102 @@
+//! What the service and the process of a call say to each other: values in D-Bus' own format, with descriptors, one
+//! packet each way.
+
+use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zbus::Type;
+use zbus::wire::serialized::{Context, Data};
+use zbus::wire::{NATIVE_ENDIAN, to_bytes};
+
+use super::fault::Fault;
+use crate::sys::scm;
+
+/// Values in their bytes.
+pub type Values = Data<'static, 'static>;
+
+/// A call on its way to its process: interface, member, container and arguments.
+pub type Request = (String, String, String, Vec<u8>);
+/// What comes back: the name of an error or nothing, its sentence, and the results.
+pub type Response = (String, String, Vec<u8>);
+
+fn context() -> Context {
+    Context::new(NATIVE_ENDIAN, 0)
+}
+
+/// Packs values.
+pub fn pack<T: Serialize + Type>(values: &T) -> zbus::Result<Values> {
+    to_bytes(context(), values)
+}
+
+/// Unpacks values; descriptors among them are new ones.
+pub fn unpack<T: DeserializeOwned + Type>(values: &Values) -> zbus::Result<T> {
+    values.deserialize().map(|(values, _)| values)
+}
+
+/// Values that were bytes of a packet, with the packet's descriptors.
+pub fn inner(bytes: Vec<u8>, outer: &Values) -> Result<Values> {
+    let fds: Result<Vec<OwnedFd>> = outer
+        .fds()
+        .iter()
+        .map(|fd| fd.try_clone().and_then(OwnedFd::try_from).map_err(Error::other))
+        .collect();
+    Ok(Data::new_fds(bytes, context(), fds?))
+}
+
+/// What a process answers.
+pub fn response(result: std::result::Result<&Values, Fault>) -> Response {
+    match result {
+        Ok(values) => (String::new(), String::new(), values.bytes().to_vec()),
+        Err(fault) => (fault.name, fault.text, Vec::new()),
+    }
+}
+
+/// Sends a packet with the descriptors of `values`: a head with the length, which carries them, then the bytes.
+pub fn send<T: Serialize + Type>(mut stream: &UnixStream, packet: &T, values: Option<&Values>) -> Result<()> {
+    let packet = pack(packet).map_err(Error::other)?;
+    let fds: Vec<RawFd> =
+        values.map(|values| values.fds().iter().map(AsRawFd::as_raw_fd).collect()).unwrap_or_default();
+    scm::send_fds(stream, &(packet.len() as u64).to_ne_bytes(), &fds)?;
+    stream.write_all(packet.bytes())
+}
+
+/// Receives a packet. An end before it is an error.
+pub fn receive<T: DeserializeOwned + Type>(mut stream: &UnixStream) -> Result<(T, Values)> {
+    let mut head = [0; 8];
+    let (count, fds) = scm::receive_fds(stream, &mut head)?;
+    if count != head.len() {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    let length = usize::try_from(u64::from_ne_bytes(head)).map_err(Error::other)?;
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes)?;
+    let packet = Data::new_fds(bytes, context(), fds);
+    Ok((unpack(&packet).map_err(Error::other)?, packet))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn what_is_sent_arrives_with_its_descriptors() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let values = pack(&(7u32, zbus::OwnedFd::from(OwnedFd::from(file)))).unwrap();
+        let long = "x".repeat(1 << 20);
+        let sender = std::thread::spawn(move || {
+            let request: Request = ("i".into(), "m".into(), long, values.bytes().to_vec());
+            send(&ours, &request, Some(&values)).unwrap();
+        });
+        let (request, packet): (Request, Values) = receive(&theirs).unwrap();
+        sender.join().unwrap();
+        let (number, fd): (u32, zbus::OwnedFd) = unpack(&inner(request.3, &packet).unwrap()).unwrap();
+        assert_eq!((number, request.2.len()), (7, 1 << 20));
+        assert!(rustix::fs::fstat(fd.as_fd()).is_ok());
+        assert!(receive::<Request>(&theirs).is_err());
+    }
+}

@@ -1,0 +1,228 @@
+//! Who is told of changes, and what changes there are.
+//!
+//! systemd's signals are only the hint to look; what is told is what `machine` says then. It is told to those who
+//! subscribed, and were allowed to look when they did, for a broadcast would reach everyone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use zbus::message::{Header, Message};
+use zbus::names::UniqueName;
+use zbus::{DynamicType, Variant};
+
+use super::fault::Fault;
+use super::interface::Subscription;
+use super::node::{path_of, unescape};
+use super::service::Service;
+use super::{NAME, PATH, container};
+use crate::error::{Cause, Result};
+use crate::machine::registry::{self, Filter};
+use crate::systemd::{block_on, manager::Manager};
+
+/// What we ask the bus for: units that change, definitions that were read anew, callers that leave.
+const RULES: [&str; 3] = [
+    "type='signal',sender='org.freedesktop.systemd1',path_namespace='/org/freedesktop/systemd1/unit',\
+     interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
+    "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
+     interface='org.freedesktop.systemd1.Manager',member='Reloading'",
+    "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''",
+];
+
+/// Subscribers, and the states that they know.
+#[derive(Default)]
+pub struct Watch {
+    subscribers: Mutex<BTreeSet<String>>,
+    /// States by name; none before somebody subscribes. Held while a change is told, so that changes stay in order.
+    known: Mutex<Option<BTreeMap<String, String>>>,
+}
+
+impl Watch {
+    /// Nobody wants to be told.
+    pub fn is_unwatched(&self) -> bool {
+        lock(&self.subscribers).is_empty()
+    }
+
+    /// A caller wants to be told, or not any more.
+    pub async fn change(
+        self: Arc<Self>,
+        service: &Arc<Service>,
+        call: &Header<'_>,
+        what: Subscription,
+    ) -> std::result::Result<(), Fault> {
+        let Some(sender) = call.sender() else { return Ok(()) };
+        if what == Subscription::End {
+            lock(&self.subscribers).remove(sender.as_str());
+            return Ok(());
+        }
+        lock(&self.subscribers).insert(sender.to_string());
+        let failed =
+            |error: &dyn Cause| Fault::standard("Failed", format!("failed to watch: {}", error.cause()));
+        let begin = {
+            let service = service.clone();
+            zruntime::unblock(move || service.watch.begin(&service))
+        };
+        begin.await.map_err(|error| failed(&error))
+    }
+
+    /// The first time: listens, and only then looks.
+    fn begin(&self, service: &Service) -> Result<()> {
+        let mut known = lock(&self.known);
+        if known.is_some() {
+            return Ok(());
+        }
+        block_on(async {
+            for rule in RULES {
+                add_match(service, rule).await?;
+            }
+            // systemd tells only where somebody asked it to.
+            Manager::on(&service.bus).await?.subscribe().await
+        })?;
+        *known = Some(states(service)?);
+        Ok(())
+    }
+
+    /// A signal came.
+    pub fn note(&self, service: &Arc<Service>, message: &Message) {
+        let header = message.header();
+        let look: fn(&Service, Option<String>) = match header.member().map(|member| member.as_str()) {
+            Some("NameOwnerChanged") => {
+                if let Ok((name, _, _)) = message.body().deserialize::<(String, String, String)>() {
+                    lock(&self.subscribers).remove(&name);
+                }
+                return;
+            }
+            Some("PropertiesChanged" | "Reloading") => {
+                |service, name| service.watch.look(service, name.as_deref())
+            }
+            _ => return,
+        };
+        let unit =
+            header.path().and_then(|path| path.as_str().strip_prefix("/org/freedesktop/systemd1/unit/"));
+        let name = unit.map(machine_of);
+        if name == Some(None) || self.is_unwatched() {
+            return;
+        }
+        let service = service.clone();
+        let looked = zruntime::unblock(move || look(&service, name.flatten()));
+        drop(looked);
+    }
+
+    /// Looks at one machine, or which there are, and tells what is new.
+    fn look(&self, service: &Service, name: Option<&str>) {
+        let mut known = lock(&self.known);
+        let Some(known) = &mut *known else { return };
+        let found = match name {
+            Some(name) if !known.contains_key(name) => return,
+            _ => states(service),
+        };
+        // It cannot be told now; the next change tries again.
+        let Ok(found) = found else { return };
+        let tell = Telling { service, subscribers: lock(&self.subscribers).iter().cloned().collect() };
+        for change in changes(known, &found) {
+            tell.change(&change);
+        }
+        *known = found;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn add_match(service: &Service, rule: &str) -> Result<()> {
+    let driver = Some("org.freedesktop.DBus");
+    let added = service.bus.call_method(driver, "/org/freedesktop/DBus", driver, "AddMatch", &rule).await;
+    added
+        .map(drop)
+        .map_err(|error| crate::error::Error::failed(format!("failed to listen: {}", error.cause())))
+}
+
+fn states(service: &Service) -> Result<BTreeMap<String, String>> {
+    Ok(registry::list(&service.root, &Filter::default())?
+        .into_iter()
+        .map(|entry| (entry.name, entry.state))
+        .collect())
+}
+
+/// The machine that a unit belongs to, of the last part of the unit's object path.
+fn machine_of(label: &str) -> Option<String> {
+    let unit = unescape(label)?;
+    unit.strip_prefix("container@")?.strip_suffix(".service").map(String::from)
+}
+
+/// Something that happened.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    New(String),
+    Removed(String),
+    State(String, String),
+}
+
+/// From what was known to what was found.
+fn changes(known: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<Change> {
+    let removed = known.keys().filter(|name| !found.contains_key(*name)).cloned().map(Change::Removed);
+    let new = found.keys().filter(|name| !known.contains_key(*name)).cloned().map(Change::New);
+    let state = found.iter().filter(|(name, state)| known.get(*name).is_some_and(|before| before != *state));
+    removed.chain(new).chain(state.map(|(name, state)| Change::State(name.clone(), state.clone()))).collect()
+}
+
+/// Tells the subscribers.
+struct Telling<'a> {
+    service: &'a Service,
+    subscribers: Vec<String>,
+}
+
+impl Telling<'_> {
+    fn change(&self, change: &Change) {
+        let manager = format!("{NAME}.Manager");
+        let object = |name: &str| zbus::OwnedObjectPath::try_from(path_of(name)).unwrap_or_default();
+        match change {
+            Change::New(name) => self.send(PATH, &manager, "ContainerNew", &(name, object(name))),
+            Change::Removed(name) => self.send(PATH, &manager, "ContainerRemoved", &(name, object(name))),
+            Change::State(name, state) => {
+                self.send(PATH, &manager, "StateChanged", &(name, object(name), state));
+                let changed = HashMap::from([("State", Variant::from(state.as_str()))]);
+                let body = (container::NAME, changed, Vec::<&str>::new());
+                self.send(&path_of(name), "org.freedesktop.DBus.Properties", "PropertiesChanged", &body);
+            }
+        }
+    }
+
+    /// A subscriber who has gone is no error.
+    fn send<B: Serialize + DynamicType>(&self, path: &str, interface: &str, member: &str, body: &B) {
+        block_on(async {
+            for subscriber in
+                self.subscribers.iter().filter_map(|name| UniqueName::try_from(name.as_str()).ok())
+            {
+                let _ = self.service.bus.emit_signal(Some(subscriber), path, interface, member, body).await;
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_is_told_once() {
+        let map = |list: &[(&str, &str)]| list.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        let known = map(&[("a", "active"), ("b", "inactive"), ("c", "active")]);
+        let found = map(&[("a", "active"), ("b", "active"), ("d", "inactive")]);
+        let told = [
+            Change::Removed("c".into()),
+            Change::New("d".into()),
+            Change::State("b".into(), "active".into()),
+        ];
+        assert_eq!(changes(&known, &found), told);
+        assert_eq!(changes(&found, &found), []);
+    }
+
+    #[test]
+    fn only_units_of_ours_are_looked_at() {
+        assert_eq!(machine_of("container_40web_2d1_2eservice").as_deref(), Some("web-1"));
+        assert_eq!(machine_of("dbus_2eservice"), None);
+        assert_eq!(machine_of("container_40p1_2eservice_2ed"), None);
+    }
+}

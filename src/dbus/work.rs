@@ -1,0 +1,93 @@
+//! The process of one call: started by the service with a socket as its standard input, it takes the call from there,
+//! makes it, answers, and ends.
+
+use std::io::Result as IoResult;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use super::fault::Fault;
+use super::interface::{Interface, Run};
+use super::packet::{self, Request, Response, Values, inner};
+use super::{container, manager};
+use crate::error::{Cause, Context, Error, Result};
+use crate::paths::Root;
+
+/// A process that has answered, and may have more to do.
+pub struct Worker(Child);
+
+impl Worker {
+    /// Waits for its end.
+    pub fn wait(mut self) {
+        let _ = self.0.wait();
+    }
+}
+
+/// Has a process make the call, and waits for its answer.
+pub fn delegate(
+    interface: String,
+    method: String,
+    container: String,
+    values: &Values,
+) -> std::result::Result<(Values, Worker), Fault> {
+    let lost = |error: std::io::Error| {
+        Error::failed(format!("failed to have '{method}' done: {}", error.cause()))
+            .hint("see 'journalctl -u containerctl'")
+    };
+    let (ours, theirs) = UnixStream::pair().map_err(lost)?;
+    let worker = Worker(start(theirs).map_err(lost)?);
+    let request: Request = (interface, method.clone(), container, values.bytes().to_vec());
+    let answer =
+        packet::send(&ours, &request, Some(values)).and_then(|()| packet::receive::<Response>(&ours));
+    match answer {
+        Ok(((name, _, bytes), packet)) if name.is_empty() => {
+            Ok((inner(bytes, &packet).map_err(lost)?, worker))
+        }
+        Ok(((name, text, _), _)) => {
+            worker.wait();
+            Err(Fault { name, text })
+        }
+        Err(error) => {
+            worker.wait();
+            Err(lost(error).into())
+        }
+    }
+}
+
+/// This program once more.
+fn start(socket: UnixStream) -> IoResult<Child> {
+    Command::new("/proc/self/exe").arg("work").stdin(Stdio::from(OwnedFd::from(socket))).spawn()
+}
+
+/// The process' own part.
+pub fn work() -> Result<()> {
+    let failed = || "failed to talk to the bus service";
+    let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3).context(failed)?;
+    // What is called must find an ordinary standard input, and not ours.
+    let null = std::fs::File::open("/dev/null").context(failed)?;
+    rustix::stdio::dup2_stdin(&null).context(failed)?;
+    let socket = UnixStream::from(socket);
+    let ((interface, method, container, arguments), packet) =
+        packet::receive::<Request>(&socket).context(failed)?;
+    let arguments = inner(arguments, &packet).context(failed)?;
+    drop(packet);
+    let result = make(&interface, &method, &container, &arguments);
+    let values = result.as_ref().ok();
+    let response = packet::response(result.as_ref().map_err(Fault::clone));
+    packet::send(&socket, &response, values).context(failed)
+}
+
+fn make(
+    interface: &str,
+    method: &str,
+    container: &str,
+    values: &Values,
+) -> std::result::Result<Values, Fault> {
+    let interfaces: Vec<Interface> =
+        if container.is_empty() { manager::interfaces() } else { container::interfaces() };
+    let table = interfaces.iter().find(|table| table.name == interface);
+    match table.and_then(|table| table.methods.iter().find(|row| row.name == method)).map(|row| &row.run) {
+        Some(Run::Process(run)) => run(&Root::system(), container, values),
+        _ => Err(Fault::standard("UnknownMethod", format!("unknown method '{method}'"))),
+    }
+}

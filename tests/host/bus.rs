@@ -1,0 +1,354 @@
+//! The bus service: what each method does, who may call it, and when it comes and goes.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::container::{Container, SOON};
+use crate::harness::{Host, Result};
+
+const DIRECTORY: &str = "/org/containerctl1/container";
+/// systemd's word for no limit.
+const FOREVER: &str = "t 18446744073709551615";
+
+/// Puts the example and our scripts into the host.
+fn place_scripts(host: &Host) -> Result<()> {
+    for (name, text) in [
+        ("containers", include_str!("../../contrib/examples/containers.py")),
+        ("call", include_str!("bus/call.py")),
+        ("contract", include_str!("bus/contract.py")),
+        ("everything", include_str!("bus/everything.py")),
+        ("noise", include_str!("bus/noise.py")),
+    ] {
+        fs::write(host.path(format!("/srv/{name}.py"))?, text)?;
+    }
+    Ok(())
+}
+
+/// A call of the manager; the arguments are JSON.
+fn manager(call: &str) -> String {
+    format!("python3 /srv/call.py /org/containerctl1 {call}")
+}
+
+/// A call of a container, by the last part of its path.
+fn container(label: &str, call: &str) -> String {
+    format!("python3 /srv/call.py {DIRECTORY}/{label} {call}")
+}
+
+/// The same as another user.
+fn by(user: &str, command_line: &str) -> String {
+    format!("setpriv --reuid {user} --regid {user} --init-groups {command_line}")
+}
+
+/// A property of a container.
+fn property(host: &Host, label: &str, property: &str) -> Result<String> {
+    let get = format!("busctl get-property --json=short org.containerctl1 {DIRECTORY}/{label}");
+    let value = host.ok(&format!("{get} org.containerctl1.Container {property} | jq -r .data"))?;
+    Ok(value.trim().to_owned())
+}
+
+/// Pid of the service; 0 where it does not run.
+fn service(host: &Host) -> Result<String> {
+    Ok(host.ok("systemctl show --value -p MainPID containerctld")?.trim().to_owned())
+}
+
+#[test]
+fn programs_do_over_the_bus_what_verbs_do() -> Result<()> {
+    let host = boot!();
+    place_scripts(&host)?;
+    let p1 = Container { host: &host, name: "p1" };
+    host.case("the first call starts the service", || {
+        ensure!(service(&host)? == "0", "it runs already");
+        ensure!(host.ok(&manager("ListContainers"))?.trim() == "[[]]", "there are containers");
+        ensure!(service(&host)? != "0", "it does not run");
+        Ok(())
+    });
+    host.case("introspection is the contract, and the library's own", || {
+        for (object, name) in [("", "Manager"), ("/container/p1", "Container")] {
+            let file = format!("/usr/share/dbus-1/interfaces/org.containerctl1.{name}.xml");
+            host.ok(&format!("python3 /srv/contract.py /org/containerctl1{object} {file}"))?;
+        }
+        host.ok("busctl call org.containerctl1 / org.freedesktop.DBus.Peer Ping")?;
+        host.ok(
+            "busctl call org.containerctl1 / org.freedesktop.DBus.Peer GetMachineId | grep $(cat /etc/machine-id)",
+        )
+        .map(drop)
+    });
+    host.case("a container is created, started, looked at, stopped", || {
+        let made = host.ok(&manager(r#"CreateContainer 'sa{sv}' '"p1"' '{"Template":["s","busybox"]}'"#))?;
+        ensure!(made.trim() == format!("[\"{DIRECTORY}/p1\", []]"), "{made}");
+        ensure!(property(&host, "p1", "State")? == "inactive", "{}", property(&host, "p1", "State")?);
+        host.ok(&container("p1", "Start"))?;
+        p1.says("p1 is up")?;
+        let leader = p1.leader()?.to_string();
+        for (name, value) in [("State", "active"), ("Leader", &leader), ("Scope", &p1.scope()?)] {
+            ensure!(property(&host, "p1", name)? == value, "{name} is {}", property(&host, "p1", name)?);
+        }
+        let list = host.ok(&manager("ListContainers"))?;
+        ensure!(list.trim() == format!("[[[\"p1\", \"active\", \"{DIRECTORY}/p1\"]]]"), "{list}");
+        host.ok(&format!("{} | jq -e '.[0] | fromjson | .leader == {leader}'", container("p1", "Describe")))?;
+        host.ok(&format!("{} | jq -e '.[0] | fromjson | all(.holds)'", container("p1", "Audit")))?;
+        host.ok(&container("p1", &format!("Stop {FOREVER}")))?;
+        p1.is_gone()
+    });
+    host.case("autostart", || {
+        host.ok(&container("p1", "Enable"))?;
+        ensure!(property(&host, "p1", "AutoStart")? == "true", "not enabled");
+        host.ok(&container("p1", "Disable"))?;
+        ensure!(property(&host, "p1", "AutoStart")? == "false", "not disabled");
+        host.fails("systemctl is-enabled container@p1").map(drop)
+    });
+    host.case("limits", || {
+        host.ok(&container("p1", r#"SetLimits asb '["MemoryMax=64M","CPUWeight=50"]' false"#))?;
+        let limit = "systemctl show --value -p MemoryMax machine-p1.slice";
+        ensure!(host.ok(limit)?.trim() == "67108864", "limit {}", host.ok(limit)?);
+        host.ok(&container("p1", r#"SetLimits asb '["MemoryMax="]' false"#))?;
+        ensure!(host.ok(limit)?.trim() == "infinity", "limit {}", host.ok(limit)?);
+        let refused = host.fails(&container("p1", r#"SetLimits asb '["MemoryMax=lots"]' true"#))?;
+        ensure!(
+            refused.stderr.starts_with("org.containerctl1.Error.Config: MemoryMax=: 'lots'"),
+            "{refused}"
+        );
+        Ok(())
+    });
+    host.case("an archive comes as a descriptor, a name with a dash has its own path", || {
+        host.ok("tar -C /var/lib/containerctl/p1/rootfs -cf /srv/p1.tar .")?;
+        let archive = r#"'{"Archive":["h","@/srv/p1.tar"]}'"#;
+        let made = host.ok(&manager(&format!("CreateContainer 'sa{{sv}}' '\"web-1\"' {archive}")))?;
+        ensure!(made.contains("/web_2d1"), "{made}");
+        host.ok(&container("web_2d1", "Start"))?;
+        ensure!(property(&host, "web_2d1", "State")? == "active", "not active");
+        let refused = host.fails(&manager(r#"DestroyContainer ss '"web-1"' '"refuse"'"#))?;
+        ensure!(refused.stderr.starts_with("org.containerctl1.Error.Busy: 'web-1' is active"), "{refused}");
+        host.ok(&manager(r#"DestroyContainer ss '"web-1"' '"stop"'"#))?;
+        Container { host: &host, name: "web-1" }.is_gone()
+    });
+    host.case("the example lists, starts, types and stops", || {
+        host.ok("python3 /srv/containers.py start p1")?;
+        let list = host.ok("python3 /srv/containers.py list")?;
+        ensure!(list == format!("p1 active {}\n", p1.leader()?), "{list}");
+        // The first line only wakes the console up.
+        host.ok("python3 /srv/containers.py console p1 ''")?;
+        let typed = host.ok("python3 /srv/containers.py console p1 'echo bus$((6*7))'")?;
+        ensure!(typed.contains("bus42"), "{typed}");
+        host.ok("python3 /srv/containers.py stop p1")?;
+        p1.is_gone()
+    });
+    host.case("changes are told to those who subscribed, and to nobody else", || {
+        host.ok("python3 /srv/containers.py watch 50 >/srv/told 2>&1 & echo $! >/srv/watcher")?;
+        host.ok("timeout 50 busctl wait org.containerctl1 /org/containerctl1 org.containerctl1.Manager StateChanged >/srv/waited 2>&1 &")?;
+        host.wait_until(SOON, "grep -x watching /srv/told")?;
+        host.ok("cp -a /var/lib/containerctl/p1/rootfs /srv/tree")?;
+        host.ok("containerctl start p1 && containerctl stop p1")?;
+        host.ok("containerctl create p3 --rootfs /srv/tree && containerctl destroy p3")?;
+        host.wait_until(SOON, &format!("grep -x 'ContainerRemoved p3 {DIRECTORY}/p3' /srv/told"))?;
+        let told = host.ok("cat /srv/told")?;
+        for change in ["StateChanged p1", "ContainerNew p3"] {
+            let state = if change.starts_with("State") { " active" } else { "" };
+            let path = &change[change.len() - 2..];
+            let line = format!("{change} {DIRECTORY}/{path}{state}");
+            ensure!(told.lines().filter(|told| *told == line).count() == 1, "'{line}' not once in: {told}");
+        }
+        host.fails("grep . /srv/waited")?;
+        host.ok("kill $(cat /srv/watcher)").map(drop)
+    });
+    host.case("a slow stop delays nobody, and is waited for no longer than asked", || {
+        let slow = Container::running(&host, "slow", "trap : TERM\nwhile :; do sleep 1; done\n")?;
+        slow.start()?;
+        let stop = container("slow", "Stop t 3000000");
+        host.ok(&format!("({stop} >/srv/stopped 2>&1; echo $? >>/srv/stopped) >/dev/null 2>&1 &"))?;
+        slow.becomes("deactivating")?;
+        host.ok(&manager("ListContainers"))?;
+        host.fails("grep . /srv/stopped")?;
+        host.wait_until(SOON, "grep -x 1 /srv/stopped")?;
+        host.ok("grep '^org.containerctl1.Error.TimedOut: waited long enough' /srv/stopped")?;
+        host.ok("systemctl kill -s KILL --kill-whom=all machine-slow.scope")?;
+        slow.becomes("inactive")
+    });
+    host.case("mistakes have a name and a sentence", || {
+        for (call, said) in [
+            (container("p9", "Start"), "org.containerctl1.Error.NotFound: there is no container 'p9'"),
+            (container("p9", &format!("Stop {FOREVER}")), "org.containerctl1.Error.NotFound: there is no"),
+            (container("p9", "Describe"), "org.containerctl1.Error.NotFound: there is no container 'p9'"),
+            (
+                container("p1", "OpenConsole"),
+                "org.containerctl1.Error.NotFound: container 'p1' has no console",
+            ),
+            (container("p1", "Audit"), "org.containerctl1.Error.NotFound: container 'p1' is not running"),
+            (container("_2e_2e", "Start"), "org.containerctl1.Error.Config: '..' is not a machine name"),
+            (container("p_31", "Start"), "org.freedesktop.DBus.Error.UnknownObject: unknown object"),
+            (container("p1", "Stop s '\"x\"'"), "org.freedesktop.DBus.Error.InvalidArgs: the arguments are"),
+            (container("p1", "Vanish"), "org.freedesktop.DBus.Error.UnknownMethod: unknown method 'Vanish'"),
+            (
+                manager(r#"GetContainer s '"p9"'"#),
+                "org.containerctl1.Error.NotFound: there is no container 'p9'",
+            ),
+            (
+                manager(r#"DestroyContainer ss '"p9"' '"stop"'"#),
+                "org.containerctl1.Error.NotFound: there is no",
+            ),
+            (
+                manager(r#"DestroyContainer ss '"p1"' '"now"'"#),
+                "org.containerctl1.Error.Config: 'now' is not",
+            ),
+            (
+                manager(r#"CreateContainer 'sa{sv}' '"p9"' '{}'"#),
+                "org.containerctl1.Error.Config: one of the",
+            ),
+            (
+                manager(r#"CreateContainer 'sa{sv}' '"p9"' '{"Template":["u",7]}'"#),
+                "org.containerctl1.Error.Config: option 'Template' is of another type",
+            ),
+            (
+                manager(
+                    r#"CreateContainer 'sa{sv}' '"p9"' '{"Template":["s","busybox"],"Release":["s","x"]}'"#,
+                ),
+                "org.containerctl1.Error.Config: option 'Release' means nothing here",
+            ),
+            (
+                manager(r#"CreateContainer 'sa{sv}' '"p1"' '{"Template":["s","busybox"]}'"#),
+                "org.containerctl1.Error.Busy: 'p1' exists already",
+            ),
+        ] {
+            let refused = host.fails(&call)?;
+            ensure!(refused.stderr.starts_with(said), "{call}: {refused}");
+        }
+        host.fails("ls -d /etc/containerctl/p9* /var/lib/containerctl/p9 /var/lib/containerctl/.[pt]*")
+            .map(drop)
+    });
+    host.finish()
+}
+
+#[test]
+fn polkit_decides_before_anybody_looks() -> Result<()> {
+    let host = boot!();
+    place_scripts(&host)?;
+    let p1 = Container::busybox(&host, "p1")?;
+    host.ok("groupadd operators && useradd joe && useradd -G operators ann")?;
+    host.case("a user without rights learns nothing, not even which containers there are", || {
+        p1.start()?;
+        let ask = |name: &str| by("joe", &format!("python3 /srv/everything.py {name} >/srv/{name}.said"));
+        host.ok("chmod 0777 /srv")?;
+        host.ok(&ask("p1"))?;
+        host.ok(&ask("p2"))?;
+        // Every method was refused: what is told is which may ask for a password.
+        let said = host.ok("cat /srv/p1.said")?;
+        let refused = said.lines().filter(|line| line.contains("AccessDenied")).count();
+        ensure!(refused >= 20, "refused {refused} times: {said}");
+        ensure!(said.contains("InteractiveAuthorizationRequired"), "{said}");
+        ensure!(p1.property("ActiveState")? == "active", "it was stopped");
+        host.ok("cmp /srv/p1.said /srv/p2.said")?;
+        host.fails("grep -v '^ *<' /srv/p1.said | grep 'p1\\|p2'").map(drop)
+    });
+    host.case("a rule lets a group start and stop, and not destroy", || {
+        let rule = "polkit.addRule(function(action, subject) {\n\
+            if (action.id == 'org.containerctl1.operate' && subject.isInGroup('operators')\n\
+                && action.lookup('container') != 'secret') return polkit.Result.YES;\n});\n";
+        fs::write(host.path("/etc/polkit-1/rules.d/10-operators.rules")?, rule)?;
+        host.ok("systemctl restart polkit")?;
+        let stop = format!("Stop {FOREVER}");
+        host.ok(&by("ann", &container("p1", &stop)))?;
+        ensure!(p1.property("ActiveState")? == "inactive", "it was not stopped");
+        host.ok(&by("ann", &container("p1", "Start")))?;
+        ensure!(p1.property("ActiveState")? == "active", "it was not started");
+        for call in [
+            manager(r#"DestroyContainer ss '"p1"' '"stop"'"#),
+            manager("ListContainers"),
+            container("p1", "OpenConsole"),
+            container("p1", "Enable"),
+            container("secret", "Start"),
+        ] {
+            let refused = host.fails(&by("ann", &call))?;
+            let said = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired: ";
+            ensure!(refused.stderr.starts_with(said), "{call}: {refused}");
+        }
+        host.fails(&by("joe", &container("p1", &stop)))?;
+        ensure!(p1.property("ActiveState")? == "active", "it was stopped");
+        Ok(())
+    });
+    host.case("who has the right is told what there is not", || {
+        let refused = host.fails(&by("ann", &container("p9", "Start")))?;
+        ensure!(refused.stderr.starts_with("org.containerctl1.Error.NotFound: "), "{refused}");
+        Ok(())
+    });
+    host.case("noise is answered, call by call, and nothing comes of it", || {
+        host.ok(&manager("ListContainers"))?;
+        let before = service(&host)?;
+        for (user, count) in [("joe", 10_000), ("root", 300)] {
+            let noise = by(user, &format!("python3 /srv/noise.py {count} 7"));
+            let answered = host.run_within(Duration::from_secs(120), &noise)?;
+            ensure!(answered.stdout.trim() == count.to_string(), "{user}: {answered}");
+        }
+        ensure!(service(&host)? == before, "it was {before} and is {}", service(&host)?);
+        let kilobytes =
+            host.ok(&format!("sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/{before}/status"))?;
+        ensure!(kilobytes.trim().parse().is_ok_and(|size: u32| size < 32_768), "resident: {kilobytes}");
+        ensure!(p1.property("ActiveState")? == "active", "it was stopped");
+        let list = host.ok("containerctl list --json | jq -r '.[].name'")?;
+        ensure!(list == "p1\n", "there are {list}");
+        Ok(())
+    });
+    host.case("without polkit root may and nobody else", || {
+        host.ok("systemctl mask --now polkit")?;
+        host.ok(&container("p1", "Describe"))?;
+        let refused = host.fails(&by("ann", &container("p1", "Start")))?;
+        let said = "org.freedesktop.DBus.Error.AccessDenied: not authorized to start and stop containers";
+        ensure!(refused.stderr.trim() == said, "{refused}");
+        Ok(())
+    });
+    host.finish()
+}
+
+#[test]
+fn the_service_comes_and_goes_and_containers_do_not_notice() -> Result<()> {
+    let host = boot!();
+    place_scripts(&host)?;
+    let p1 = Container::busybox(&host, "p1")?;
+    host.ok("mkdir -p /etc/systemd/system/containerctld.service.d && printf '[Service]\\nExecStart=\\nExecStart=/usr/lib/containerctl/containerctld serve 1\\n' >/etc/systemd/system/containerctld.service.d/soon.conf && systemctl daemon-reload")?;
+    host.case("it leaves when nobody calls", || {
+        host.ok(&container("p1", "Start"))?;
+        host.wait_until(SOON, "systemctl show -p ActiveState containerctld | grep -x ActiveState=inactive")?;
+        let result = host.ok("systemctl show --value -p Result containerctld")?;
+        ensure!(result.trim() == "success", "result {result}");
+        Ok(())
+    });
+    host.case("no call is lost while it leaves", || {
+        let calls = "for i in $(seq 12); do python3 /srv/call.py /org/containerctl1 ListContainers || exit 1; sleep 0.$((90 + i)); done";
+        host.ok(calls).map(drop)
+    });
+    host.case("it stays while somebody watches, and for a call that takes long", || {
+        host.ok("python3 /srv/containers.py watch 4 >/srv/told 2>&1 &")?;
+        host.wait_until(SOON, "grep -x watching /srv/told")?;
+        let before = service(&host)?;
+        std::thread::sleep(Duration::from_secs(3));
+        ensure!(service(&host)? == before && before != "0", "it was {before} and is {}", service(&host)?);
+        host.wait_until(SOON, "systemctl show -p ActiveState containerctld | grep -x ActiveState=inactive")
+    });
+    host.case("killed, it is started by the next call", || {
+        let leader = p1.leader()?;
+        host.ok(&manager("ListContainers"))?;
+        host.ok("systemctl kill -s KILL containerctld")?;
+        host.ok(&container("p1", "Describe"))?;
+        ensure!(p1.leader()? == leader && p1.property("NRestarts")? == "0", "the container noticed");
+        Ok(())
+    });
+    host.case("what was begun is finished though it is killed", || {
+        let slow =
+            Container::running(&host, "slow", "trap 'sleep 2; exit 0' TERM\nwhile :; do sleep 0.1; done\n")?;
+        slow.define("[Exec]\nBoot=no\nParameters=/bin/sh /script\nKillSignal=SIGTERM\n")?;
+        slow.start()?;
+        host.ok(&format!("{} >/dev/null 2>&1 &", container("slow", &format!("Stop {FOREVER}"))))?;
+        slow.becomes("deactivating")?;
+        host.ok("systemctl kill -s KILL containerctld")?;
+        slow.becomes("inactive")?;
+        slow.is_gone()
+    });
+    host.case("the bus is restarted", || {
+        let leader = p1.leader()?;
+        host.ok(&manager("ListContainers"))?;
+        host.ok("systemctl restart dbus")?;
+        host.wait_until(SOON, &manager("ListContainers"))?;
+        ensure!(p1.leader()? == leader && p1.property("NRestarts")? == "0", "the container noticed");
+        Ok(())
+    });
+    host.finish()
+}
