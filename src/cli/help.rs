@@ -4,14 +4,15 @@
 use clap::Command;
 
 /// Every verb that is shown, by what it is for.
-const GROUPS: [(&str, &[&str]); 7] = [
-    ("Containers", &["create", "destroy"]),
+const GROUPS: [(&str, &[&str]); 8] = [
+    ("Containers", &["create", "rename", "destroy"]),
     ("Running", &["start", "stop"]),
     ("At boot", &["enable", "disable"]),
     ("Inside", &["attach", "console"]),
-    ("Looking", &["list", "info", "audit", "plan", "generate"]),
+    ("Looking", &["list", "info", "logs", "audit", "plan", "generate"]),
     ("Changing", &["config", "limit"]),
     ("Images", &["images"]),
+    ("Host", &["check", "doctor"]),
 ];
 
 /// Columns of a screen.

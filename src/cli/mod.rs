@@ -4,11 +4,13 @@
 
 mod attach;
 mod audit;
+mod check;
 mod completions;
 mod config;
 mod console;
 mod create;
 mod destroy;
+mod doctor;
 mod enable;
 mod generate;
 mod help;
@@ -16,11 +18,13 @@ mod images;
 mod info;
 mod limit;
 mod list;
+mod logs;
 mod manual;
 /// Tables, JSON, escapes.
 pub mod output;
 mod plan;
 mod relay;
+mod rename;
 mod start;
 mod stop;
 mod terminal;
@@ -52,7 +56,9 @@ enum Verb {
     Destroy(destroy::Args),
     List(list::Args),
     Info(info::Args),
+    Logs(logs::Args),
     Limit(limit::Args),
+    Rename(rename::Args),
     #[command(subcommand)]
     Config(config::Verb),
     Start(start::Args),
@@ -64,6 +70,8 @@ enum Verb {
     Plan(plan::Args),
     Audit(audit::Args),
     Generate(generate::Args),
+    Check(check::Args),
+    Doctor(doctor::Args),
     #[command(subcommand)]
     Images(images::Verb),
     #[command(hide = true)]
@@ -112,7 +120,9 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Destroy(args) => destroy::run(&root, args),
         Verb::List(args) => list::run(&root, args),
         Verb::Info(args) => info::run(&root, args),
+        Verb::Logs(args) => logs::run(&root, args),
         Verb::Limit(args) => limit::run(&root, args),
+        Verb::Rename(args) => rename::run(&root, args),
         Verb::Config(verb) => config::run(&root, verb),
         Verb::Start(args) => start::run(&root, args),
         Verb::Stop(args) => stop::run(&root, args),
@@ -122,6 +132,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Attach(args) => return attach::run(&root, args),
         Verb::Audit(args) => return audit::run(&root, args),
         Verb::Plan(args) => plan::run(&root, args),
+        Verb::Check(args) => return check::run(&root, args),
+        Verb::Doctor(args) => doctor::run(&root, args),
         Verb::Generate(args) => generate::run(&root, args),
         Verb::Images(images::Verb::Link) => images::link(&root),
         Verb::Manual(args) => manual::run(args),

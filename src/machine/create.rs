@@ -113,7 +113,8 @@ fn require_command(text: &str, tree: &Tree, shown: &Path) -> Result<Vec<String>>
     Ok(definition.warnings.iter().map(ToString::to_string).collect())
 }
 
-fn refuse_taken(root: &Root, name: &MachineName) -> Result<()> {
+/// Fails where a definition or a tree has the name.
+pub(super) fn refuse_taken(root: &Root, name: &MachineName) -> Result<()> {
     let tree = root.store_of(name);
     let taken = registry::definition(root, name).or_else(|| tree.symlink_metadata().is_ok().then_some(tree));
     match taken {

@@ -66,7 +66,7 @@ fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
 }
 
 /// The links by which the host's journalctl found the guest's journal (`LinkJournal=guest`).
-fn unlink_journal(root: &Root, rootfs: &Path) -> Result<()> {
+pub(super) fn unlink_journal(root: &Root, rootfs: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(root.path("/var/log/journal")) else { return Ok(()) };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         if fs::read_link(&path).is_ok_and(|to| to.starts_with(rootfs)) {

@@ -79,6 +79,17 @@ pub fn release(root: &Root, name: impl AsRef<str>) -> Result<()> {
     replace(&root.id_ranges(), &table)
 }
 
+/// Gives the range of `old` to `new`, which has none; `old` may have none.
+pub fn rename(root: &Root, old: &str, new: &str) -> Result<()> {
+    if find(root, old)?.is_none() {
+        return Ok(());
+    }
+    let _lock = lock(root)?;
+    let mut table = read(root)?;
+    table.iter_mut().filter(|(owner, _)| owner == old).for_each(|(owner, _)| *owner = new.to_string());
+    replace(&root.id_ranges(), &table)
+}
+
 /// The range that [`range_of`] would give; nothing is given out.
 pub fn would_be(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
     let name = name.as_ref();

@@ -7,18 +7,19 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::registry;
 use super::unit_files::remove_file;
+use super::{registry, rename};
 use crate::config;
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 
-/// Makes the entries of all machines and removes those of ours that no machine has. Returns warnings.
+/// Makes the entries of all machines and removes those of ours that no machine has, after a rename that crashed was
+/// finished. Returns warnings.
 pub fn refresh(root: &Root) -> Result<Vec<String>> {
+    let mut warnings = rename::finish(root);
     let names = config::names(root);
-    let mut warnings: Vec<String> =
-        names.iter().filter_map(|name| make(root, name).err()).map(|error| error.to_string()).collect();
+    warnings.extend(names.iter().filter_map(|name| make(root, name).err()).map(|error| error.to_string()));
     let directory = root.path("/run/machines");
     let entries = match fs::read_dir(&directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(warnings),

@@ -10,12 +10,16 @@ pub mod attach;
 pub mod audit;
 /// The payload's part of its scope's cgroup.
 pub mod cgroup;
+/// Whether this host can run containers.
+pub mod check;
 /// A machine's definition, read and changed.
 pub mod configuration;
 /// From a source to a machine.
 pub mod create;
 /// From a machine to nothing.
 pub mod destroy;
+/// Settings of the host that hurt.
+pub mod doctor;
 /// Who owns which user ids.
 pub mod ids;
 /// All that is known of one machine.
@@ -26,12 +30,16 @@ pub mod limits;
 pub mod links;
 /// Who is alone with a machine.
 pub mod lock;
+/// Where a machine's words are in the journal.
+pub mod logs;
 /// The namespaces of a machine that runs.
 pub mod namespaces;
 /// Patterns that name several machines.
 pub mod pattern;
 /// Which machines there are.
 pub mod registry;
+/// A machine under another name.
+pub mod rename;
 /// What a supervisor tells of a running machine.
 pub mod state;
 /// Starting, stopping, enabling.
@@ -46,7 +54,10 @@ mod unit_files;
 use crate::error::Result;
 use crate::paths::Root;
 
-/// Deletes what crashed operations left, and takes back what was booked on it. Returns warnings.
+/// Finishes renames that crashed, deletes what other operations left, and takes back what was booked on it. Returns
+/// warnings.
 fn sweep(root: &Root) -> Result<Vec<String>> {
-    crate::image::store::sweep(root, |owner| ids::release(root, owner))
+    let mut warnings = rename::finish(root);
+    warnings.extend(crate::image::store::sweep(root, |owner| ids::release(root, owner))?);
+    Ok(warnings)
 }

@@ -20,13 +20,25 @@ pub fn remove(root: &Root, name: &MachineName) -> Result<()> {
     for directory in DIRECTORIES.map(|path| root.path(path)) {
         disable(&directory, name)?;
     }
+    drop_ins(root, name).iter().try_for_each(|path| remove_directory(path).map(drop))
+}
+
+/// Where drop-ins of its units may lie.
+fn drop_ins(root: &Root, name: &MachineName) -> Vec<PathBuf> {
     let units = [name.service(), name.nspawn_service(), name.slice(), name.scope()];
-    for directory in DIRECTORIES.iter().chain(&CONTROL).map(|path| root.path(path)) {
-        for unit in &units {
-            remove_directory(&directory.join(format!("{unit}.d")))?;
-        }
-    }
-    Ok(())
+    let directories = DIRECTORIES.iter().chain(&CONTROL).map(|path| root.path(path));
+    directories.flat_map(|path| units.each_ref().map(|unit| path.join(format!("{unit}.d")))).collect()
+}
+
+/// Every place where something of a machine may lie, for each name in the same order.
+pub fn of(root: &Root, name: &MachineName) -> Vec<PathBuf> {
+    let directories = DIRECTORIES.iter().flat_map(|path| {
+        let mut pulling = pulling(&root.path(path));
+        pulling.sort();
+        pulling
+    });
+    let links = directories.map(|path| path.join(name.service()));
+    drop_ins(root, name).into_iter().chain(links).collect()
 }
 
 /// The services that are started along with something else, by links of systemctl(1) or of the generator.

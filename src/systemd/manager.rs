@@ -21,6 +21,8 @@ type ListedUnit =
     default_path = "/org/freedesktop/systemd1"
 )]
 pub(super) trait SystemdManager {
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn version(&self) -> zbus::Result<String>;
     fn subscribe(&self) -> zbus::Result<()>;
     fn reload(&self) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
@@ -210,6 +212,11 @@ impl Manager {
         };
         let path = path.map_err(told)?;
         ends.of(&path).await.map_err(told)
+    }
+
+    /// `Version`: `257.13-1~deb13u1`.
+    pub async fn version(&self) -> Result<String> {
+        self.proxy.version().await.map_err(|error| told("failed to ask systemd for its version", &error))
     }
 
     /// `Reload`: as `systemctl daemon-reload`.

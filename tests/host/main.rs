@@ -14,6 +14,7 @@ mod daily;
 mod debian;
 mod definition;
 mod ends;
+mod housekeeping;
 mod inside;
 mod looking;
 mod mistakes;

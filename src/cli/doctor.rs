@@ -1,0 +1,56 @@
+//! `containerctl doctor`.
+
+use super::output::{self, Format};
+use crate::error::Result;
+use crate::machine::doctor::{self, Setting, Wanted};
+use crate::paths::Root;
+
+/// Show settings of this host that will hurt, and the lines that would change them
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Show those that are fine, too
+    #[arg(long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let settings = doctor::examine(root);
+    let shown: Vec<&Setting> = settings.iter().filter(|one| one.hurts || args.all).collect();
+    match Format::new(args.json) {
+        Format::Json => output::print_json(&shown),
+        Format::Table if shown.is_empty() => output::print("nothing hurts\n"),
+        Format::Table => {
+            let table =
+                output::table(["SETTING", "VALUE", "WANTED", "WHY"], shown.iter().map(|one| row(one)));
+            output::print(&format!("{table}{}", advice(&settings)))
+        }
+    }
+}
+
+fn row(setting: &Setting) -> [String; 4] {
+    let wanted = match setting.wanted {
+        Wanted::AtLeast(least) => format!("{least} or more"),
+        Wanted::Exactly(one) => one.to_string(),
+    };
+    let mark = if setting.hurts { "" } else { "ok: " };
+    [setting.name.to_string(), output::or_dash(setting.value), wanted, format!("{mark}{}", setting.why)]
+}
+
+/// What to write where; nothing is changed by us.
+fn advice(settings: &[Setting]) -> String {
+    let mut text = String::new();
+    for (file, head, then) in [
+        (doctor::SYSCTL_FILE, "", "sysctl --system"),
+        (doctor::MANAGER_FILE, "[Manager]\n", "systemctl daemon-reexec"),
+    ] {
+        let lines = settings.iter().filter(|one| one.hurts && one.file == file);
+        let lines: String = lines.map(|one| format!("{}\n", one.line)).collect();
+        if !lines.is_empty() {
+            text.push_str(&format!("\nWrite to {file}, and run '{then}':\n\n{head}{lines}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,50 @@
+//! `containerctl logs`.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::Machine;
+use crate::error::{Cause, Error, Kind, Result};
+use crate::machine::logs::{self, Since, Source};
+use crate::paths::Root;
+
+/// Show what a container has said, by journalctl(1)
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+    /// Show what is said from now on, too
+    #[arg(short, long)]
+    follow: bool,
+    /// Show the last LINES only
+    #[arg(short = 'n', long, value_name = "LINES")]
+    lines: Option<u32>,
+    /// Only since the container was started last
+    #[arg(short, long)]
+    boot: bool,
+    /// The container's console alone
+    #[arg(long, conflicts_with = "guest")]
+    console: bool,
+    /// The journal that the container keeps itself
+    #[arg(long)]
+    guest: bool,
+    /// Further options of journalctl
+    #[arg(last = true, value_name = "OPTION")]
+    options: Vec<String>,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let source = match (args.console, args.guest) {
+        (true, _) => Source::Console,
+        (_, true) => Source::Guest,
+        _ => Source::All,
+    };
+    let since = if args.boot { Since::Start } else { Since::Ever };
+    let mut arguments = logs::arguments(root, &args.machine.name()?, source, since)?;
+    arguments.extend(args.follow.then(|| "--follow".to_string()));
+    arguments.extend(args.lines.map(|lines| format!("--lines={lines}")));
+    arguments.extend_from_slice(&args.options);
+    // From here on it is journalctl: its pager, its escapes, its exit status.
+    let error = Command::new("journalctl").args(&arguments).exec();
+    Err(Error::new(Kind::Unsupported, format!("failed to run 'journalctl': {}", error.cause())))
+}

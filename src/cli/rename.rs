@@ -1,0 +1,24 @@
+//! `containerctl rename`.
+
+use super::{Machine, output, require_root};
+use crate::error::Result;
+use crate::machine::rename;
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// Give a container that does not run another name
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+    /// Its new name
+    #[arg(value_name = "NEW")]
+    new: String,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let (old, new) = (args.machine.name()?, MachineName::new(&args.new)?);
+    require_root("rename a container")?;
+    output::warn(&rename::rename(root, &old, &new)?);
+    Ok(())
+}
