@@ -1,6 +1,6 @@
 //! containerctl: system containers as systemd units. This page is the map of the house.
 //!
-//! Front-ends (`cli`, `dbus`) call `machine`; `machine` calls `sandbox`, `image`, `systemd`; these call
+//! Front-ends (`cli`, `dbus`) call `machine`; `machine` calls `sandbox`, `network`, `image`, `systemd`; these call
 //! `sys`. Never upward. `config` and `generator` do no I/O but reading below a [`paths::Root`].
 
 /// What runs between clone and exec.
@@ -22,6 +22,8 @@ pub mod image;
 pub mod machine;
 /// Checked names of machines and the unit names that follow from them.
 pub mod name;
+/// Links: one driver per type.
+pub mod network;
 /// Every path that we own, below one root.
 pub mod paths;
 /// What a container is confined by: plan, namespaces, mounts, ids, capabilities, seccomp.

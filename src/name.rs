@@ -90,6 +90,12 @@ impl std::str::FromStr for MachineName {
     }
 }
 
+/// FNV-1a, 64 bits: the same on every host and with every compiler, for what is to follow from a name for good.
+pub(crate) fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// Escapes for use inside a unit name, as systemd-escape(1) does.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

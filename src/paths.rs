@@ -66,6 +66,16 @@ impl Root {
         self.store().join(".ids")
     }
 
+    /// The managed network's range and leases. The dot keeps it apart from a machine called `network`.
+    pub fn network_book(&self) -> PathBuf {
+        self.store().join(".network")
+    }
+
+    /// Who changes the managed network or a zone's bridge holds this lock.
+    pub fn network_lock(&self) -> PathBuf {
+        self.runtime().join(".network.lock")
+    }
+
     /// Run-time state of all machines, `/run/containerctl` (0755).
     pub fn runtime(&self) -> PathBuf {
         self.path("/run/containerctl")
@@ -99,7 +109,7 @@ mod tests {
     #[test]
     fn no_machine_has_the_place_of_something_else() {
         let root = Root::system();
-        for path in [root.id_ranges(), root.seccomp_cache()] {
+        for path in [root.id_ranges(), root.network_book(), root.network_lock(), root.seccomp_cache()] {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             assert!(MachineName::new(name).is_err(), "{name}");
         }

@@ -41,6 +41,8 @@ pub struct Assembler<'a> {
     pub owner: u32,
     /// `CLONE_NEW*` of the leader, without the mount and cgroup namespaces, which it makes itself.
     pub namespaces: libc::c_int,
+    /// A network namespace that is there already, for the leader to be born into.
+    pub network: Option<BorrowedFd<'a>>,
     /// What the leader needs.
     pub leader: &'a Leader<'a>,
 }
@@ -65,6 +67,9 @@ fn assemble(this: &Assembler) -> Result<(), Failed> {
     // Nothing that is mounted from here on may reach the host.
     let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
     at(named("make the mounts private"), raw(mount_setattr(CWD, c"/", Depth::Recursive, private)))?;
+    if let Some(network) = this.network {
+        at(named("enter the network namespace"), raw(pidfd::setns(network, libc::CLONE_NEWNET)))?;
+    }
     // The leader is born into these mounts, and waits.
     let leader = clone_leader(this)?;
     // procfs and sysfs show the namespaces of whoever mounts them.

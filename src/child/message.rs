@@ -43,7 +43,8 @@ pub enum Step {
 }
 
 /// The steps that are no operation of the plan.
-pub const STEPS: [&str; 21] = [
+pub const STEPS: [&str; 22] = [
+    "enter the network namespace",
     "make the mounts private",
     "clone the leader",
     "enter the leader's namespaces",

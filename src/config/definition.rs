@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::fragment::{self, Assignment, Fragment};
 use super::key::{self, Keeps, Trust};
+use super::lines::Place;
 use super::merge::Sources;
 use super::settings::Settings;
 use crate::error::{Error, Result};
@@ -156,6 +157,10 @@ impl Definition {
             if !key::is_section(section) && !is_extension(section) {
                 self.warn(&fragment.path, place.line, format!("unknown section '[{section}]', ignored"));
             }
+            key::begin(&mut self.settings, section).map_err(|wrong| {
+                let place = Place { column: place.column + wrong.offset, ..*place };
+                fragment::error(&fragment.path, place, &wrong.why)
+            })?;
         }
         for assignment in fragment.assignments.iter().filter(|a| key::is_section(&a.section)) {
             self.assign(&fragment.path, assignment)?;

@@ -3,24 +3,28 @@
 //! Parser, manual page, trust rule and what is said of a change are made from it. A row without a class of each kind
 //! does not compile, so no key comes in unclassified. The keys that systemd reads and we only pass on are in `verbatim.rs`.
 
-use super::key::{Directive, Effect, Field, Keeps, Trust};
+use super::key::{Directive, Effect, Field, Keeps, Reach, Trust};
+use super::network::{Interface, values as links};
 use super::settings::{CustomMount, ResourceLimit, Settings};
 use super::values::{Parsed, Wrong};
 use super::{capability, mounts, quantity, signal, values, words};
 
 /// All sections in the manual's order.
-pub const SECTIONS: [&str; 7] = ["Exec", "Files", "Network", "Console", "Resources", "Unit", "Install"];
+pub const SECTIONS: [&str; 8] =
+    ["Exec", "Files", "Network", "Interface", "Console", "Resources", "Unit", "Install"];
 
 /// A field that the last assignment sets.
 macro_rules! set {
     ($($field:ident).+, $parse:expr) => {
         Field {
             keeps: Keeps::Last,
-            assign: |settings, text| {
-                settings.$($field).+ = $parse(text)?.into();
-                Ok(())
+            reach: Reach::Settings {
+                assign: |settings, text| {
+                    settings.$($field).+ = $parse(text)?.into();
+                    Ok(())
+                },
+                reset: |settings| settings.$($field).+ = Settings::default().$($field).+,
             },
-            reset: |settings| settings.$($field).+ = Settings::default().$($field).+,
         }
     };
 }
@@ -30,11 +34,13 @@ macro_rules! add {
     ($($field:ident).+, $parse:expr) => {
         Field {
             keeps: Keeps::All,
-            assign: |settings, text| {
-                settings.$($field).+.extend($parse(text)?);
-                Ok(())
+            reach: Reach::Settings {
+                assign: |settings, text| {
+                    settings.$($field).+.extend($parse(text)?);
+                    Ok(())
+                },
+                reset: |settings| settings.$($field).+.clear(),
             },
-            reset: |settings| settings.$($field).+.clear(),
         }
     };
 }
@@ -44,11 +50,13 @@ macro_rules! mask {
     ($($field:ident).+) => {
         Field {
             keeps: Keeps::All,
-            assign: |settings, text| {
-                settings.$($field).+ |= capability::mask(text)?;
-                Ok(())
+            reach: Reach::Settings {
+                assign: |settings, text| {
+                    settings.$($field).+ |= capability::mask(text)?;
+                    Ok(())
+                },
+                reset: |settings| settings.$($field).+ = 0,
             },
-            reset: |settings| settings.$($field).+ = 0,
         }
     };
 }
@@ -58,11 +66,61 @@ macro_rules! mount {
     ($kind:pat, $parse:expr) => {
         Field {
             keeps: Keeps::All,
-            assign: |settings, text| {
-                settings.files.mounts.push($parse(text)?);
-                Ok(())
+            reach: Reach::Settings {
+                assign: |settings, text| {
+                    settings.files.mounts.push($parse(text)?);
+                    Ok(())
+                },
+                reset: |settings| settings.files.mounts.retain(|mount| !matches!(mount, $kind)),
             },
-            reset: |settings| settings.files.mounts.retain(|mount| !matches!(mount, $kind)),
+        }
+    };
+}
+
+/// A key of `[Interface NAME]` that the last assignment sets.
+macro_rules! of_interface {
+    ($key:literal, $value:literal, $field:ident, $parse:expr, $doc:literal) => {
+        Directive {
+            section: "Interface",
+            key: $key,
+            value: $value,
+            trust: Trust::Host,
+            doc: $doc,
+            effect: Effect::Restart,
+            field: Field {
+                keeps: Keeps::Last,
+                reach: Reach::Interface {
+                    assign: |interface, text| {
+                        interface.$field = $parse(text)?.into();
+                        Ok(())
+                    },
+                    reset: |interface| interface.$field = Interface::new(interface.section.clone()).$field,
+                },
+            },
+        }
+    };
+}
+
+/// A key of `[Interface NAME]` that each assignment adds to.
+macro_rules! list_of_interface {
+    ($key:literal, $value:literal, $field:ident, $parse:expr, $doc:literal) => {
+        Directive {
+            section: "Interface",
+            key: $key,
+            value: $value,
+            trust: Trust::Host,
+            doc: $doc,
+            effect: Effect::Restart,
+            field: Field {
+                keeps: Keeps::All,
+                reach: Reach::Interface {
+                    assign: |interface, text| {
+                        interface.$field.extend($parse(text)?);
+                        Ok(())
+                    },
+                    reset: |interface| interface.$field.clear(),
+                },
+            },
         }
     };
 }
@@ -79,13 +137,15 @@ macro_rules! limit {
             doc: $doc,
             field: Field {
                 keeps: Keeps::Last,
-                assign: |settings, text| {
-                    let (soft, hard) = quantity::limits(text, $parse)?;
-                    drop_limit(settings, libc::$resource);
-                    settings.exec.limits.push(ResourceLimit { resource: libc::$resource, soft, hard });
-                    Ok(())
+                reach: Reach::Settings {
+                    assign: |settings, text| {
+                        let (soft, hard) = quantity::limits(text, $parse)?;
+                        drop_limit(settings, libc::$resource);
+                        settings.exec.limits.push(ResourceLimit { resource: libc::$resource, soft, hard });
+                        Ok(())
+                    },
+                    reset: |settings| drop_limit(settings, libc::$resource),
                 },
-                reset: |settings| drop_limit(settings, libc::$resource),
             },
         }
     };
@@ -406,10 +466,219 @@ pub static TABLE: &[Directive] = &[
         value: "BOOL",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A network namespace of its own, which has nothing but a loopback interface; off shares the \
-              host's. On by default.",
+        doc: "A network namespace of its own; off shares the host's. On by default.",
         field: set!(network.private, values::boolean),
     },
+    Directive {
+        section: "Network",
+        key: "VirtualEthernet",
+        value: "BOOL",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "A link to the host, host0 inside and ve-NAME outside, which networkd's 80-container-ve.network serves. Neither this nor another link given: a link in the managed network ctl0, eth0 inside. Off: no link unless another is given.",
+        field: set!(network.virtual_ethernet, |text| values::boolean(text).map(Some)),
+    },
+    Directive {
+        section: "Network",
+        key: "VirtualEthernetExtra",
+        value: "HOST[:INSIDE]…",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "More links to the host, by their names there and inside. Nobody configures them.",
+        field: add!(network.virtual_ethernet_extra, links::veth_extra),
+    },
+    Directive {
+        section: "Network",
+        key: "Bridge",
+        value: "INTERFACE",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "The link's outer end, vb-NAME, is a port of this bridge of the host's; host0 inside.",
+        field: set!(network.bridge, |text| links::interface(text).map(Some)),
+    },
+    Directive {
+        section: "Network",
+        key: "Zone",
+        value: "ZONE",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "As Bridge=, with a bridge vz-ZONE that comes with the first container of the zone and goes with the last; networkd's 80-container-vz.network serves it.",
+        field: set!(network.zone, |text| links::zone(text).map(Some)),
+    },
+    Directive {
+        section: "Network",
+        key: "MACVLAN",
+        value: "PARENT[:INSIDE]…",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "A macvlan on an interface of the host's, mv-PARENT inside.",
+        field: add!(network.macvlan, links::macvlan),
+    },
+    Directive {
+        section: "Network",
+        key: "IPVLAN",
+        value: "PARENT[:INSIDE]…",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "An ipvlan on an interface of the host's, iv-PARENT inside.",
+        field: add!(network.ipvlan, links::ipvlan),
+    },
+    Directive {
+        section: "Network",
+        key: "Interface",
+        value: "HOST[:INSIDE]…",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "An interface of the host's is handed over, and comes back with its old name when the container ends.",
+        field: add!(network.physical, links::physical),
+    },
+    Directive {
+        section: "Network",
+        key: "NamespacePath",
+        value: "PATH",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "The network namespace at this path of the host, such as /run/netns/NAME. It is left as it is.",
+        field: set!(network.namespace_path, values::path_below_root),
+    },
+    of_interface!(
+        "Type",
+        "veth|macvlan|ipvlan|vlan|physical|none|empty|namespace",
+        kind,
+        links::kind,
+        "A pair, one end of which stays on the host (veth, the default); an interface on one of the host's (macvlan, \
+         ipvlan, vlan) or that one itself (physical); the host's network (none), nothing but a loopback interface \
+         (empty), a network namespace that is there already (namespace)."
+    ),
+    of_interface!(
+        "Name",
+        "NAME",
+        name,
+        |text| links::interface(text).map(Some),
+        "Its name inside; that of the section by default."
+    ),
+    of_interface!(
+        "HostName",
+        "NAME",
+        host_name,
+        |text| links::interface(text).map(Some),
+        "The name of a veth's outer end. By default made of the container's name, vb-NAME or ve-NAME, shortened with \
+         a hash where the kernel takes no more; the long one is an alternative name."
+    ),
+    of_interface!(
+        "Mode",
+        "MODE",
+        mode,
+        |text| links::mode(text).map(Some),
+        "veth: bridge (default), or point-to-point, which networkd's 80-container-ve.network serves. macvlan: bridge \
+         (default), private, vepa, passthru. ipvlan: l2 (default), l3, l3s."
+    ),
+    of_interface!(
+        "Parent",
+        "INTERFACE",
+        parent,
+        |text| links::interface(text).map(Some),
+        "The host's interface that a macvlan, ipvlan or vlan is made on, or that is handed over (physical)."
+    ),
+    of_interface!(
+        "Bridge",
+        "INTERFACE",
+        bridge,
+        |text| links::interface(text).map(Some),
+        "The host's bridge that a veth is a port of: the kernel's, or one of Open vSwitch. The managed ctl0 by default."
+    ),
+    of_interface!(
+        "Zone",
+        "ZONE",
+        zone,
+        |text| links::zone(text).map(Some),
+        "As Bridge=, with a bridge vz-ZONE that comes with the first container of the zone and goes with the last."
+    ),
+    of_interface!(
+        "NamespacePath",
+        "PATH",
+        namespace_path,
+        values::path_below_root,
+        "Type=namespace: the network namespace at this path of the host, such as /run/netns/NAME."
+    ),
+    of_interface!(
+        "Machine",
+        "NAME",
+        machine,
+        |text| links::machine(text).map(Some),
+        "Type=namespace: the network namespace of this container, which must run."
+    ),
+    of_interface!(
+        "MACAddress",
+        "MAC",
+        mac,
+        |text| links::mac(text).map(Some),
+        "Its MAC address. By default made of the container's name and the host's machine-id(5), so that it stays."
+    ),
+    of_interface!(
+        "MTU",
+        "BYTES",
+        mtu,
+        |text| values::number(text, 68, 65535).map(Some),
+        "Largest packet. By default that of the bridge or parent."
+    ),
+    list_of_interface!(
+        "Address",
+        "ADDRESS[/LENGTH]…",
+        addresses,
+        links::addresses,
+        "Addresses, set from outside: nothing inside need take part. In the managed network one is given out for good \
+         if this is not set; elsewhere it is the guest's to ask for one."
+    ),
+    list_of_interface!(
+        "Gateway",
+        "ADDRESS…",
+        gateways,
+        links::hosts,
+        "Routers towards the rest of the world, one for IPv4 and one for IPv6."
+    ),
+    list_of_interface!(
+        "DNS",
+        "ADDRESS…",
+        dns,
+        links::hosts,
+        "Name servers, written to the guest's /etc/resolv.conf unless the guest has one of its own."
+    ),
+    of_interface!(
+        "VLAN",
+        "ID",
+        vlan,
+        |text| values::number(text, 1, 4094).map(Some),
+        "Type=vlan: the id. Type=veth: the port's untagged VLAN on its bridge."
+    ),
+    of_interface!(
+        "Queues",
+        "COUNT",
+        queues,
+        |text| values::number(text, 1, 256).map(Some),
+        "Queues of a veth, for sending and for receiving."
+    ),
+    of_interface!(
+        "Isolated",
+        "BOOL",
+        isolated,
+        values::boolean,
+        "On its bridge it reaches the host and beyond, and no neighbour. Off by default."
+    ),
+    of_interface!(
+        "RateIn",
+        "BITS",
+        rate_in,
+        |text| links::rate(text).map(Some),
+        "Most that a veth brings in, in bits per second, with K, M or G. More is dropped."
+    ),
+    of_interface!(
+        "RateOut",
+        "BITS",
+        rate_out,
+        |text| links::rate(text).map(Some),
+        "Most that a veth takes out, in bits per second."
+    ),
     Directive {
         section: "Console",
         key: "BufferSize",

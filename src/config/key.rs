@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::directives::{SECTIONS, TABLE};
+use super::network::{Interface, values};
 use super::settings::Settings;
-use super::values::Parsed;
+use super::values::{Parsed, Wrong};
 use super::{resources, verbatim};
 
 /// Who may set a key.
@@ -57,18 +58,57 @@ pub enum Keeps {
 /// How a key reaches [`Settings`].
 pub(super) struct Field {
     pub(super) keeps: Keeps,
-    pub(super) assign: fn(&mut Settings, &str) -> Parsed<()>,
-    pub(super) reset: fn(&mut Settings),
+    pub(super) reach: Reach,
+}
+
+/// What of the settings a key is of.
+pub(super) enum Reach {
+    /// One that a definition has once.
+    Settings { assign: fn(&mut Settings, &str) -> Parsed<()>, reset: fn(&mut Settings) },
+    /// One that each `[Interface NAME]` section has.
+    Interface { assign: fn(&mut Interface, &str) -> Parsed<()>, reset: fn(&mut Interface) },
+}
+
+/// The one section of which there may be many, each with a name.
+const NAMED: &str = "Interface";
+
+/// A section's name as it is written in manuals.
+pub fn title(section: &str) -> String {
+    if section == NAMED { format!("{NAMED} NAME") } else { section.to_string() }
+}
+
+/// A section's kind, and the name that follows it.
+fn split(section: &str) -> (&str, Option<&str>) {
+    match section.split_once(' ') {
+        Some((NAMED, name)) => (NAMED, Some(name.trim())),
+        _ => (section, None),
+    }
 }
 
 /// The row of a key.
 pub fn find(section: &str, key: &str) -> Option<&'static Directive> {
+    let (section, _) = split(section);
     TABLE.iter().find(|row| row.section == section && row.key == key)
 }
 
 /// Whether any key stands in `section`.
 pub fn is_section(section: &str) -> bool {
-    SECTIONS.contains(&section)
+    SECTIONS.contains(&split(section).0)
+}
+
+/// Takes note of a section's header: an interface is there even if nothing is said of it.
+pub(super) fn begin(settings: &mut Settings, section: &str) -> Parsed<()> {
+    match split(section) {
+        (NAMED, Some(name)) => {
+            let name = values::interface(name).map_err(|wrong| wrong.shifted(NAMED.len() + 2))?;
+            settings.network.interface(name);
+            Ok(())
+        }
+        (NAMED, None) => {
+            Err(Wrong::new(format!("'[{NAMED}]' lacks the name of an interface: [{NAMED} eth0]")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Who may set a key; what systemd reads is the host's. `None`: no such key.
@@ -107,9 +147,14 @@ pub(super) fn apply(settings: &mut Settings, section: &str, key: &str, text: &st
     let Some(row) = find(section, key) else {
         return Ok(verbatim::apply(settings, section, key, text));
     };
-    match text {
-        "" => (row.field.reset)(settings),
-        _ => (row.field.assign)(settings, text)?,
+    match (&row.field.reach, text) {
+        (Reach::Settings { reset, .. }, "") => reset(settings),
+        (Reach::Settings { assign, .. }, text) => assign(settings, text)?,
+        (Reach::Interface { assign, reset }, text) => {
+            let name = values::interface(split(section).1.unwrap_or_default())?;
+            let interface = settings.network.interface(name);
+            if text.is_empty() { reset(interface) } else { assign(interface, text)? }
+        }
     }
     Ok(true)
 }
@@ -139,6 +184,13 @@ mod tests {
             ("AppArmorProfile", _) => "unconfined",
             ("SELinuxContext", _) => "u:r:t:s0",
             ("LinkJournal", _) => "no",
+            ("Type", _) => "macvlan",
+            ("Mode", _) => "private",
+            ("MACAddress", _) => "02:00:00:00:00:01",
+            ("MTU", _) => "1400",
+            ("RateIn" | "RateOut", _) => "1M",
+            ("Address" | "Gateway" | "DNS", _) => "10.0.0.1",
+            (_, "INTERFACE" | "ZONE" | "HOST[:INSIDE]…" | "PARENT[:INSIDE]…") => "e0",
             ("DeviceAllow", _) => "/dev/fuse",
             (_, "CAPABILITY…") => "CAP_CHOWN",
             (_, "PATH [rwm]") => "/dev/fuse rw",
@@ -154,10 +206,13 @@ mod tests {
     #[test]
     fn every_key_changes_settings_and_an_empty_one_resets_it() {
         for row in TABLE {
-            let changed = settings(&[(row.section, row.key, example(row))]);
-            assert_ne!(changed, Settings::default(), "{}", row.key);
-            let reset = settings(&[(row.section, row.key, example(row)), (row.section, row.key, "")]);
-            assert_eq!(reset, Settings::default(), "{}", row.key);
+            let section = title(row.section);
+            let mut unset = Settings::default();
+            begin(&mut unset, &section).expect("a section");
+            let changed = settings(&[(&section, row.key, example(row))]);
+            assert_ne!(changed, unset, "{}", row.key);
+            let reset = settings(&[(&section, row.key, example(row)), (&section, row.key, "")]);
+            assert_eq!(reset, unset, "{}", row.key);
         }
     }
 

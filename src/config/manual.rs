@@ -1,13 +1,13 @@
 //! containerctl.conf(5), written from the table of keys.
 
 use super::key::{Effect, Trust};
-use super::{directives, verbatim};
+use super::{directives, key, verbatim};
 
 /// The whole page as roff.
 pub fn manual() -> String {
     let mut page = HEAD.replace("HARMLESS", &harmless());
     for section in directives::SECTIONS {
-        page.push_str(&format!(".SH \"[{}] SECTION\"\n", section.to_uppercase()));
+        page.push_str(&format!(".SH \"[{}] SECTION\"\n", key::title(section).to_uppercase()));
         match section {
             "Unit" => passed_on(&mut page, "the container's unit", "systemd.unit(5)", &verbatim::UNIT),
             "Resources" => passed_on(

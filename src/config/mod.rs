@@ -11,6 +11,8 @@ pub mod edit;
 pub mod key;
 /// containerctl.conf(5).
 pub mod manual;
+/// What a definition says of its links.
+pub mod network;
 /// Values of `[Resources]`.
 pub mod resources;
 /// The typed end.

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+pub use super::network::Network;
+
 /// A whole, valid definition.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -11,7 +13,7 @@ pub struct Settings {
     pub exec: Exec,
     /// `[Files]`: the root file system and what is mounted into it.
     pub files: Files,
-    /// `[Network]`.
+    /// `[Network]` and the `[Interface NAME]` sections.
     pub network: Network,
     /// `[Console]`: scrollback and journal limits.
     pub console: Console,
@@ -220,19 +222,6 @@ pub enum CustomMount {
         /// Path inside.
         target: PathBuf,
     },
-}
-
-/// `[Network]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// `Private=`: a network namespace of its own, the default; off shares the host's.
-    pub private: bool,
-}
-
-impl Default for Network {
-    fn default() -> Network {
-        Network { private: true }
-    }
 }
 
 /// `[Console]`.

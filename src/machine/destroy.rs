@@ -11,6 +11,7 @@ use super::{ids, links, lock, registry, state};
 use crate::error::{Error, Kind, Result};
 use crate::image::store::{self, Trash};
 use crate::name::MachineName;
+use crate::network::managed;
 use crate::paths::Root;
 
 /// What to do with a machine that runs.
@@ -36,6 +37,7 @@ pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result
     links::remove(root, name, &target)?;
     unlink_journal(root, &target)?;
     ids::release(root, name)?;
+    managed::release(root, name)?;
     warnings.extend(remove_definition(root, name)?);
     warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
     // The machine is gone. What cannot be deleted now is swept later.

@@ -12,6 +12,7 @@ use std::path::Path;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Context, Error, Result};
+use crate::name::fnv1a;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
 
@@ -127,12 +128,6 @@ fn slots(range: &IdRange) -> std::ops::Range<u32> {
     let end = u64::from(range.base) + u64::from(range.size);
     let last = if end <= FIRST.into() { 0 } else { slot(end + u64::from(SIZE) - 1) };
     slot(range.base.into()) as u32..last as u32
-}
-
-/// FNV-1a, 64 bits: the same on every host and with every compiler.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// What the host uses: its users and groups, and the ranges given to their own containers.

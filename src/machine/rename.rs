@@ -2,7 +2,7 @@
 //! again: after a crash whoever comes next finishes what was begun.
 //!
 //! ```text
-//! .rename-p1 ─► root file system ─► ids ─► definition ─► unit files ─► links ─► no .rename-p1
+//! .rename-p1 ─► root file system ─► ids and addresses ─► definition ─► unit files ─► links ─► no .rename-p1
 //! ```
 
 use std::fs;
@@ -16,6 +16,7 @@ use super::{create, destroy, ids, links, lock, registry, replace, state, unit};
 use crate::config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
+use crate::network::managed;
 use crate::paths::Root;
 
 /// What the store holds of a rename that is under way; the rest of the name is the old machine's.
@@ -79,6 +80,7 @@ fn carry_out(root: &Root, old: &MachineName, new: &MachineName, intent: &Path) -
         shift(&from, &to)?;
     }
     ids::rename(root, old.as_str(), new.as_str())?;
+    managed::rename(root, old, new)?;
     let unlinked = links::make(root, new).err();
     remove_directory(&root.runtime_of(old))?;
     remove_directory(&root.runtime_of(new))?;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::config::settings::{ResourceLimit, Settings};
+use crate::network::wiring::{Namespace, Wiring};
 use crate::sandbox::capabilities;
 use crate::sandbox::init::InitKind;
 use crate::sandbox::layout::{custom, inside_operations, is_inside, outside_operations};
@@ -25,6 +26,8 @@ pub struct Plan {
     pub machine: String,
     /// Kernel names of the namespaces that are new.
     pub namespaces: Vec<&'static str>,
+    /// The network namespace and the links in it.
+    pub network: Wiring,
     /// `0 BASE SIZE`, as it is written to `uid_map` and `gid_map`; none shares the host's ids.
     pub id_map: Option<String>,
     /// Mounts made by the helper, in this order.
@@ -95,7 +98,8 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
     let kind = facts.init.as_ref().map(|init| init.kind);
     Plan {
         machine: facts.name.to_string(),
-        namespaces: namespaces(settings, facts),
+        namespaces: namespaces(facts),
+        network: facts.wiring.clone(),
         id_map: facts.ids.map(|ids| ids.to_string()),
         outside: outside_operations(settings, facts, outside),
         inside: inside_operations(facts, inside),
@@ -120,9 +124,9 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
     }
 }
 
-fn namespaces(settings: &Settings, facts: &Facts) -> Vec<&'static str> {
+fn namespaces(facts: &Facts) -> Vec<&'static str> {
     let mut names = vec!["mnt", "pid", "uts", "ipc", "cgroup"];
-    names.extend(settings.network.private.then_some("net"));
+    names.extend((facts.wiring.namespace == Namespace::Private).then_some("net"));
     names.extend(facts.ids.map(|_| "user"));
     names
 }
@@ -157,6 +161,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "machine {} in {} below {}", self.machine, self.scope, self.slice)?;
         writeln!(f, "new namespaces: {}", self.namespaces.join(" "))?;
+        writeln!(f, "{}", self.network)?;
         writeln!(f, "user and group ids: {}", self.id_map.as_deref().unwrap_or("the host's own"))?;
         writeln!(f, "outside, locked against the payload:")?;
         self.outside.iter().try_for_each(|operation| writeln!(f, "  {operation}"))?;
@@ -191,6 +196,7 @@ mod tests {
             machine_id: "0123456789abcdef0123456789abcdef".to_string(),
             bounding: capabilities::all(),
             devices: Vec::new(),
+            wiring: Wiring { namespace: Namespace::Private, links: Vec::new() },
             lsm: lsm::Support::default(),
             host: Vec::new(),
         }
@@ -237,9 +243,8 @@ mod tests {
 
     #[test]
     fn sharing_the_hosts_ids_and_network_shows_in_the_namespaces() {
-        let mut settings = Settings::default();
-        settings.network.private = false;
-        let plan = plan(&settings, &Facts { ids: None, ..facts() });
+        let wiring = Wiring { namespace: Namespace::Host, links: Vec::new() };
+        let plan = plan(&Settings::default(), &Facts { ids: None, wiring, ..facts() });
         assert_eq!(plan.namespaces, ["mnt", "pid", "uts", "ipc", "cgroup"]);
         assert_eq!(plan.id_map, None);
     }

@@ -11,6 +11,7 @@ use crate::config::Definition;
 use crate::config::settings::{DeviceAllow, PrivateUsers};
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
+use crate::network::wiring::{Wiring, wire};
 use crate::paths::Root;
 use crate::sandbox::capabilities::{self, Mask};
 use crate::sandbox::idmap::IdRange;
@@ -35,6 +36,8 @@ pub struct Facts {
     pub machine_id: String,
     /// The capabilities that we ourselves may pass on.
     pub bounding: Mask,
+    /// Its network namespace and links.
+    pub wiring: Wiring,
     /// What the host has of AppArmor and SELinux.
     pub lsm: lsm::Support,
     /// The host's devices that `DeviceAllow=` names.
@@ -97,6 +100,7 @@ pub fn survey(
         PrivateUsers::Pick => Some(pick()?),
     };
     let lsm = lsm::Support::of(root, &rootfs);
+    let wiring = wire(definition, name, &host_id(root))?;
     let devices =
         settings.files.devices.iter().map(|allow| device(definition, allow)).collect::<Result<_>>()?;
     let runtime = root.runtime_of(name);
@@ -109,6 +113,7 @@ pub fn survey(
         machine_id,
         bounding: bounding_set(),
         devices,
+        wiring,
         lsm,
         host: host_os(),
     })
@@ -128,6 +133,11 @@ fn refuse_links(tree: &Tree, shown: &Path) -> Result<()> {
             .hint("remove it: an empty directory is made in its place"));
     }
     Ok(())
+}
+
+/// The host's machine-id(5), from which MAC addresses follow; a host without one has the same as others without.
+pub fn host_id(root: &Root) -> String {
+    std::fs::read_to_string(root.path("/etc/machine-id")).unwrap_or_default().trim().to_string()
 }
 
 /// The id that the image carries, unless it is yet to be initialised (machine-id(5)).

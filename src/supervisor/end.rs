@@ -8,7 +8,7 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::lsm::apparmor;
 use crate::supervisor::kept::Kept;
-use crate::supervisor::runtime;
+use crate::supervisor::{links, runtime};
 use crate::sys::pidfd::Exit;
 use crate::systemd::journal::Journal;
 use crate::systemd::payload;
@@ -109,6 +109,9 @@ pub fn forget(root: &Root, name: &MachineName) {
 }
 
 fn take_away(root: &Root, name: &MachineName) {
+    for error in links::tear_down(root, name) {
+        eprintln!("{error}, ignoring");
+    }
     Kept::unstore();
     if let Err(error) = runtime::remove(root, name) {
         eprintln!("{error}, ignoring");

@@ -26,6 +26,8 @@ pub mod journal_link;
 pub mod kept;
 /// What a running container does next; pure.
 pub mod lifecycle;
+/// The container's links, and when they come and go.
+pub mod links;
 /// Notifications of the payload's PID 1.
 pub mod notification;
 /// What a container's run-time directory holds.

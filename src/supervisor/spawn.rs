@@ -21,7 +21,7 @@ use crate::sandbox::seccomp::Filters;
 use crate::supervisor::runtime::Runtime;
 use crate::sys::exec::StringList;
 use crate::sys::signal::pidfd_send_signal;
-use crate::sys::{clone, scm};
+use crate::sys::{clone, pidfd, scm};
 
 /// What a plan does not say.
 pub struct Means<'a> {
@@ -33,6 +33,8 @@ pub struct Means<'a> {
     pub runtime: &'a Runtime,
     /// System call filters.
     pub filters: &'a Filters,
+    /// A network namespace that is there already, where the container joins one.
+    pub network: Option<&'a OwnedFd>,
 }
 
 /// A leader that waits to be placed in a cgroup, while the assembler mounts.
@@ -110,6 +112,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         blank: (&blank, &blank_dir),
         owner: means.ids.map_or(0, |ids| ids.base),
         namespaces: plan.clone_flags(),
+        network: means.network.map(AsFd::as_fd),
         leader: &leader,
     };
     let child = clone::spawn(libc::CLONE_NEWNS, || assembler::run(&assembler))?;
@@ -144,6 +147,13 @@ impl<'a> Spawned<'a> {
     /// The leader's number.
     pub fn leader(&self) -> Pid {
         self.leader.pid
+    }
+
+    /// The leader's network namespace; the leader waits in it.
+    pub fn network(&self) -> Result<OwnedFd> {
+        let failed = || "failed to open the container's network namespace";
+        let pidfd = self.leader.pidfd.as_ref().ok_or(Errno::ESRCH).context(failed)?;
+        pidfd::network_namespace(pidfd).context(failed)
     }
 
     /// The leader sits in its cgroup: lets it enter a cgroup namespace, and the assembler finish the mounts.

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use crate::config::settings::PrivateUsers;
@@ -10,7 +11,7 @@ use crate::config::{self, Definition};
 use crate::error::{Context, Error, Result};
 use crate::machine::cgroup::Cgroup;
 use crate::machine::state::{self, State, start_time};
-use crate::machine::{advice, ids, links};
+use crate::machine::{advice, ids, links as images};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
@@ -25,7 +26,7 @@ use crate::supervisor::runtime::{self, Runtime};
 use crate::supervisor::spawn::{self, Means, Spawned};
 use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::{self, boottime};
-use crate::supervisor::{control, end, journal_link};
+use crate::supervisor::{control, end, journal_link, links};
 use crate::sys::tty;
 use crate::systemd::journal::Journal;
 use crate::systemd::notify;
@@ -86,6 +87,8 @@ fn undo(root: &Root, name: &MachineName, state: &State, journal: &Journal) {
 
 /// Everything that was decided.
 struct Prepared {
+    definition: Definition,
+    network: Option<OwnedFd>,
     plan: Plan,
     facts: Facts,
     filters: seccomp::Filters,
@@ -108,13 +111,15 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
         journal.warning(&format!("the guest's journal is not linked: {failed}"));
     }
     let plan = plan(&settings, &facts);
+    links::validate(root, name, &definition, &plan.network)?;
+    let network = links::namespace(root, &plan.network)?;
     let policy = Policy {
         capabilities: plan.capability_mask,
         rules: &settings.exec.system_call_filter,
         profile: profile.as_ref(),
     };
     let filters = policy.filters(&root.seccomp_cache())?;
-    Ok(Prepared { plan, facts, filters, console: settings.console })
+    Ok(Prepared { definition, network, plan, facts, filters, console: settings.console })
 }
 
 /// Ids that the definition names are nobody else's, as those that are picked.
@@ -135,9 +140,9 @@ fn bring_up(
     journal: &Journal,
     stages: &mut Stages,
 ) -> Result<Kept> {
-    let Prepared { plan, facts, filters, console } = prepared;
+    let Prepared { definition, network, plan, facts, filters, console } = prepared;
     // machinectl finds an image only by name; a link that cannot be made costs no more than that.
-    if let Err(error) = links::make_to(root, name, &facts.rootfs) {
+    if let Err(error) = images::make_to(root, name, &facts.rootfs) {
         journal.warning(&format!("{error}, ignoring"));
     }
     let notifications = runtime.prepare(plan)?;
@@ -149,17 +154,21 @@ fn bring_up(
     let ring = Ring::new(console.buffer_bytes)?;
     let file = StateFile::new()?;
     stages.end("prepare");
-    let spawned = spawn::spawn(&Means { plan, ids: facts.ids, runtime, filters })?;
+    let spawned = spawn::spawn(&Means { plan, ids: facts.ids, runtime, filters, network: network.as_ref() })?;
     state.leader = spawned.leader().as_raw();
     state.leader_start = start_time(state.leader).unwrap_or_default();
     apply_limits(&spawned, plan)?;
     stages.end("spawn");
+    // The mounts are made meanwhile.
+    let interfaces = links::set_up(root, name, definition, plan, runtime, || spawned.network())?;
+    stages.end("network");
     let leader = state.leader;
     let payload = Payload {
         name,
         leader: leader as u32,
         id: id_bytes(&plan.machine_id),
         root: &facts.rootfs,
+        interfaces: &interfaces,
         stop_signal: plan.stop_signal,
         devices: &plan.devices,
     };

@@ -1,4 +1,4 @@
-//! The interface ioctls (netdevice(7)).
+//! The interface ioctls (netdevice(7)), and what a netlink socket is told.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd};
@@ -20,4 +20,16 @@ pub fn set_up(socket: impl AsFd, name: &CStr) -> Result<(), Errno> {
     unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
     // SAFETY: the kernel reads one ifreq.
     Errno::result(unsafe { libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request) }).map(drop)
+}
+
+/// Has the kernel add a sentence to its refusals on a netlink socket (`NETLINK_EXT_ACK`).
+pub fn extended_ack(socket: impl AsFd) -> Result<(), Errno> {
+    let on: libc::c_int = 1;
+    let length = size_of_val(&on) as libc::socklen_t;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads one int.
+    let result = unsafe {
+        libc::setsockopt(socket, libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, (&raw const on).cast(), length)
+    };
+    Errno::result(result).map(drop)
 }

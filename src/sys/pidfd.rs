@@ -34,8 +34,17 @@ impl Exit {
 
 /// The user namespace of the process (`PIDFD_GET_USER_NAMESPACE`, Linux 6.11).
 pub fn user_namespace(pidfd: impl AsFd) -> Result<OwnedFd, Errno> {
-    // SAFETY: the ioctl takes no argument and returns a new descriptor.
-    let fd = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), libc::PIDFD_GET_USER_NAMESPACE, 0) };
+    namespace(pidfd, libc::PIDFD_GET_USER_NAMESPACE)
+}
+
+/// The network namespace of the process (`PIDFD_GET_NET_NAMESPACE`, Linux 6.11).
+pub fn network_namespace(pidfd: impl AsFd) -> Result<OwnedFd, Errno> {
+    namespace(pidfd, libc::PIDFD_GET_NET_NAMESPACE)
+}
+
+fn namespace(pidfd: impl AsFd, request: libc::Ioctl) -> Result<OwnedFd, Errno> {
+    // SAFETY: these ioctls take no argument and return a new descriptor.
+    let fd = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), request, 0) };
     // SAFETY: the descriptor is new and nobody else's.
     Errno::result(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -7,6 +7,8 @@ mod bus;
 pub mod journal;
 /// `org.freedesktop.systemd1.Manager`.
 pub mod manager;
+/// `org.freedesktop.network1.Manager`.
+pub mod networkd;
 /// The notify protocol and the file descriptor store, as a service speaks it.
 pub mod notify;
 /// A payload's scope and its entry with machined.

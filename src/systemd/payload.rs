@@ -52,6 +52,8 @@ pub struct Payload<'a> {
     pub id: [u8; 16],
     /// Its root file system on the host.
     pub root: &'a Path,
+    /// Numbers of the host's interfaces that lead to it.
+    pub interfaces: &'a [i32],
     /// Number of the signal that the scope is stopped with.
     pub stop_signal: i32,
     /// Devices beyond the standard ones: path or class, and of `r`, `w` and `m` what is allowed.
@@ -189,9 +191,18 @@ async fn register(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result
     let machined = MachinedProxy::new(bus).await?;
     let name = payload.name.as_str();
     let root = payload.root.to_string_lossy();
-    let (id, leader) = (&payload.id, payload.leader);
-    let call =
-        || machined.register_machine_with_network(name, id, "containerctl", "container", leader, &root, &[]);
+    let (id, leader, interfaces) = (&payload.id, payload.leader, payload.interfaces);
+    let call = || {
+        machined.register_machine_with_network(
+            name,
+            id,
+            "containerctl",
+            "container",
+            leader,
+            &root,
+            interfaces,
+        )
+    };
     match call().await {
         // A predecessor that was killed could not take its entry back.
         Err(error) if is(&error, "org.freedesktop.machine1.MachineExists") => {

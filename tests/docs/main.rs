@@ -9,7 +9,7 @@ use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use containerctl::config::{directives, verbatim};
+use containerctl::config::{directives, key, verbatim};
 use containerctl::error::Kind;
 
 fn readme() -> PathBuf {
@@ -51,7 +51,7 @@ fn key_table() -> String {
     let mut table = String::from("| section | key | meaning |\n|---|---|---|\n");
     for row in directives::TABLE {
         let key = format!("`{}={}`", row.key, row.value.replace('|', "\\|"));
-        table.push_str(&format!("| `[{}]` | {key} | {} |\n", row.section, cell(row.doc)));
+        table.push_str(&format!("| `[{}]` | {key} | {} |\n", key::title(row.section), cell(row.doc)));
     }
     let list = |keys: &[&str]| keys.iter().map(|key| format!("`{key}=`")).collect::<Vec<_>>().join(" ");
     for (section, keys, unit, manual) in [

@@ -126,6 +126,7 @@ impl<'a> Container<'a> {
             ("process", format!("pgrep -af 'containerctl-supervisor run {name}$'")),
             ("cgroup", format!("find /sys/fs/cgroup -name '{}' | grep .", scope.replace('\\', "\\\\"))),
             ("mount", format!("findmnt -rno TARGET,SOURCE | grep -E 'containerctl/{name}(/|$)'")),
+            ("link", format!("grep -l '^containerctl:{name}:' /sys/class/net/*/ifalias")),
             ("run-time directory", format!("ls -d /run/containerctl/{name}")),
         ] {
             let output = self.host.run(&left)?;

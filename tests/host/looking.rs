@@ -46,8 +46,8 @@ fn containers_are_looked_at_and_limited() -> Result<()> {
         host.ok(&format!(
             "{ip} address add 192.0.2.7/24 dev d0 && {ip} address add 2001:db8::7/64 dev d0 nodad"
         ))?;
-        host.ok("containerctl list p1 -F addresses | grep -xF '192.0.2.7, 2001:db8::7'")?;
-        host.ok("containerctl info p1 --json | jq -e '.addresses == [\"192.0.2.7\", \"2001:db8::7\"]'")
+        host.ok("containerctl list p1 -F addresses | grep -F 192.0.2.7 | grep -F 2001:db8::7")?;
+        host.ok("containerctl info p1 --json | jq -e '[\"192.0.2.7\", \"2001:db8::7\"] - .addresses == []'")
             .map(drop)
     });
     host.case("info calls what is no user namespace what it is", || {

@@ -18,6 +18,7 @@ mod housekeeping;
 mod inside;
 mod looking;
 mod mistakes;
+mod network;
 mod posture;
 mod smoke;
 mod survival;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::name::fnv1a;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
 
@@ -62,12 +63,6 @@ fn categories(machine: &str, ids: Option<IdRange>) -> (u32, u32) {
     // The pairs in order: (0,1), (0,2), (1,2), (0,3), … so `high` is the largest whose pairs begin at or before it.
     let high = (1..CATEGORIES).rev().find(|high| high * (high - 1) / 2 <= number).unwrap_or(1);
     (number - high * (high - 1) / 2, high)
-}
-
-/// FNV-1a, 64 bits: the same after every restart and update.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The policy's lxc_contexts(5), which libvirt, podman and others go by.

@@ -1,0 +1,221 @@
+//! The types of links: what each needs of the host, and how it is made.
+
+use std::os::fd::OwnedFd;
+use std::process::Command;
+
+use nix::errno::Errno;
+
+use super::link::{Link, Links, New, failed};
+use super::netlink::{Message, Refusal};
+use super::tag::Tag;
+use super::wiring::{Driver, PortOf, Veth, Wire};
+use crate::config::Definition;
+use crate::config::network::{IfName, Mac, Mode};
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+
+/// linux/if_link.h, of each kind's own attributes.
+const IFLA_MODE: u16 = 1;
+/// linux/if_link.h
+const IFLA_VLAN_ID: u16 = 1;
+
+/// Refuses what the host has not got, or has given to somebody else. Nothing is changed.
+pub fn validate(
+    links: &mut Links,
+    definition: &Definition,
+    machine: &MachineName,
+    wire: &Wire,
+) -> Result<()> {
+    let wrong = |kind, key: &str, why: String| {
+        Error::new(kind, format!("{}: {why}", definition.named(&wire.section, key)))
+    };
+    match &wire.driver {
+        Driver::Veth(veth) => {
+            if let PortOf::Bridge(bridge) = &veth.port {
+                let missing = || {
+                    wrong(Kind::NotFound, "Bridge", format!("there is no bridge '{bridge}'"))
+                        .hint("make it first, by networkd's .netdev files for one")
+                };
+                let found = links.find(bridge.as_str())?.ok_or_else(missing)?;
+                if !is_bridge(&found) {
+                    let why = format!("interface '{bridge}' is no bridge");
+                    return Err(wrong(Kind::Config, "Bridge", why));
+                }
+                if !found.is_up {
+                    let why = format!("bridge '{bridge}' is down");
+                    let hint = format!("'ip link set {bridge} up' sets it up");
+                    return Err(wrong(Kind::Failed, "Bridge", why).hint(hint));
+                }
+            }
+            match links.find(veth.outside.as_str())? {
+                Some(found) if !found.tag().is_some_and(|tag| tag.is_of(machine)) => {
+                    let why =
+                        format!("the host has an interface '{}' already, which is not ours", veth.outside);
+                    Err(wrong(Kind::Busy, "HostName", why).hint("remove it, or set HostName="))
+                }
+                _ => Ok(()),
+            }
+        }
+        Driver::Macvlan { parent, .. }
+        | Driver::Ipvlan { parent, .. }
+        | Driver::Vlan { parent, .. }
+        | Driver::Physical { parent } => {
+            let missing = || {
+                wrong(Kind::NotFound, "Parent", format!("the host has no interface '{parent}'"))
+                    .hint("'ip link' shows those that there are")
+            };
+            let found = links.find(parent.as_str())?.ok_or_else(missing)?;
+            match (&wire.driver, found.tag()) {
+                (Driver::Physical { .. }, _) if found.name == "lo" => Err(wrong(
+                    Kind::Config,
+                    "Parent",
+                    "the host's loopback interface stays with it".to_string(),
+                )),
+                (Driver::Physical { .. }, Some(Tag::Link { machine: other, .. })) if other != *machine => {
+                    Err(wrong(Kind::Busy, "Parent", format!("interface '{parent}' is container '{other}''s")))
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// The kernel's, or one of Open vSwitch, which has a datapath of this name for each.
+fn is_bridge(link: &Link) -> bool {
+    matches!(link.kind.as_deref(), Some("bridge" | "openvswitch"))
+}
+
+/// Makes a link in `namespace`, its outer end marked and up. `master` is the number of the bridge that it is a port
+/// of. Returns the number of what stays on the host.
+pub fn set_up(
+    links: &mut Links,
+    machine: &MachineName,
+    wire: &Wire,
+    master: Option<u32>,
+    namespace: &OwnedFd,
+) -> Result<Option<u32>> {
+    let new = New { name: &wire.name, mac: wire.mac, mtu: wire.mtu, queues: None };
+    let made = |refusal: Refusal| match (&wire.driver, refusal.errno) {
+        (Driver::Macvlan { parent, .. } | Driver::Ipvlan { parent, .. }, Errno::EBUSY | Errno::EINVAL) => {
+            failed(&format!("create '{}' on '{parent}'", wire.name), &refusal)
+                .hint(format!("another kind of link, or one that has it alone, may be on '{parent}' already"))
+        }
+        _ => failed(&format!("create '{}'", wire.name), &refusal),
+    };
+    let on = |links: &mut Links, parent: &IfName, kind: &str, data: &dyn Fn(&mut Message)| {
+        let parent = links.require(parent.as_str())?.index;
+        links.make_on(parent, &new, namespace, kind, data).map_err(made)
+    };
+    match &wire.driver {
+        Driver::Veth(veth) => return pair(links, machine, wire, veth, master, namespace).map(Some),
+        Driver::Macvlan { parent, mode } => on(links, parent, "macvlan", &|data| {
+            data.put_u32(IFLA_MODE, macvlan_mode(*mode));
+        }),
+        Driver::Ipvlan { parent, mode } => on(links, parent, "ipvlan", &|data| {
+            data.put(IFLA_MODE, &ipvlan_mode(*mode).to_ne_bytes());
+        }),
+        Driver::Vlan { parent, id } => on(links, parent, "vlan", &|data| {
+            data.put(IFLA_VLAN_ID, &id.to_ne_bytes());
+        }),
+        Driver::Physical { parent } => {
+            let found = links.require(parent.as_str())?;
+            let step =
+                |what: &str, refusal: Refusal| failed(&format!("{what} interface '{parent}'"), &refusal);
+            links.mark(found.index, Some(&wire.tag(machine))).map_err(|refusal| step("mark", refusal))?;
+            links.hand_over(found.index, &wire.name, namespace).map_err(|refusal| step("hand over", refusal))
+        }
+    }?;
+    Ok(None)
+}
+
+fn pair(
+    links: &mut Links,
+    machine: &MachineName,
+    wire: &Wire,
+    veth: &Veth,
+    master: Option<u32>,
+    namespace: &OwnedFd,
+) -> Result<u32> {
+    let step = |what: &str, result: Result<(), Refusal>| {
+        result.map_err(|refusal| failed(&format!("{what} '{}'", veth.outside), &refusal))
+    };
+    let master_link = match master {
+        Some(index) => links.all()?.into_iter().find(|link| link.index == index),
+        None => None,
+    };
+    // The bridge's packets must fit, unless somebody knows better.
+    let mtu = wire.mtu.or(master_link.as_ref().map(|link| link.mtu).filter(|mtu| *mtu != 1500));
+    let outer = New { name: &veth.outside, mac: Some(veth.outside_mac), mtu, queues: veth.queues };
+    let inner = New { name: &wire.name, mac: wire.mac, mtu, queues: veth.queues };
+    let switch = master_link.as_ref().filter(|link| link.kind.as_deref() == Some("openvswitch"));
+    step("create", links.make_veth(&outer, master.filter(|_| switch.is_none()), &inner, namespace))?;
+    let index = links.require(veth.outside.as_str())?.index;
+    step("mark", links.mark(index, Some(&wire.tag(machine))))?;
+    if let Some(full) = &veth.full {
+        step("give its full name to", links.add_alternative(index, full))?;
+    }
+    match (switch, veth.vlan) {
+        (Some(switch), vlan) => plug(&switch.name, &veth.outside, vlan)?,
+        (None, Some(vlan)) => step("set the VLAN of", links.set_vlan(index, vlan))?,
+        (None, None) => {}
+    }
+    if veth.isolated {
+        step("isolate", links.isolate(index))?;
+    }
+    step("set up", links.set_up(index))?;
+    Ok(index)
+}
+
+/// Makes an interface a port of Open vSwitch, whose tool is the only way.
+fn plug(switch: &str, port: &IfName, vlan: Option<u16>) -> Result<()> {
+    let mut command = Command::new("ovs-vsctl");
+    command.args(["--timeout=10", "--may-exist", "add-port", switch, port.as_str()]);
+    command.args(vlan.map(|vlan| format!("tag={vlan}")));
+    let output = command.output().context(|| "failed to run 'ovs-vsctl'")?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Error::failed(format!(
+            "failed to plug '{port}' into '{switch}': {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))),
+    }
+}
+
+/// `enum macvlan_mode`.
+fn macvlan_mode(mode: Mode) -> u32 {
+    match mode {
+        Mode::Private => 1,
+        Mode::Vepa => 2,
+        Mode::Passthru => 8,
+        _ => 4,
+    }
+}
+
+/// `enum ipvlan_mode`.
+fn ipvlan_mode(mode: Mode) -> u16 {
+    match mode {
+        Mode::L3 => 1,
+        Mode::L3s => 2,
+        _ => 0,
+    }
+}
+
+/// The bridge of a zone, made unless it is there. It is nobody's but the zone's: networkd's file configures it.
+pub fn zone_bridge(links: &mut Links, zone: &IfName, mac: Mac) -> Result<u32> {
+    let name = format!("vz-{zone}");
+    let step = |what: &str, result: Result<(), Refusal>| {
+        result.map_err(|refusal| failed(&format!("{what} bridge '{name}'"), &refusal))
+    };
+    if let Some(found) = links.find(&name)? {
+        return match is_bridge(&found) {
+            true => Ok(found.index),
+            false => Err(Error::new(Kind::Busy, format!("interface '{name}' is no bridge"))),
+        };
+    }
+    let Some(bridge) = IfName::new(&name) else { unreachable!("a zone's name was checked") };
+    step("create", links.make_bridge(&bridge, mac))?;
+    let index = links.require(&name)?.index;
+    step("mark", links.mark(index, Some(&Tag::Zone)))?;
+    step("set up", links.set_up(index))?;
+    Ok(index)
+}

@@ -1,0 +1,290 @@
+//! Which range the managed network has, and which container has which address of it. Pure but for reading and
+//! writing one small file.
+//!
+//! ```text
+//! range 10.83.12.1/22
+//! range fd5b:1c9:77aa::1/64
+//! lease p1 eth0 02:5b:1c:00:00:01 10.83.13.7
+//! ```
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use crate::config::network::{IfName, Mac, Prefix};
+use crate::error::{Context, Error, Result};
+use crate::name::{MachineName, fnv1a};
+
+/// Bits of the network's part of our IPv4 range: a thousand containers, more than a bridge has ports.
+const LENGTH: u8 = 22;
+/// The first address that is given out; those below are left to DHCP clients that are no containers.
+const FIRST: u32 = 256;
+/// How many are given out: up to the broadcast address.
+const COUNT: u32 = (1 << (32 - LENGTH)) - FIRST - 1;
+
+/// The table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Book {
+    /// The bridge's own IPv4 address, which is the router's and the name server's.
+    pub gateway: Ipv4Addr,
+    /// Bits of the IPv4 network's part.
+    pub length: u8,
+    /// The bridge's own IPv6 address in a /64.
+    pub gateway6: Ipv6Addr,
+    /// Who has what.
+    pub leases: Vec<Lease>,
+}
+
+/// One address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose.
+    pub machine: MachineName,
+    /// Of which of its interfaces.
+    pub interface: IfName,
+    /// That interface's MAC address.
+    pub mac: Mac,
+    /// The address.
+    pub address: Ipv4Addr,
+}
+
+impl Book {
+    /// An empty one, with ranges that overlap none of `taken`: the networks that the host knows of.
+    pub fn begin(host_id: &str, taken: &[Prefix]) -> Result<Book> {
+        let all = 1 << (LENGTH - 8);
+        let first = fnv1a(host_id) as u32 % all;
+        let base = |step: u32| (10 << 24) + (((first + step) % all) << (32 - LENGTH));
+        let is_free = |base: &u32| !taken.iter().any(|prefix| overlaps(*base, prefix));
+        let base = (0..all).map(base).find(is_free).ok_or_else(|| {
+            Error::failed("every network in 10.0.0.0/8 is taken")
+                .hint("give containers a bridge of your own by Bridge=")
+        })?;
+        // RFC 4193: fd and 40 bits that nobody else is likely to have.
+        let [_, _, _, a, b, c, d, e] = fnv1a(&format!("{host_id} ctl0")).to_be_bytes();
+        let groups =
+            [0xfd00 | u16::from(a), u16::from_be_bytes([b, c]), u16::from_be_bytes([d, e]), 0, 0, 0, 0, 1];
+        let gateway6 = Ipv6Addr::from(groups);
+        Ok(Book { gateway: Ipv4Addr::from(base + 1), length: LENGTH, gateway6, leases: Vec::new() })
+    }
+
+    /// Reads the table; `None` where there is none yet.
+    pub fn read(path: &Path) -> Result<Option<Book>> {
+        let failed = || format!("failed to read '{}'", path.display());
+        match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            text => Book::parse(&text.context(failed)?).map(Some).map_err(|line| {
+                Error::failed(format!("'{}' line {line} is not a range or a lease", path.display()))
+                    .hint("repair or remove that line")
+            }),
+        }
+    }
+
+    /// Of text; the error is the number of a line that is wrong, or that of the last where something lacks.
+    fn parse(text: &str) -> Result<Book, usize> {
+        let (mut v4, mut v6, mut leases) = (None, None, Vec::new());
+        for (number, line) in text.lines().enumerate() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let read = match &words[..] {
+                ["range", range] => match prefix(range) {
+                    Some(Prefix { address: IpAddr::V4(address), length }) if (16..=28).contains(&length) => {
+                        v4.replace((address, length)).is_none()
+                    }
+                    Some(Prefix { address: IpAddr::V6(address), length: 64 }) => {
+                        v6.replace(address).is_none()
+                    }
+                    _ => false,
+                },
+                ["lease", words @ ..] => lease(words).is_some_and(|lease| {
+                    leases.push(lease);
+                    true
+                }),
+                _ => false,
+            };
+            if !read {
+                return Err(number + 1);
+            }
+        }
+        let ((gateway, length), gateway6) = v4.zip(v6).ok_or(text.lines().count())?;
+        Ok(Book { gateway, length, gateway6, leases })
+    }
+
+    /// As it is written.
+    pub fn text(&self) -> String {
+        let mut text = format!("range {}/{}\nrange {}/64\n", self.gateway, self.length, self.gateway6);
+        for Lease { machine, interface, mac, address } in &self.leases {
+            let _infallible = writeln!(text, "lease {machine} {interface} {mac} {address}");
+        }
+        text
+    }
+
+    /// The addresses that the bridge has.
+    pub fn addresses(&self) -> [Prefix; 2] {
+        [
+            Prefix { address: self.gateway.into(), length: self.length },
+            Prefix { address: self.gateway6.into(), length: 64 },
+        ]
+    }
+
+    /// The lease of an interface, and whether it is new: given out now, or changed to another MAC address.
+    pub fn lease(&mut self, machine: &MachineName, interface: &IfName, mac: Mac) -> Result<(Ipv4Addr, bool)> {
+        if let Some(other) = self.leases.iter().find(|lease| lease.mac == mac)
+            && (&other.machine, &other.interface) != (machine, interface)
+        {
+            return Err(Error::config(format!(
+                "MAC address {mac} is that of '{}' in container '{}'",
+                other.interface, other.machine
+            )));
+        }
+        let known =
+            self.leases.iter_mut().find(|lease| (&lease.machine, &lease.interface) == (machine, interface));
+        if let Some(known) = known {
+            let changed = std::mem::replace(&mut known.mac, mac) != mac;
+            return Ok((known.address, changed));
+        }
+        let address = self.free(&format!("{machine} {interface}"))?;
+        self.leases.push(Lease { machine: machine.clone(), interface: interface.clone(), mac, address });
+        Ok((address, true))
+    }
+
+    /// The first free address from the one that a name hashes to.
+    fn free(&self, name: &str) -> Result<Ipv4Addr> {
+        let taken: BTreeSet<Ipv4Addr> = self.leases.iter().map(|lease| lease.address).collect();
+        let mask = u32::MAX << (32 - self.length);
+        let base = u32::from(self.gateway) & mask;
+        // A range that somebody made smaller has no part of its own for strangers.
+        let (first, count) = if self.length <= LENGTH { (FIRST, COUNT) } else { (2, !mask - 2) };
+        let start = (fnv1a(name) % u64::from(count)) as u32;
+        let nth = |step: u32| Ipv4Addr::from(base + first + (start + step) % count);
+        (0..count).map(nth).find(|address| *address != self.gateway && !taken.contains(address)).ok_or_else(
+            || {
+                Error::failed(format!("all addresses of '{}' are given out", super::BRIDGE))
+                    .hint("destroy a container")
+            },
+        )
+    }
+
+    /// Takes back what a machine has; whether it had any.
+    pub fn release(&mut self, machine: &MachineName) -> bool {
+        let before = self.leases.len();
+        self.leases.retain(|lease| lease.machine != *machine);
+        self.leases.len() != before
+    }
+
+    /// Gives what a machine has to its new name; whether it had any. MAC addresses follow at its next start.
+    pub fn rename(&mut self, old: &MachineName, new: &MachineName) -> bool {
+        let of_old = self.leases.iter_mut().filter(|lease| lease.machine == *old);
+        of_old.map(|lease| lease.machine = new.clone()).count() > 0
+    }
+
+    /// The IPv6 address that a MAC address makes in our network: the one that the guest's kernel makes of the
+    /// router's advertisement, too (RFC 4291, appendix A).
+    pub fn address6(&self, mac: Mac) -> Ipv6Addr {
+        let [a, b, c, d, ..] = self.gateway6.segments();
+        let [_, _, _, _, e, f, g, h] = link_local(mac).segments();
+        Ipv6Addr::from([a, b, c, d, e, f, g, h])
+    }
+}
+
+/// The link-local address that a MAC address makes.
+pub fn link_local(Mac([a, b, c, d, e, f]): Mac) -> Ipv6Addr {
+    let pair = |high, low| u16::from_be_bytes([high, low]);
+    Ipv6Addr::from([0xfe80, 0, 0, 0, pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f)])
+}
+
+fn lease(words: &[&str]) -> Option<Lease> {
+    let [machine, interface, mac, address] = words else { return None };
+    Some(Lease {
+        machine: MachineName::new(machine).ok()?,
+        interface: IfName::new(interface)?,
+        mac: crate::config::network::mac(mac)?,
+        address: address.parse().ok()?,
+    })
+}
+
+fn prefix(text: &str) -> Option<Prefix> {
+    let (address, length) = text.split_once('/')?;
+    Some(Prefix { address: address.parse().ok()?, length: length.parse().ok()? })
+}
+
+/// Whether our IPv4 network at `base` and a network of somebody's have an address in common.
+fn overlaps(base: u32, prefix: &Prefix) -> bool {
+    let IpAddr::V4(address) = prefix.address else { return false };
+    let length = prefix.length.min(LENGTH);
+    let mask = u32::MAX.checked_shl(u32::from(32 - length)).unwrap_or(0);
+    u32::from(address) & mask == base & mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn machine(name: &str) -> MachineName {
+        MachineName::new(name).expect("valid")
+    }
+
+    fn eth0() -> IfName {
+        IfName::new("eth0").expect("valid")
+    }
+
+    #[test]
+    fn a_range_is_kept_from_what_the_host_knows() {
+        let first = Book::begin("id", &[]).expect("range");
+        let taken = Prefix { address: first.gateway.into(), length: 24 };
+        let second = Book::begin("id", &[taken]).expect("range");
+        assert_ne!(first.gateway, second.gateway);
+        let ten = Prefix { address: Ipv4Addr::new(10, 0, 0, 0).into(), length: 8 };
+        assert!(Book::begin("id", &[ten]).expect_err("taken").message().contains("is taken"));
+        assert_eq!(first.gateway6.segments()[0] >> 8, 0xfd);
+    }
+
+    #[test]
+    fn a_lease_stays_until_it_is_released() {
+        let mut book = Book::begin("id", &[]).expect("range");
+        let (p1, p2) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
+        let (address, new) = book.lease(&machine("p1"), &eth0(), p1).expect("lease");
+        assert!(new);
+        assert_eq!(book.lease(&machine("p1"), &eth0(), p1).expect("lease"), (address, false));
+        assert_eq!(book.lease(&machine("p1"), &eth0(), p2).expect("lease"), (address, true));
+        assert!(book.lease(&machine("p2"), &eth0(), p2).expect_err("taken").message().contains("'p1'"));
+        assert!(book.rename(&machine("p1"), &machine("p3")) && !book.rename(&machine("p1"), &machine("p3")));
+        assert_eq!(book.lease(&machine("p3"), &eth0(), p2).expect("lease"), (address, false));
+        assert!(book.release(&machine("p3")) && !book.release(&machine("p3")));
+    }
+
+    #[test]
+    fn the_table_is_read_as_it_was_written() {
+        let mut book = Book::begin("id", &[]).expect("range");
+        book.lease(&machine("p1"), &eth0(), Mac([2, 0, 0, 0, 0, 1])).expect("lease");
+        assert_eq!(Book::parse(&book.text()), Ok(book.clone()));
+        let text = book.text();
+        for (wrong, line) in
+            [("", 0), ("range 10.0.0.1/22\n", 1), (&format!("{text}x\n"), 4), ("range x\n", 1)]
+        {
+            assert_eq!(Book::parse(wrong).map(drop), Err(line), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_address_is_the_one_of_the_kernels_making() {
+        let book =
+            Book { gateway6: "fd00:1:2::1".parse().expect("v6"), ..Book::begin("id", &[]).expect("range") };
+        let mac = Mac([2, 0, 0, 0, 0, 7]);
+        assert_eq!(book.address6(mac).to_string(), "fd00:1:2::ff:fe00:7");
+        assert_eq!(link_local(mac).to_string(), "fe80::ff:fe00:7");
+    }
+
+    proptest! {
+        #[test]
+        fn all_have_different_addresses_of_the_range(names in prop::collection::btree_set("[a-z]{1,8}", 1..100)) {
+            let mut book = Book::begin("id", &[]).expect("range");
+            let mut seen = BTreeSet::new();
+            for (number, name) in (1..).zip(&names) {
+                let (address, _) = book.lease(&machine(name), &eth0(), Mac([2, 0, 0, 0, 1, number])).expect("lease");
+                let offset = u32::from(address) - u32::from(book.gateway) + 1;
+                prop_assert!((FIRST..1023).contains(&offset) && seen.insert(address));
+            }
+        }
+    }
+}

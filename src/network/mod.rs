@@ -1,0 +1,26 @@
+//! A container's links: what a definition asks for, one driver per type, and what is shared by all containers.
+//!
+//! ```text
+//! Settings ─► wiring (pure) ─► validate each ─► set up each ──────► configured from outside, by address
+//!                                 │                │ one failed
+//!                                 └── error ◄──────┴─ taken back in reverse
+//! ```
+//! Everything of ours on the host carries a [`tag::Tag`]; clearing away goes by it and touches nothing else.
+//! The managed network `ctl0` is the kernel's bridge, configured by networkd from a file of ours.
+
+/// Setting up and tearing down, one file per type.
+mod driver;
+/// Addresses and routes inside.
+mod inside;
+/// Links of one namespace: found, made, changed, deleted.
+pub mod link;
+/// The network `ctl0`: its range, and who has which address.
+pub mod managed;
+/// Netlink messages.
+pub mod netlink;
+/// All links of a container: validated, set up, taken back.
+pub mod setup;
+/// Whose a link is.
+pub mod tag;
+/// From settings to links; pure.
+pub mod wiring;

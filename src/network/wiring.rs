@@ -1,0 +1,587 @@
+//! From settings to links: what `[Network]` and the `[Interface NAME]` sections amount to. Pure.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::tag::{self, HostName, Side, Tag};
+use crate::config::Definition;
+use crate::config::network::{IfName, Interface, Kind, Mac, Mode, Network, Prefix};
+use crate::error::{Error, Result};
+use crate::name::MachineName;
+
+/// The name inside of a link that the definition does not name: what LXC's images expect.
+const USUAL: &str = "eth0";
+/// The name that systemd-nspawn gives: networkd's `80-container-host0.network` looks for it, even as an alternative.
+const HOST0: &str = "host0";
+
+/// The network namespace of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    /// A new one.
+    Private,
+    /// The host's.
+    Host,
+    /// One that is there already, at this path.
+    Path(PathBuf),
+    /// That of another container.
+    Machine(String),
+}
+
+/// All that a container's network is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wiring {
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its links, in the order in which they are set up.
+    pub links: Vec<Wire>,
+}
+
+/// One link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wire {
+    /// Section of the definition that asks for it.
+    #[serde(skip)]
+    pub section: String,
+    /// Its name inside.
+    pub name: IfName,
+    /// Another name that it has inside.
+    pub alternative: Option<&'static str>,
+    /// What it is.
+    pub driver: Driver,
+    /// MAC address inside; the kernel's or the parent's if not given.
+    pub mac: Option<Mac>,
+    /// Largest packet in bytes.
+    pub mtu: Option<u32>,
+    /// Addresses set from outside.
+    pub addresses: Vec<Prefix>,
+    /// Routers.
+    pub gateways: Vec<IpAddr>,
+    /// Name servers.
+    pub dns: Vec<IpAddr>,
+}
+
+/// What a link is, with what only this kind has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "type")]
+pub enum Driver {
+    /// A pair.
+    Veth(Veth),
+    /// On an interface of the host, with an address of its own.
+    Macvlan {
+        /// That interface.
+        parent: IfName,
+        /// How those of one parent reach each other.
+        mode: Mode,
+    },
+    /// On an interface of the host, with that one's address.
+    Ipvlan {
+        /// That interface.
+        parent: IfName,
+        /// Frames or packets.
+        mode: Mode,
+    },
+    /// A VLAN of an interface of the host.
+    Vlan {
+        /// That interface.
+        parent: IfName,
+        /// Its id.
+        id: u16,
+    },
+    /// An interface of the host.
+    Physical {
+        /// Its name there.
+        parent: IfName,
+    },
+}
+
+/// What only pairs have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Veth {
+    /// Name of the outer end.
+    pub outside: IfName,
+    /// The same in full, where it is too long for the kernel.
+    pub full: Option<String>,
+    /// MAC address of the outer end.
+    pub outside_mac: Mac,
+    /// What the outer end is part of.
+    pub port: PortOf,
+    /// Queues for sending and for receiving.
+    pub queues: Option<u32>,
+    /// Kept from its neighbours.
+    pub isolated: bool,
+    /// VLAN of the port.
+    pub vlan: Option<u16>,
+    /// Bits per second towards the container.
+    pub rate_in: Option<u64>,
+    /// Bits per second from it.
+    pub rate_out: Option<u64>,
+}
+
+/// What the outer end of a pair is part of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortOf {
+    /// The managed bridge.
+    Managed,
+    /// A bridge of the host's.
+    Bridge(IfName),
+    /// The bridge of a zone.
+    Zone(IfName),
+    /// Nothing.
+    Alone,
+}
+
+impl Wire {
+    /// Whether it is a port of the managed bridge.
+    pub fn is_managed(&self) -> bool {
+        matches!(&self.driver, Driver::Veth(veth) if veth.port == PortOf::Managed)
+    }
+
+    /// What is written on it.
+    pub fn tag(&self, machine: &MachineName) -> Tag {
+        let was = match &self.driver {
+            Driver::Physical { parent } => Some(parent.clone()),
+            _ => None,
+        };
+        Tag::Link { machine: machine.clone(), interface: self.name.clone(), was }
+    }
+}
+
+/// Wires up a container. `host_id` is the host's machine-id(5). Errors are of the definition.
+pub fn wire(definition: &Definition, machine: &MachineName, host_id: &str) -> Result<Wiring> {
+    let network = &definition.settings.network;
+    let wirer = Wirer { definition, machine, host_id };
+    let namespace = wirer.namespace(network)?;
+    let mut links = wirer.nspawn_links(network);
+    for interface in network.interfaces.iter().filter(|interface| has_link(interface.kind)) {
+        links.push(wirer.interface(interface)?);
+    }
+    if namespace != Namespace::Private {
+        return match links.first() {
+            None => Ok(Wiring { namespace, links }),
+            Some(link) => Err(Error::config(format!(
+                "interface '{}' asks for a network namespace of the container's own, and it has none",
+                link.name
+            ))
+            .hint("give it one, or drop the interface")),
+        };
+    }
+    let asked = network.virtual_ethernet == Some(false) || !network.interfaces.is_empty();
+    if links.is_empty() && !asked {
+        links.push(wirer.usual());
+    }
+    wirer.refuse_twins(&links)?;
+    Ok(Wiring { namespace, links })
+}
+
+/// The link that a machine has if nothing is said.
+pub fn usual(definition: &Definition, machine: &MachineName, host_id: &str) -> Wire {
+    Wirer { definition, machine, host_id }.usual()
+}
+
+/// Wires up one interface that is added to a running container.
+pub fn interface(definition: &Definition, machine: &MachineName, host_id: &str) -> Result<Wire> {
+    match &definition.settings.network.interfaces[..] {
+        [interface] if has_link(interface.kind) => {
+            Wirer { definition, machine, host_id }.interface(interface)
+        }
+        _ => Err(Error::config("only an interface can be added to a running container, not its namespace")),
+    }
+}
+
+fn has_link(kind: Kind) -> bool {
+    !matches!(kind, Kind::None | Kind::Empty | Kind::Namespace)
+}
+
+struct Wirer<'a> {
+    definition: &'a Definition,
+    machine: &'a MachineName,
+    host_id: &'a str,
+}
+
+impl Wirer<'_> {
+    fn wrong(&self, section: &str, key: &str, why: &str) -> Error {
+        Error::config(format!("{}: {why}", self.definition.named(section, key)))
+    }
+
+    fn namespace(&self, network: &Network) -> Result<Namespace> {
+        let mut found = Vec::new();
+        if !network.private {
+            found.push(Namespace::Host);
+        }
+        found.extend(network.namespace_path.clone().map(Namespace::Path));
+        for interface in &network.interfaces {
+            let section = section(interface);
+            found.extend(match (interface.kind, &interface.namespace_path, &interface.machine) {
+                (Kind::None, ..) => Some(Namespace::Host),
+                (Kind::Empty, ..) => Some(Namespace::Private),
+                (Kind::Namespace, Some(path), None) => Some(Namespace::Path(path.clone())),
+                (Kind::Namespace, None, Some(machine)) => Some(Namespace::Machine(machine.to_string())),
+                (Kind::Namespace, ..) => {
+                    let why = "namespace needs one of NamespacePath= and Machine=";
+                    return Err(self.wrong(&section, "Type", why));
+                }
+                _ => None,
+            });
+        }
+        found.dedup();
+        match found.len() {
+            0 => Ok(Namespace::Private),
+            1 => Ok(found.remove(0)),
+            _ => Err(Error::config(format!(
+                "container '{}' is to have several network namespaces",
+                self.machine
+            ))
+            .hint("set one of Private=, NamespacePath= and the types none, empty and namespace")),
+        }
+    }
+
+    /// The keys of systemd.nspawn(5).
+    fn nspawn_links(&self, network: &Network) -> Vec<Wire> {
+        let asked = network.virtual_ethernet.unwrap_or(network.bridge.is_some() || network.zone.is_some());
+        let mut links = Vec::new();
+        if asked {
+            let port = match (&network.bridge, &network.zone) {
+                (Some(bridge), _) => PortOf::Bridge(bridge.clone()),
+                (None, Some(zone)) => PortOf::Zone(zone.clone()),
+                (None, None) => PortOf::Alone,
+            };
+            links.push(self.veth(&name(HOST0), port, None));
+        }
+        for (host, inside) in &network.virtual_ethernet_extra {
+            let mut link = self.veth(inside, PortOf::Alone, Some(host.clone()));
+            link.section = "Network".to_string();
+            links.push(link);
+        }
+        let mode = Mode::Bridge;
+        let plain = |inside: &IfName, mac, driver| self.plain("Network", inside, mac, driver);
+        let own = |inside: &IfName| Some(self.mac(inside, Side::Inside));
+        links.extend(network.macvlan.iter().map(|(parent, inside)| {
+            plain(inside, own(inside), Driver::Macvlan { parent: parent.clone(), mode })
+        }));
+        links.extend(network.ipvlan.iter().map(|(parent, inside)| {
+            plain(inside, None, Driver::Ipvlan { parent: parent.clone(), mode: Mode::L2 })
+        }));
+        links.extend(
+            network
+                .physical
+                .iter()
+                .map(|(parent, inside)| plain(inside, None, Driver::Physical { parent: parent.clone() })),
+        );
+        links
+    }
+
+    fn usual(&self) -> Wire {
+        Wire { alternative: Some(HOST0), ..self.veth(&name(USUAL), PortOf::Managed, None) }
+    }
+
+    fn interface(&self, interface: &Interface) -> Result<Wire> {
+        let inside = interface.name.as_ref().unwrap_or(&interface.section);
+        let section = section(interface);
+        self.refuse_misplaced(interface)?;
+        let parent = || {
+            let missing =
+                || self.wrong(&section, "Type", "this type needs Parent=, an interface of the host");
+            interface.parent.clone().ok_or_else(missing)
+        };
+        let mode = |usual: Mode, allowed: &[Mode]| match interface.mode {
+            None => Ok(usual),
+            Some(mode) if allowed.contains(&mode) => Ok(mode),
+            Some(_) => Err(self.wrong(&section, "Mode", "this type has no such mode")),
+        };
+        let own = Some(self.mac(inside, Side::Inside));
+        let mut link = match interface.kind {
+            Kind::Macvlan => {
+                use Mode::{Bridge, Passthru, Private, Vepa};
+                let mode = mode(Bridge, &[Bridge, Private, Vepa, Passthru])?;
+                // The address of a passthru is its parent's, which it may not change unasked.
+                let mac = own.filter(|_| mode != Passthru);
+                self.plain(&section, inside, mac, Driver::Macvlan { parent: parent()?, mode })
+            }
+            Kind::Ipvlan => {
+                let mode = mode(Mode::L2, &[Mode::L2, Mode::L3, Mode::L3s])?;
+                self.plain(&section, inside, None, Driver::Ipvlan { parent: parent()?, mode })
+            }
+            Kind::Vlan => {
+                let missing = || self.wrong(&section, "Type", "vlan needs VLAN=, its id");
+                let id = interface.vlan.ok_or_else(missing)?;
+                self.plain(&section, inside, None, Driver::Vlan { parent: parent()?, id })
+            }
+            Kind::Physical => self.plain(&section, inside, None, Driver::Physical { parent: parent()? }),
+            _ => self.pair(interface, inside, mode(Mode::Bridge, &[Mode::Bridge, Mode::PointToPoint])?)?,
+        };
+        link.section = section;
+        link.mac = interface.mac.or(link.mac);
+        link.mtu = interface.mtu;
+        link.addresses = interface.addresses.clone();
+        link.gateways = interface.gateways.clone();
+        link.dns = interface.dns.clone();
+        Ok(link)
+    }
+
+    fn pair(&self, interface: &Interface, inside: &IfName, mode: Mode) -> Result<Wire> {
+        let section = section(interface);
+        let port = match (mode, &interface.bridge, &interface.zone) {
+            (_, Some(_), Some(_)) => {
+                return Err(self.wrong(
+                    &section,
+                    "Zone",
+                    "a link is a port of one bridge, and Bridge= names another",
+                ));
+            }
+            (Mode::PointToPoint, None, None) => PortOf::Alone,
+            (Mode::PointToPoint, ..) => {
+                return Err(self.wrong(&section, "Mode", "a point-to-point link is no port of a bridge"));
+            }
+            (_, Some(bridge), None) if bridge.as_str() == super::managed::BRIDGE => PortOf::Managed,
+            (_, Some(bridge), None) => PortOf::Bridge(bridge.clone()),
+            (_, None, Some(zone)) => PortOf::Zone(zone.clone()),
+            (_, None, None) => PortOf::Managed,
+        };
+        let mut link = self.veth(inside, port, interface.host_name.clone());
+        if link.is_managed() {
+            if !interface.addresses.is_empty() || !interface.gateways.is_empty() || interface.vlan.is_some() {
+                let key = if interface.vlan.is_some() { "VLAN" } else { "Address" };
+                let why =
+                    "in the managed network addresses are given out; take a bridge of your own for others";
+                return Err(self.wrong(&section, key, why));
+            }
+            // Only one can be what networkd inside looks for.
+            link.alternative = (inside.as_str() == USUAL).then_some(HOST0);
+        }
+        if let Driver::Veth(veth) = &mut link.driver {
+            veth.queues = interface.queues;
+            veth.isolated = interface.isolated;
+            veth.vlan = interface.vlan;
+            veth.rate_in = interface.rate_in;
+            veth.rate_out = interface.rate_out;
+            if veth.port == PortOf::Alone && (veth.isolated || veth.vlan.is_some()) {
+                let key = if veth.isolated { "Isolated" } else { "VLAN" };
+                return Err(self.wrong(&section, key, "only a port of a bridge has this"));
+            }
+        }
+        Ok(link)
+    }
+
+    /// Keys that another type has.
+    fn refuse_misplaced(&self, interface: &Interface) -> Result<()> {
+        use Kind::{Ipvlan, Physical, Veth, Vlan};
+        let kind = interface.kind;
+        let veth = kind == Veth;
+        let misplaced = [
+            ("Bridge", interface.bridge.is_some() && !veth),
+            ("Zone", interface.zone.is_some() && !veth),
+            ("HostName", interface.host_name.is_some() && !veth),
+            ("Queues", interface.queues.is_some() && !veth),
+            ("Isolated", interface.isolated && !veth),
+            ("RateIn", interface.rate_in.is_some() && !veth),
+            ("RateOut", interface.rate_out.is_some() && !veth),
+            ("Parent", interface.parent.is_some() && veth),
+            ("VLAN", interface.vlan.is_some() && !veth && kind != Vlan),
+            ("MACAddress", interface.mac.is_some() && kind == Ipvlan),
+            ("Mode", interface.mode.is_some() && matches!(kind, Vlan | Physical)),
+            ("NamespacePath", interface.namespace_path.is_some()),
+            ("Machine", interface.machine.is_some()),
+        ];
+        match misplaced.iter().find(|(_, wrong)| *wrong) {
+            None => Ok(()),
+            Some((key, _)) => {
+                Err(self.wrong(&section(interface), key, "this type of link has no such thing"))
+            }
+        }
+    }
+
+    fn veth(&self, inside: &IfName, port: PortOf, host_name: Option<IfName>) -> Wire {
+        let prefix = if port == PortOf::Alone { "ve-" } else { "vb-" };
+        // The first link of a machine has the plain name.
+        let first = [USUAL, HOST0].contains(&inside.as_str());
+        let outside = match host_name {
+            Some(short) => HostName { short, full: None },
+            None => HostName::of(prefix, self.machine, Some(inside).filter(|_| !first)),
+        };
+        let veth = Veth {
+            outside: outside.short,
+            full: outside.full,
+            outside_mac: self.mac(inside, Side::Outside),
+            port,
+            queues: None,
+            isolated: false,
+            vlan: None,
+            rate_in: None,
+            rate_out: None,
+        };
+        self.plain("Network", inside, Some(self.mac(inside, Side::Inside)), Driver::Veth(veth))
+    }
+
+    fn plain(&self, section: &str, inside: &IfName, mac: Option<Mac>, driver: Driver) -> Wire {
+        Wire {
+            section: section.to_string(),
+            name: inside.clone(),
+            alternative: None,
+            driver,
+            mac,
+            mtu: None,
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            dns: Vec::new(),
+        }
+    }
+
+    fn mac(&self, inside: &IfName, side: Side) -> Mac {
+        tag::mac(self.host_id, self.machine.as_str(), inside.as_str(), side)
+    }
+
+    /// Two links cannot have one name, on either side, and two cannot have one MAC address.
+    fn refuse_twins(&self, links: &[Wire]) -> Result<()> {
+        let (mut inside, mut macs) = (BTreeSet::new(), BTreeSet::new());
+        for link in links {
+            let why = match () {
+                () if link.name.as_str() == "lo" => "is that of the loopback interface",
+                () if !inside.insert(link.name.as_str()) => "is that of another link, too",
+                () => "",
+            };
+            if !why.is_empty() {
+                return Err(self.wrong(&link.section, "Name", &format!("the name '{}' {why}", link.name)));
+            }
+            if link.mac.is_some_and(|mac| !macs.insert(mac)) {
+                return Err(self.wrong(&link.section, "MACAddress", "another link has the same"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn section(interface: &Interface) -> String {
+    format!("Interface {}", interface.section)
+}
+
+/// A name of ours.
+fn name(name: &'static str) -> IfName {
+    match IfName::new(name) {
+        Some(name) => name,
+        None => unreachable!("'{name}' is the name of an interface"),
+    }
+}
+
+impl fmt::Display for Wiring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Namespace::Private => write!(f, "network: a namespace of its own"),
+            Namespace::Host => write!(f, "network: the host's"),
+            Namespace::Path(path) => write!(f, "network: the namespace at '{}'", path.display()),
+            Namespace::Machine(machine) => write!(f, "network: the namespace of container '{machine}'"),
+        }?;
+        self.links.iter().try_for_each(|link| write!(f, "\n  {link}"))
+    }
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name)?;
+        match &self.driver {
+            Driver::Veth(veth) => {
+                write!(f, "veth, '{}' on the host", veth.outside)?;
+                match &veth.port {
+                    PortOf::Managed => write!(f, ", a port of '{}'", super::managed::BRIDGE)?,
+                    PortOf::Bridge(bridge) => write!(f, ", a port of '{bridge}'")?,
+                    PortOf::Zone(zone) => write!(f, ", a port of 'vz-{zone}'")?,
+                    PortOf::Alone => {}
+                }
+            }
+            Driver::Macvlan { parent, .. } => write!(f, "macvlan on '{parent}'")?,
+            Driver::Ipvlan { parent, .. } => write!(f, "ipvlan on '{parent}'")?,
+            Driver::Vlan { parent, id } => write!(f, "VLAN {id} of '{parent}'")?,
+            Driver::Physical { parent } => write!(f, "interface '{parent}' of the host")?,
+        }
+        self.mac.iter().try_for_each(|mac| write!(f, ", {mac}"))?;
+        self.addresses.iter().try_for_each(|address| write!(f, ", {address}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn wired(text: &str) -> Result<Wiring> {
+        let definition = crate::config::parse(Path::new("/p1.conf"), text)?;
+        wire(&definition, &MachineName::new("p1")?, "0123456789abcdef0123456789abcdef")
+    }
+
+    fn lines(text: &str) -> Vec<String> {
+        let mut wiring = wired(text).expect("wired");
+        wiring.links.iter_mut().for_each(|link| link.mac = None);
+        wiring.to_string().lines().map(|line| line.trim().to_string()).collect()
+    }
+
+    #[test]
+    fn a_container_of_which_nothing_is_said_is_in_the_managed_network() {
+        let expected =
+            ["network: a namespace of its own", "eth0: veth, 'vb-p1' on the host, a port of 'ctl0'"];
+        assert_eq!(lines(""), expected);
+        assert_eq!(lines("[Interface eth0]\n"), expected);
+        assert_eq!(wired("").expect("wired").links[0].alternative, Some("host0"));
+    }
+
+    #[test]
+    fn the_keys_of_nspawn_mean_what_they_mean_there() {
+        let second = |text: &str| lines(&format!("[Network]\n{text}\n")).get(1).cloned().unwrap_or_default();
+        assert_eq!(second("VirtualEthernet=yes"), "host0: veth, 've-p1' on the host");
+        assert_eq!(second("Bridge=br0"), "host0: veth, 'vb-p1' on the host, a port of 'br0'");
+        assert_eq!(second("Zone=lan"), "host0: veth, 'vb-p1' on the host, a port of 'vz-lan'");
+        assert_eq!(second("MACVLAN=e0"), "mv-e0: macvlan on 'e0'");
+        assert_eq!(second("IPVLAN=e0"), "iv-e0: ipvlan on 'e0'");
+        assert_eq!(second("Interface=e0:lan"), "lan: interface 'e0' of the host");
+        assert_eq!(second("VirtualEthernetExtra=x:y"), "y: veth, 'x' on the host");
+        assert_eq!(second("VirtualEthernet=no"), "");
+    }
+
+    #[test]
+    fn namespaces_of_others_have_no_links_of_ours() {
+        assert_eq!(lines("[Network]\nPrivate=no\n"), ["network: the host's"]);
+        assert_eq!(lines("[Interface x]\nType=none\n"), ["network: the host's"]);
+        assert_eq!(lines("[Interface x]\nType=empty\n"), ["network: a namespace of its own"]);
+        assert_eq!(
+            lines("[Network]\nNamespacePath=/run/netns/a\n"),
+            ["network: the namespace at '/run/netns/a'"]
+        );
+        let both = wired("[Network]\nPrivate=no\n[Interface eth0]\n").expect_err("refused");
+        assert!(both.message().contains("'eth0' asks for a network namespace"), "{both}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_where_it_stands() {
+        for (text, expected) in [
+            ("[Interface eth0]\nType=macvlan\n", "/p1.conf:2: Type=: this type needs Parent="),
+            ("[Interface eth0]\nType=vlan\nParent=e0\n", "/p1.conf:2: Type=: vlan needs VLAN="),
+            ("[Interface a]\nMode=l3\n", "/p1.conf:2: Mode=: this type has no such mode"),
+            ("[Interface a]\nParent=e0\n", "/p1.conf:2: Parent=: this type of link has no such thing"),
+            ("[Interface a]\nBridge=b\nZone=z\n", "/p1.conf:3: Zone=: a link is a port of one bridge"),
+            ("[Interface a]\nMode=point-to-point\nIsolated=yes\n", "/p1.conf:3: Isolated=: only a port"),
+            ("[Interface a]\nType=namespace\n", "/p1.conf:2: Type=: namespace needs one of"),
+            ("[Interface a]\nAddress=10.0.0.1/8\n", "/p1.conf:2: Address=: in the managed network"),
+            ("[Interface a]\n[Interface b]\nName=a\n", "/p1.conf:3: Name=: the name 'a' is that of another"),
+            ("[Interface lo]\n", "Name=: the name 'lo' is that of the loopback"),
+        ] {
+            let error = wired(text).expect_err(text);
+            assert!(error.message().starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn several_links_have_names_of_their_own() {
+        let wiring = wired("[Interface eth0]\n[Interface eth1]\nBridge=br0\n").expect("wired");
+        let outside = wiring.links.iter().filter_map(|link| match &link.driver {
+            Driver::Veth(veth) => Some((veth.outside.to_string(), veth.full.clone())),
+            _ => None,
+        });
+        let outside = outside.collect::<Vec<_>>();
+        assert_eq!(outside[0], ("vb-p1".to_string(), None));
+        assert_eq!(outside[1].1.as_deref(), Some("vb-p1-eth1"));
+    }
+}
