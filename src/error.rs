@@ -22,6 +22,8 @@ pub enum Kind {
     Busy,
     /// The host lacks a feature that is needed.
     Unsupported,
+    /// Processes of it cannot be ended.
+    Stuck,
     /// A time limit ran out.
     TimedOut,
     /// A definition or an argument is wrong.
@@ -32,12 +34,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Failed,
         Kind::NotFound,
         Kind::Denied,
         Kind::Busy,
         Kind::Unsupported,
+        Kind::Stuck,
         Kind::TimedOut,
         Kind::Config,
         Kind::Interrupted,
@@ -57,6 +60,7 @@ impl Kind {
             Kind::Denied => 77,
             Kind::Busy => 75,
             Kind::Unsupported => 69,
+            Kind::Stuck => 71,
             Kind::TimedOut => 124,
             Kind::Config => 78,
             Kind::Interrupted => 130,

@@ -64,10 +64,33 @@ impl MachineName {
         format!("machine-{}.scope", escape(&self.0))
     }
 
+    /// The machine whose unit is called `unit`, and which of its units that is.
+    pub fn of_unit(unit: &str) -> Option<(MachineName, UnitOf)> {
+        let service = unit.strip_prefix("container@").and_then(|rest| rest.strip_suffix(".service"));
+        let scope = || unit.strip_prefix("machine-")?.strip_suffix(".scope").and_then(unescape);
+        let found = service.map(|name| (name.to_string(), UnitOf::Service));
+        let (name, kind) = found.or_else(|| Some((scope()?, UnitOf::Scope)))?;
+        Some((MachineName::new(&name).ok()?, kind))
+    }
+
+    /// The unit that waits for the end of what no kill has ended: `container-reaper@p1.service`.
+    pub fn reaper(&self) -> String {
+        format!("container-reaper@{}.service", self.0)
+    }
+
     /// The unit that machinectl asks for; the generator makes it an alias of [`Self::service`].
     pub fn nspawn_service(&self) -> String {
         format!("systemd-nspawn@{}.service", self.0)
     }
+}
+
+/// A unit of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitOf {
+    /// [`MachineName::service`].
+    Service,
+    /// [`MachineName::scope`].
+    Scope,
 }
 
 impl fmt::Display for MachineName {
@@ -110,9 +133,40 @@ fn escape(text: &str) -> String {
     escaped
 }
 
+/// The inverse of [`escape`], for names without a slash.
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\\x") {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        bytes.push(u8::from_str_radix(rest.get(at + 2..at + 4)?, 16).ok()?);
+        rest = &rest[at + 4..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_is_known_by_its_units() {
+        for name in ["p1", "web-1", "a.b", "A_b"] {
+            let name = MachineName::new(name).expect("valid");
+            assert_eq!(MachineName::of_unit(&name.service()), Some((name.clone(), UnitOf::Service)));
+            assert_eq!(MachineName::of_unit(&name.scope()), Some((name.clone(), UnitOf::Scope)));
+        }
+        for unit in [
+            "dbus.service",
+            "machine-p1.slice",
+            "container@.service",
+            r"machine-a\x2.scope",
+            r"machine-\xff.scope",
+        ] {
+            assert_eq!(MachineName::of_unit(unit), None, "{unit}");
+        }
+    }
 
     #[test]
     fn names_that_machined_takes_are_taken() {

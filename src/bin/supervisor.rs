@@ -22,9 +22,10 @@ fn main() -> ExitCode {
 fn command(words: &[&str]) -> Result<u8> {
     match words {
         ["run", name] => supervisor::run(&MachineName::new(name)?),
+        ["reap", name] => supervisor::reap(&MachineName::new(name)?),
         ["cleanup", name] => supervisor::cleanup(&MachineName::new(name)?),
         ["check", name] => supervisor::check(&MachineName::new(name)?),
-        _ => Err(Error::config("usage: containerctl-supervisor run|check|cleanup NAME")
+        _ => Err(Error::config("usage: containerctl-supervisor run|check|cleanup|reap NAME")
             .hint("it is started by systemd: use 'containerctl start NAME'")),
     }
 }

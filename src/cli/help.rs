@@ -6,10 +6,10 @@ use clap::Command;
 /// Every verb that is shown, by what it is for.
 const GROUPS: [(&str, &[&str]); 8] = [
     ("Containers", &["create", "rename", "destroy"]),
-    ("Running", &["start", "stop"]),
+    ("Running", &["start", "stop", "restart", "freeze", "thaw", "kill"]),
     ("At boot", &["enable", "disable"]),
     ("Inside", &["attach", "console"]),
-    ("Looking", &["list", "info", "logs", "audit", "plan", "generate"]),
+    ("Looking", &["list", "info", "logs", "wait", "monitor", "audit", "plan", "generate"]),
     ("Changing", &["config", "limit"]),
     ("Images", &["images"]),
     ("Host", &["check", "doctor"]),

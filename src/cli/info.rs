@@ -31,7 +31,7 @@ fn text(info: Info) -> String {
     let lines = |lines: Vec<String>| lines.join(", ");
     output::fields(&[
         ("Name", info.name),
-        ("State", info.state),
+        ("State", info.state.to_string()),
         ("Problem", some(info.problem)),
         ("Status", some(info.status)),
         ("Autostart", output::yes_no(info.autostart)),

@@ -6,6 +6,7 @@ use super::output::{self, Format};
 use crate::error::Result;
 use crate::machine::pattern::Pattern;
 use crate::machine::registry::{self, Entry, Filter};
+use crate::machine::run_state::RunState;
 use crate::paths::Root;
 
 /// List containers
@@ -15,8 +16,8 @@ pub struct Args {
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
     /// Only those in one of these states
-    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = STATES)]
-    state: Vec<String>,
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    state: Vec<RunState>,
     /// Which columns to print, separated by commas
     #[arg(long, short = 'F', value_name = "COLUMN", value_delimiter = ',', default_values_t = DEFAULT,
         hide_possible_values = true)]
@@ -25,9 +26,6 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// `ActiveState` of a service (org.freedesktop.systemd1(5)).
-const STATES: [&str; 6] = ["active", "inactive", "failed", "activating", "deactivating", "reloading"];
 
 /// What a row can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -104,7 +102,7 @@ fn cell(column: Column, entry: &Entry) -> String {
     let io = || Some(usage.io_read_bytes?.saturating_add(usage.io_written_bytes?));
     match column {
         Column::Name | Column::All => entry.name.clone(),
-        Column::State => entry.state.clone(),
+        Column::State => entry.state.to_string(),
         Column::Leader => output::or_dash(entry.leader),
         Column::Addresses => output::list(&entry.addresses),
         Column::Users => output::or_dash(entry.uid_base),

@@ -17,11 +17,12 @@ pub struct Args {
 }
 
 /// What a user sees of [`Kind`]; a test keeps it whole.
-const EXIT_STATUS: [(Option<Kind>, &str); 9] = [
+const EXIT_STATUS: [(Option<Kind>, &str); 10] = [
     (Some(Kind::Failed), "The operation was tried and failed."),
     (None, "Wrong usage."),
     (Some(Kind::NotFound), "No such container, root file system or file."),
     (Some(Kind::Unsupported), "The host lacks something that is needed, such as systemd."),
+    (Some(Kind::Stuck), "It was killed, and processes of it are left that cannot be ended."),
     (Some(Kind::Busy), "It exists already, runs, or is held by another operation."),
     (Some(Kind::Denied), "The caller lacks the rights."),
     (Some(Kind::Config), "A definition or an argument is wrong."),
@@ -92,7 +93,9 @@ fn describe(roff: &mut Roff, above: &str, verb: &Command) {
     roff.control("PP", []);
     roff.text([roman(sentence(verb.get_about()))]);
     // What NAME is, every verb's reader knows.
-    let told = |arg: &&Arg| !arg.is_hide_set() && (!arg.is_positional() || arg.get_id() != "name");
+    let told = |arg: &&Arg| {
+        !arg.is_hide_set() && (!arg.is_positional() || !["name", "names"].contains(&arg.get_id().as_str()))
+    };
     for arg in verb.get_arguments().filter(told) {
         roff.control("TP", []);
         let values = arg.get_value_names().filter(|_| arg.get_action().takes_values());
@@ -148,7 +151,8 @@ mod tests {
             match kind {
                 // A new kind does not compile until it stands above, and here.
                 None | Some(Kind::Failed | Kind::NotFound | Kind::Denied | Kind::Busy) => {}
-                Some(Kind::Unsupported | Kind::TimedOut | Kind::Config | Kind::Interrupted) => {}
+                Some(Kind::Unsupported | Kind::Stuck | Kind::TimedOut | Kind::Config | Kind::Interrupted) => {
+                }
             }
         }
     }

@@ -12,23 +12,29 @@ mod create;
 mod destroy;
 mod doctor;
 mod enable;
+mod freeze;
 mod generate;
 mod help;
 mod images;
 mod info;
+mod kill;
 mod limit;
 mod list;
 mod logs;
+mod machines;
 mod manual;
+mod monitor;
 /// Tables, JSON, escapes.
 pub mod output;
 mod plan;
 mod relay;
 mod rename;
+mod restart;
 mod start;
 mod stop;
 mod terminal;
 mod unpack;
+mod wait;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +70,12 @@ enum Verb {
     Start(start::Args),
     Stop(stop::Args),
     Attach(attach::Args),
+    Restart(restart::Args),
+    Freeze(freeze::Freeze),
+    Thaw(freeze::Thaw),
+    Kill(kill::Args),
+    Wait(wait::Args),
+    Monitor(monitor::Args),
     Console(console::Args),
     Enable(enable::Enable),
     Disable(enable::Disable),
@@ -107,10 +119,15 @@ pub fn run() -> ExitCode {
     match dispatch(&cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("containerctl: {}", output::escape(&error.to_string()));
+            complain(&error);
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// Tells a failure to the person at the terminal.
+fn complain(error: &Error) {
+    eprintln!("containerctl: {}", output::escape(&error.to_string()));
 }
 
 fn dispatch(cli: &Cli) -> Result<ExitCode> {
@@ -124,8 +141,14 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Limit(args) => limit::run(&root, args),
         Verb::Rename(args) => rename::run(&root, args),
         Verb::Config(verb) => config::run(&root, verb),
-        Verb::Start(args) => start::run(&root, args),
-        Verb::Stop(args) => stop::run(&root, args),
+        Verb::Start(args) => return start::run(&root, args),
+        Verb::Stop(args) => return stop::run(&root, args),
+        Verb::Restart(args) => return restart::run(&root, args),
+        Verb::Freeze(args) => return freeze::freeze(&root, args),
+        Verb::Thaw(args) => return freeze::thaw(&root, args),
+        Verb::Kill(args) => return kill::run(&root, args),
+        Verb::Wait(args) => wait::run(&root, args),
+        Verb::Monitor(args) => monitor::run(&root, args),
         Verb::Enable(args) => enable::enable(&root, args),
         Verb::Disable(args) => enable::disable(&root, args),
         Verb::Console(args) => console::run(&root, args),

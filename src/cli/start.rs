@@ -1,27 +1,34 @@
 //! `containerctl start`.
 
 use std::fs;
+use std::process::ExitCode;
 
-use super::{Machine, output};
+use super::machines::{Machines, finish};
+use super::output;
 use crate::error::{Context, Result};
 use crate::machine::unit;
 use crate::name::MachineName;
 use crate::paths::Root;
 
-/// Start a container and wait until it is up
+/// Start containers and wait until they are up
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machines: Machines,
     /// Print how long each stage of the last start took
     #[arg(long)]
     timings: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
-    let name = args.machine.name()?;
-    unit::start(root, &name)?;
-    if args.timings { print_timings(root, &name) } else { Ok(()) }
+pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
+    let names = args.machines.names()?;
+    let done = unit::start(root, &names)?;
+    if args.timings {
+        done.iter()
+            .filter(|done| done.result.is_ok())
+            .try_for_each(|done| print_timings(root, &done.name))?;
+    }
+    Ok(finish(done))
 }
 
 /// As the supervisor wrote them: a stage and its microseconds per line.

@@ -1,28 +1,47 @@
 //! `containerctl stop`.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
-use super::Machine;
+use super::machines::{Machines, finish};
+use super::output;
 use crate::error::Result;
-use crate::machine::{
-    registry,
-    unit::{self, Wait},
-};
+use crate::machine::unit::{self, Done, Stop, Stopped};
 use crate::paths::Root;
+use crate::systemd::jobs::Job;
 
-/// Shut a container down and wait until it is down
+/// Shut containers down and wait until they are down
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
-    /// Stop waiting after this time, with exit status 124; the shutdown goes on
+    machines: Machines,
+    /// Kill what has not shut down by itself after this time
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
+    /// Kill at once, without asking for a shutdown
+    #[arg(long, conflicts_with = "timeout")]
+    kill: bool,
+    /// Ask for the shutdown and do not wait for it
+    #[arg(long, conflicts_with_all = ["timeout", "kill"])]
+    no_wait: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
-    let name = args.machine.name()?;
-    registry::require(root, &name)?;
-    let wait = args.timeout.map_or(Wait::Forever, |seconds| Wait::For(Duration::from_secs(seconds.into())));
-    unit::stop(root, &name, wait)
+pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
+    let names = args.machines.names()?;
+    if args.no_wait {
+        return unit::ask(root, Job::Stop, &names).map(finish);
+    }
+    let how = match (args.kill, args.timeout) {
+        (true, _) => Stop::Kill,
+        (false, Some(seconds)) => Stop::AskFor(Duration::from_secs(seconds.into())),
+        (false, None) => Stop::Ask,
+    };
+    let done = unit::stop(root, &names, how)?;
+    output::warn(&done.iter().filter_map(was_killed).collect::<Vec<_>>());
+    Ok(finish(done))
+}
+
+fn was_killed(done: &Done<Stopped>) -> Option<String> {
+    let killed = matches!(done.result, Ok(Stopped::Killed));
+    killed.then(|| format!("container '{}' did not shut down in time and was killed", done.name))
 }

@@ -33,5 +33,12 @@ mod words;
 
 pub(crate) use fragment::text as read_text;
 
+use crate::error::{Error, Result};
+
+/// The number of a signal, as a definition or a command line names it.
+pub fn signal_number(text: &str) -> Result<i32> {
+    signal::signal(text).map_err(|wrong| Error::config(wrong.why))
+}
+
 pub use definition::{Assigned, Definition, Diagnostic, load, load_with, parse};
 pub use merge::{Sources, Survey, names};

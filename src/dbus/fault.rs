@@ -36,6 +36,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Denied => "AccessDenied",
         Kind::Busy => "Busy",
         Kind::Unsupported => "Unsupported",
+        Kind::Stuck => "Stuck",
         Kind::TimedOut => "TimedOut",
         Kind::Config => "Config",
         Kind::Interrupted => "Interrupted",

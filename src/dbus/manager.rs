@@ -72,8 +72,9 @@ type Listed = Vec<(String, String, OwnedObjectPath)>;
 
 fn list(root: &Root, _: &str, (): ()) -> Result<(Listed,)> {
     let entries = registry::list(root, &Filter::default())?.into_iter();
-    let listed: Result<Listed> =
-        entries.map(|entry| object(&entry.name).map(|path| (entry.name, entry.state, path))).collect();
+    let listed: Result<Listed> = entries
+        .map(|entry| object(&entry.name).map(|path| (entry.name, entry.state.to_string(), path)))
+        .collect();
     listed.map(|listed| (listed,))
 }
 

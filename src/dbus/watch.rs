@@ -18,6 +18,7 @@ use super::service::Service;
 use super::{NAME, PATH, container};
 use crate::error::{Cause, Result};
 use crate::machine::registry::{self, Filter};
+use crate::name::MachineName;
 use crate::systemd::{block_on, manager::Manager};
 
 /// What we ask the bus for: units that change, definitions that were read anew, callers that leave.
@@ -141,14 +142,13 @@ async fn add_match(service: &Service, rule: &str) -> Result<()> {
 fn states(service: &Service) -> Result<BTreeMap<String, String>> {
     Ok(registry::list(&service.root, &Filter::default())?
         .into_iter()
-        .map(|entry| (entry.name, entry.state))
+        .map(|entry| (entry.name, entry.state.to_string()))
         .collect())
 }
 
 /// The machine that a unit belongs to, of the last part of the unit's object path.
 fn machine_of(label: &str) -> Option<String> {
-    let unit = unescape(label)?;
-    unit.strip_prefix("container@")?.strip_suffix(".service").map(String::from)
+    MachineName::of_unit(&unescape(label)?).map(|(name, _)| name.to_string())
 }
 
 /// Something that happened.

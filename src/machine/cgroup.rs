@@ -3,13 +3,15 @@
 //! The scope's own cgroup is systemd's; the payload gets a child of it to be the root of its view. Attached
 //! processes get a leaf beside it, because a cgroup that hands on controllers may hold no process.
 
-use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
+use std::io::{ErrorKind, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Gid, Uid, chown};
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::machine::run_state::Scope;
 use crate::machine::state::State;
 use crate::name::MachineName;
 
@@ -97,6 +99,43 @@ impl Cgroup {
         }
     }
 
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn events(&self) -> String {
+        std::fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default()
+    }
+
+    /// Whether there is no process in it.
+    pub fn is_empty(&self) -> bool {
+        Scope::of_events(&self.events()) == Scope::Gone
+    }
+
+    /// Waits, however long it takes, until there is no process in it (cgroups(7), `cgroup.events`).
+    pub fn wait_until_empty(&self) -> Result<()> {
+        let path = self.path.join("cgroup.events");
+        let failed = || format!("failed to watch '{}'", path.display());
+        let mut file = match std::fs::File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            file => file.context(failed)?,
+        };
+        loop {
+            let mut events = String::new();
+            // A cgroup that is removed meanwhile answers ENODEV.
+            let read = file.rewind().and_then(|()| file.read_to_string(&mut events));
+            if read.is_err() || Scope::of_events(&events) == Scope::Gone {
+                return Ok(());
+            }
+            let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context(failed),
+            }
+        }
+    }
+
     /// Whether systemd has taken it away.
     pub fn is_gone(&self) -> bool {
         !self.path.exists()
@@ -104,8 +143,7 @@ impl Cgroup {
 
     /// Whether its processes are frozen.
     pub fn is_frozen(&self) -> bool {
-        let events = std::fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
-        events.lines().any(|line| line == "frozen 1")
+        Scope::of_events(&self.events()) == Scope::Frozen
     }
 }
 

@@ -201,7 +201,7 @@ impl Draft {
             replace::replace(&self.path, text)?;
             warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
         }
-        let runs = !matches!(registry::state(root, name)?.as_str(), "inactive" | "failed");
+        let runs = !registry::state(root, name)?.is_down();
         Ok(Outcome { file: self.path, changed, runs, warnings })
     }
 }

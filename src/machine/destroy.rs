@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::unit::{self, Wait};
+use super::unit::{self, Stop};
 use super::unit_files::{self, remove_directory, remove_file};
 use super::{ids, links, lock, registry, state};
 use crate::error::{Error, Kind, Result};
@@ -57,11 +57,9 @@ fn require_remains(root: &Root, name: &MachineName) -> Result<()> {
 
 fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
     let state = registry::state(root, name)?;
-    if matches!(state.as_str(), "inactive" | "failed") {
-        return Ok(());
-    }
     match if_running {
-        IfRunning::Stop => unit::stop(root, name, Wait::Forever),
+        _ if state.is_down() => Ok(()),
+        IfRunning::Stop => unit::one(unit::stop(root, std::slice::from_ref(name), Stop::Ask)?).map(drop),
         IfRunning::Refuse => Err(Error::new(Kind::Busy, format!("'{name}' is {state}"))
             .hint(format!("'containerctl stop {name}' first, or destroy it with '--force'"))),
     }

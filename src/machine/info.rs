@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::limits::{self, Limit};
+use super::run_state::RunState;
 use super::state::State;
 use super::usage::{self, Usage};
 use super::{addresses, ids, registry, unit_files};
@@ -25,8 +26,8 @@ pub struct Info {
     pub name: String,
     /// Its definition.
     pub definition: PathBuf,
-    /// `ActiveState` and `SubState` of its service.
-    pub state: String,
+    /// What it does.
+    pub state: RunState,
     /// What the supervisor says that it does.
     pub status: Option<String>,
     /// Started at boot, or along with another unit.
@@ -87,8 +88,8 @@ pub fn info(root: &Root, name: &MachineName) -> Result<Info> {
     let units = units(root, name)?;
     let service = units.as_ref().map(|(service, _)| service);
     let text = |key: &str| service.map(|service| service.text(key)).filter(|text| !text.is_empty());
-    let state = text("ActiveState").unwrap_or_else(|| "inactive".to_string());
-    let told = super::state::read(root, name).filter(|_| state == "active");
+    let state = registry::state(root, name)?;
+    let told = super::state::read(root, name).filter(|_| state.is_up());
     let (rootfs, problem) = match registry::rootfs(root, name) {
         Ok(path) if is_missing(&path) => (Some(path), Some("the root file system is missing".to_string())),
         Ok(path) => (Some(path), None),
@@ -97,7 +98,7 @@ pub fn info(root: &Root, name: &MachineName) -> Result<Info> {
     Ok(Info {
         name: name.to_string(),
         definition,
-        state: text("SubState").map_or(state.clone(), |sub| format!("{state} ({sub})")),
+        state,
         status: text("StatusText"),
         autostart: unit_files::wanted(root).contains(&name.service()),
         leader: told.as_ref().and_then(State::leader),

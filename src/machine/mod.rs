@@ -14,12 +14,16 @@ pub mod cgroup;
 pub mod check;
 /// A machine's definition, read and changed.
 pub mod configuration;
+/// A conversation with the bus that the time and ^C can end.
+pub mod conversation;
 /// From a source to a machine.
 pub mod create;
 /// From a machine to nothing.
 pub mod destroy;
 /// Settings of the host that hurt.
 pub mod doctor;
+/// Freezing and thawing.
+pub mod freeze;
 /// Who owns which user ids.
 pub mod ids;
 /// All that is known of one machine.
@@ -40,12 +44,20 @@ pub mod pattern;
 pub mod registry;
 /// A machine under another name.
 pub mod rename;
+/// What a machine does.
+pub mod run_state;
+/// Signals to a payload.
+pub mod signal;
 /// What a supervisor tells of a running machine.
 pub mod state;
+/// What no kill ends.
+pub mod stuck;
 /// Starting, stopping, enabling.
 pub mod unit;
 /// What a machine uses of the host.
 pub mod usage;
+/// What machines do from now on.
+pub mod watch;
 
 mod definition;
 mod replace;

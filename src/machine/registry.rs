@@ -1,12 +1,14 @@
 //! Which machines there are, and what systemd says of each: one question for all of them.
 
 use std::collections::HashMap;
+use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::pattern::Pattern;
+use super::run_state::{RunState, Scope, Service};
 use super::state::State;
 use super::usage::{self, Usage};
 use super::{addresses, ids, state, unit_files};
@@ -15,15 +17,18 @@ use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
-use crate::systemd::{self, manager::Manager};
+use crate::systemd::{
+    self,
+    manager::{Manager, UnitState},
+};
 
 /// One line of `containerctl list`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// The machine's name.
     pub name: String,
-    /// `ActiveState` of its service; `inactive` where systemd has not loaded it, or does not run.
-    pub state: String,
+    /// What it does.
+    pub state: RunState,
     /// PID of the payload's first process.
     pub leader: Option<u32>,
     /// By which others reach it.
@@ -51,13 +56,13 @@ pub struct Filter {
     /// One of them fits the name.
     pub patterns: Vec<Pattern>,
     /// One of them is the state.
-    pub states: Vec<String>,
+    pub states: Vec<RunState>,
 }
 
 impl Filter {
-    fn lets_through(&self, name: &MachineName, state: &str) -> bool {
+    fn lets_through(&self, name: &MachineName, state: RunState) -> bool {
         let named = self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(name));
-        named && (self.states.is_empty() || self.states.iter().any(|known| known == state))
+        named && (self.states.is_empty() || self.states.contains(&state))
     }
 }
 
@@ -83,12 +88,12 @@ pub fn rootfs(root: &Root, name: &MachineName) -> Result<PathBuf> {
 
 /// The defined machines with their states, those that `filter` lets through.
 pub fn list(root: &Root, filter: &Filter) -> Result<Vec<Entry>> {
-    let states = states(root)?;
+    let services = services(root, &["container@*.service"])?;
     // Only root may read the table; the list is for everyone.
     let ranges: HashMap<String, IdRange> = ids::read(root).unwrap_or_default().into_iter().collect();
     let wanted = unit_files::wanted(root);
     let entries = config::names(root).into_iter().filter_map(|name| {
-        let state = states.get(&name.service()).map_or("inactive", String::as_str);
+        let state = run_state(root, &name, &services);
         filter.lets_through(&name, state).then(|| Entry {
             uid_base: ranges.get(name.as_str()).map(|range| range.base),
             autostart: wanted.contains(&name.service()),
@@ -98,8 +103,8 @@ pub fn list(root: &Root, filter: &Filter) -> Result<Vec<Entry>> {
     Ok(entries.collect())
 }
 
-fn entry(root: &Root, name: &MachineName, state: &str) -> Entry {
-    let runs = !matches!(state, "inactive" | "failed");
+fn entry(root: &Root, name: &MachineName, state: RunState) -> Entry {
+    let runs = !state.is_down();
     let told = if runs { state::read(root, name) } else { None };
     let (rootfs, problem) = match rootfs(root, name) {
         Ok(path) => (Some(path), None),
@@ -107,7 +112,7 @@ fn entry(root: &Root, name: &MachineName, state: &str) -> Entry {
     };
     Entry {
         name: name.to_string(),
-        state: state.to_string(),
+        state,
         leader: told.as_ref().and_then(State::leader),
         addresses: told.as_ref().map(addresses::of).unwrap_or_default(),
         uid_base: None,
@@ -120,32 +125,46 @@ fn entry(root: &Root, name: &MachineName, state: &str) -> Entry {
     }
 }
 
-/// `ActiveState` by service; empty where systemd does not run.
-fn states(root: &Root) -> Result<HashMap<String, String>> {
+/// Where systemd has the cgroup of the payload's scope, while there is one.
+pub fn scope_cgroup(root: &Root, name: &MachineName) -> PathBuf {
+    usage::directory(root, name).join(name.scope())
+}
+
+/// The services that match, by name; none where systemd does not run.
+fn services(root: &Root, patterns: &[&str]) -> Result<HashMap<String, Service>> {
     if !systemd::is_running(root) {
         return Ok(HashMap::new());
     }
     systemd::block_on(async {
-        let units = Manager::connect().await?.list_units_by_patterns(&["container@*.service"]).await?;
-        Ok(units.into_iter().map(|unit| (unit.name, unit.active)).collect())
+        let units = Manager::connect().await?.list_units_by_patterns(patterns).await?;
+        let service = |UnitState { name, active, sub }| (name, Service { active, sub });
+        Ok(units.into_iter().map(service).collect())
     })
 }
 
-/// `ActiveState` of one machine's service.
-pub fn state(root: &Root, name: &MachineName) -> Result<String> {
+fn run_state(root: &Root, name: &MachineName, services: &HashMap<String, Service>) -> RunState {
+    let events = fs::read_to_string(scope_cgroup(root, name).join("cgroup.events")).unwrap_or_default();
+    let service = services.get(&name.service()).cloned().unwrap_or_default();
+    RunState::of(&service, Scope::of_events(&events))
+}
+
+/// What one machine does; `Stopped` where systemd does not run.
+pub fn state(root: &Root, name: &MachineName) -> Result<RunState> {
     if !systemd::is_running(root) {
-        return Ok("inactive".to_string());
+        return Ok(RunState::Stopped);
     }
-    systemd::block_on(async {
-        let units = Manager::connect().await?.list_units_by_patterns(&[&name.service()]).await?;
-        Ok(units.into_iter().next().map_or_else(|| "inactive".to_string(), |unit| unit.active))
-    })
+    Ok(run_state(root, name, &services(root, &[&name.service()])?))
+}
+
+/// What a verb says that needs a machine that runs.
+pub fn not_running(name: &MachineName) -> Error {
+    Error::new(Kind::NotFound, format!("container '{name}' is not running"))
+        .hint(format!("start it with 'containerctl start {name}'"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_broken_definition_is_listed_with_its_mistake() {
@@ -171,12 +190,10 @@ mod tests {
         let started = std::time::Instant::now();
         assert_eq!(list(&root, &Filter::default()).unwrap().len(), 200);
         assert!(started.elapsed() < std::time::Duration::from_millis(200), "{:?}", started.elapsed());
-        let filter = |pattern, state: &str| Filter {
-            patterns: vec![Pattern::new(pattern).unwrap()],
-            states: vec![state.to_string()],
-        };
-        assert_eq!(list(&root, &filter("m1?", "inactive")).unwrap().len(), 10);
-        assert!(list(&root, &filter("m1?", "active")).unwrap().is_empty());
+        let filter =
+            |pattern, state| Filter { patterns: vec![Pattern::new(pattern).unwrap()], states: vec![state] };
+        assert_eq!(list(&root, &filter("m1?", RunState::Stopped)).unwrap().len(), 10);
+        assert!(list(&root, &filter("m1?", RunState::Running)).unwrap().is_empty());
     }
 
     #[test]

@@ -26,7 +26,7 @@ const INTENT: &str = ".rename-";
 pub fn rename(root: &Root, old: &MachineName, new: &MachineName) -> Result<Vec<String>> {
     let main = registry::require(root, old)?;
     let state = registry::state(root, old)?;
-    if !matches!(state.as_str(), "inactive" | "failed") {
+    if !state.is_down() {
         return Err(Error::new(Kind::Busy, format!("'{old}' is {state}"))
             .hint(format!("'containerctl stop {old}' first")));
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::config::settings::Console;
 use crate::error::{Error, Kind, Result};
+use crate::machine::cgroup::Cgroup;
+use crate::machine::{registry, stuck};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
@@ -32,6 +34,8 @@ pub struct State {
     pub ready: bool,
     /// A supervisor has watched over it, so that the next one is a successor.
     pub watched: bool,
+    /// It was killed, so that nobody takes it over.
+    pub killed: bool,
     /// Pid of the leader in the host's namespace.
     pub leader: i32,
     /// When the leader started, in clock ticks since boot; with the pid it names one process.
@@ -67,10 +71,11 @@ impl State {
     pub fn to_text(&self) -> String {
         let mut text = format!("VERSION={VERSION}\n");
         let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
-        let fields: [(&str, &dyn std::fmt::Display); 17] = [
+        let fields: [(&str, &dyn std::fmt::Display); 18] = [
             ("STARTED", &u8::from(self.started)),
             ("READY", &u8::from(self.ready)),
             ("WATCHED", &u8::from(self.watched)),
+            ("KILLED", &u8::from(self.killed)),
             ("LEADER", &self.leader),
             ("LEADER_START", &self.leader_start),
             ("CGROUP", &self.cgroup),
@@ -100,6 +105,7 @@ impl State {
                 "STARTED" => state.started = value == "1",
                 "READY" => state.ready = value == "1",
                 "WATCHED" => state.watched = value == "1",
+                "KILLED" => state.killed = value == "1",
                 "LEADER" => state.leader = value.parse().unwrap_or_default(),
                 "LEADER_START" => state.leader_start = value.parse().unwrap_or_default(),
                 "CGROUP" => state.cgroup = value.to_string(),
@@ -151,10 +157,7 @@ impl State {
 /// The state of a machine that runs, and its leader's pidfd.
 pub fn require_running(root: &Root, name: &MachineName) -> Result<(State, OwnedFd)> {
     let running = read(root, name).and_then(|state| state.open_leader().map(|leader| (state, leader)));
-    let (state, leader) = running.ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("container '{name}' is not running"))
-            .hint(format!("start it with 'containerctl start {name}'"))
-    })?;
+    let (state, leader) = running.ok_or_else(|| registry::not_running(name))?;
     match state.started {
         true => Ok((state, leader)),
         false => Err(Error::new(Kind::Busy, format!("container '{name}' is only just starting"))
@@ -164,10 +167,14 @@ pub fn require_running(root: &Root, name: &MachineName) -> Result<(State, OwnedF
 
 /// Fails where a payload lives on that no supervisor can adopt any more: its root file system is in use.
 pub fn refuse_running(root: &Root, name: &MachineName) -> Result<()> {
-    match read(root, name).and_then(|state| state.open_leader()) {
-        None => Ok(()),
-        Some(_) => Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))
-            .hint(format!("stop it with 'systemctl stop {}' first", name.scope()))),
+    let Some(state) = read(root, name) else { return Ok(()) };
+    match (Cgroup::of(&state).filter(|_| state.killed), state.open_leader()) {
+        (Some(cgroup), _) if !cgroup.is_empty() => Err(stuck::error(name, &stuck::processes(cgroup.path()))),
+        (_, None) => Ok(()),
+        (_, Some(_)) => {
+            Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))
+                .hint(format!("stop it with 'systemctl stop {}' first", name.scope())))
+        }
     }
 }
 

@@ -1,41 +1,129 @@
-//! A machine's service: started, stopped, enabled by systemd, never by us.
+//! A machine's service: started, stopped, enabled by systemd, never by us. What is asked for several machines is asked
+//! for all at once, and each answers for itself.
 
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::registry;
-use crate::error::{Context, Error, Kind, Result};
+use super::conversation::{Conversation, Heard, Teller};
+use super::{registry, stuck};
+use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::sys::interrupt::Interrupt;
 use crate::systemd::{
     self,
-    manager::{Job, Manager},
+    jobs::{Job, JobResult, Jobs},
+    manager::{Manager, Whom},
 };
 
 /// machines.target, which wants every enabled container.
 const TARGET: &str = "machines.target";
 
-/// How long to wait for a job; the job itself has the unit's own time limits.
+/// What became of one of several machines.
+#[derive(Debug)]
+pub struct Done<T> {
+    /// The machine.
+    pub name: MachineName,
+    /// What became of it.
+    pub result: Result<T>,
+}
+
+/// What became of the only one.
+pub fn one<T>(all: Vec<Done<T>>) -> Result<T> {
+    let lost = || Err(Error::failed("nothing was done to any container"));
+    all.into_iter().next().map_or_else(lost, |done| done.result)
+}
+
+/// Does something to each of `names`, one after the other, for what takes no time.
+pub fn each<T>(names: &[MachineName], mut act: impl FnMut(&MachineName) -> Result<T>) -> Vec<Done<T>> {
+    names.iter().map(|name| Done { name: name.clone(), result: act(name) }).collect()
+}
+
+/// How machines are stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Until it ends.
-    Forever,
-    /// At most so long.
-    For(Duration),
+pub enum Stop {
+    /// They are asked, and may take as long as their services let them.
+    Ask,
+    /// They are asked, and after this time killed.
+    AskFor(Duration),
+    /// They are killed without a question.
+    Kill,
 }
 
-/// Starts the service and waits for its end of starting.
-pub fn start(root: &Root, name: &MachineName) -> Result<()> {
-    registry::require(root, name)?;
-    require_systemd(root)?;
-    run(Job::Start, name, Wait::Forever)
+/// How a stop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It is down, by its own shutdown or since it was down before.
+    Down,
+    /// It is down, and was killed.
+    Killed,
 }
 
-/// Stops the service and waits for its end.
-pub fn stop(root: &Root, name: &MachineName, wait: Wait) -> Result<()> {
+/// Starts the services and waits for the end of their starting.
+pub fn start(root: &Root, names: &[MachineName]) -> Result<Vec<Done<()>>> {
+    run(root, Job::Start, names, |_| Ok(None))
+}
+
+/// Stops and starts the services; what does not run is started.
+pub fn restart(root: &Root, names: &[MachineName]) -> Result<Vec<Done<()>>> {
+    run(root, Job::Restart, names, |_| Ok(None))
+}
+
+/// Asks for a job for each, and waits for none.
+pub fn ask(root: &Root, job: Job, names: &[MachineName]) -> Result<Vec<Done<()>>> {
     require_systemd(root)?;
-    run(Job::Stop, name, wait)
+    systemd::block_on(async {
+        let manager = Manager::connect().await?;
+        let mut all = Vec::new();
+        for name in names {
+            let result = match registry::require(root, name) {
+                Ok(_) => manager.ask(job, &name.service()).await,
+                Err(error) => Err(error),
+            };
+            all.push(Done { name: name.clone(), result });
+        }
+        Ok(all)
+    })
+}
+
+/// Stops the services and waits for their end, which comes: what cannot be ended is told, as kind `Stuck`.
+pub fn stop(root: &Root, names: &[MachineName], how: Stop) -> Result<Vec<Done<Stopped>>> {
+    if how == Stop::Kill {
+        require_systemd(root)?;
+        put_down(names.iter())?;
+    }
+    let begun = Instant::now();
+    let mut deadline = match how {
+        Stop::AskFor(limit) => Some(begun + limit),
+        Stop::Ask | Stop::Kill => None,
+    };
+    let mut killed: Vec<MachineName> = Vec::new();
+    let done = run(root, Job::Stop, names, |pending| {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            deadline = None;
+            put_down(pending.iter().copied())?;
+            killed = pending.iter().map(|name| (*name).clone()).collect();
+        }
+        Ok(deadline)
+    })?;
+    let end = |Done { name, result }: Done<()>| {
+        let how = if killed.contains(&name) { Stopped::Killed } else { Stopped::Down };
+        let result = result.and_then(|()| stuck::refuse(root, &name)).map(|()| how);
+        Done { name, result }
+    };
+    Ok(done.into_iter().map(end).collect())
+}
+
+/// Has supervisors kill their payloads. One that is not there has nothing to kill.
+fn put_down<'a>(names: impl Iterator<Item = &'a MachineName>) -> Result<()> {
+    systemd::block_on(async {
+        let manager = Manager::connect().await?;
+        for name in names {
+            match manager.kill_unit(&name.service(), Whom::Main, libc::SIGUSR1).await {
+                Err(error) if error.kind() == Kind::Denied => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Has it started at boot.
@@ -78,53 +166,93 @@ pub fn require_systemd(root: &Root) -> Result<()> {
     }
 }
 
-/// Runs the job in a thread, so that this one hears of ^C and of the time; the job goes on without us.
-fn run(job: Job, name: &MachineName, wait: Wait) -> Result<()> {
-    let interrupt = Interrupt::catch()?;
-    let (tell, told) = mpsc::channel();
-    let unit = name.service();
-    std::thread::Builder::new()
-        .spawn(move || tell.send(systemd::block_on(finish(job, &unit))))
-        .context(|| "failed to start a thread")?;
-    let verb = if job == Job::Start { "start" } else { "stop" };
-    let goes_on = |kind, why: &str| {
-        let follow = format!("'systemctl status {}' shows how far it is", name.service());
-        Error::new(kind, format!("{why}, '{name}' goes on to {verb}")).hint(follow)
-    };
-    let begun = std::time::Instant::now();
+/// What the thread tells: which unit, and how its job ended; or why nothing more will be told.
+type News = Result<(usize, Result<()>)>;
+
+/// Runs jobs for all that are defined, and waits for their ends. Before each wait `turn` gets those that are still
+/// waited for, and says when it wants its next turn.
+fn run<'a>(
+    root: &Root,
+    job: Job,
+    names: &'a [MachineName],
+    mut turn: impl FnMut(&[&'a MachineName]) -> Result<Option<Instant>>,
+) -> Result<Vec<Done<()>>> {
+    let mut results: Vec<Option<Result<()>>> =
+        names.iter().map(|name| registry::require(root, name).err().map(Err)).collect();
+    let asked: Vec<usize> = (0..names.len()).filter(|index| results[*index].is_none()).collect();
+    if !asked.is_empty() {
+        require_systemd(root)?;
+    }
+    let units: Vec<String> = asked.iter().map(|index| names[*index].service()).collect();
+    let mut conversation = Conversation::begin(move |teller| {
+        if let Err(error) = systemd::block_on(talk(teller, job, &units)) {
+            teller.tell(Err(error));
+        }
+    })?;
     loop {
-        match told.recv_timeout(Duration::from_millis(20)) {
-            Ok(result) => return result,
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::failed(format!("failed to {verb} '{name}': the bus went away")));
+        let open: Vec<usize> = asked.iter().copied().filter(|index| results[*index].is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        let pending: Vec<&MachineName> = open.iter().map(|index| &names[*index]).collect();
+        match conversation.next(turn(&pending)?)? {
+            Heard::News(news) => {
+                let (index, result) = news?;
+                results[asked[index]] = Some(result);
             }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if interrupt.check().is_err() {
-            return Err(goes_on(Kind::Interrupted, "interrupted"));
-        }
-        if matches!(wait, Wait::For(limit) if begun.elapsed() >= limit) {
-            return Err(goes_on(Kind::TimedOut, "waited long enough"));
+            Heard::Late => {}
+            Heard::Interrupted => {
+                open.iter().for_each(|index| results[*index] = Some(Err(goes_on(job, &names[*index]))))
+            }
+            Heard::End => {
+                return Err(Error::failed(format!("failed to {} containers: the bus went away", job.verb())));
+            }
         }
     }
+    let all = names.iter().cloned().zip(results);
+    Ok(all.map(|(name, result)| Done { name, result: result.unwrap_or(Ok(())) }).collect())
 }
 
-async fn finish(job: Job, unit: &str) -> Result<()> {
-    let manager = Manager::connect().await?;
-    let result = manager.run_job(job, unit).await?;
-    if result.is_done() {
-        return Ok(());
+fn goes_on(job: Job, name: &MachineName) -> Error {
+    Error::new(Kind::Interrupted, format!("interrupted, '{name}' goes on to {}", job.verb()))
+        .hint(format!("'systemctl status {}' shows how far it is", name.service()))
+}
+
+/// In the thread: asks for all, and tells of each end.
+async fn talk(teller: &Teller<News>, job: Job, units: &[String]) -> Result<()> {
+    let mut jobs = Jobs::begin(job, units).await?;
+    while let Some((index, result)) = jobs.next().await? {
+        let result = match result {
+            Ok(result) if result.is_done() => Ok(()),
+            Ok(result) => Err(explain(jobs.manager(), job, &units[index], &result).await),
+            Err(error) => Err(error),
+        };
+        teller.tell(Ok((index, result)));
+    }
+    Ok(())
+}
+
+/// Why a job did not bring about what it was for.
+async fn explain(manager: &Manager, job: Job, unit: &str, result: &JobResult) -> Error {
+    let failed = format!("failed to {} '{unit}'", job.verb());
+    match result.0.as_str() {
+        "canceled" => {
+            return Error::new(Kind::Busy, format!("{failed}: something else was asked of it meanwhile"))
+                .hint(format!("see 'systemctl status {unit}'"));
+        }
+        "frozen" => {
+            return Error::new(Kind::Busy, format!("{failed}: it is frozen, or a slice above it is"))
+                .hint(format!("thaw it first: 'systemctl thaw {unit}', or the slice"));
+        }
+        _ => {}
     }
     // The supervisor leaves its error sentence in the unit's status.
-    let verb = if job == Job::Start { "start" } else { "stop" };
     let service = manager.properties(unit, "Service").await.ok();
     let told = service.as_ref().map(|service| service.text("StatusText"));
     if let Some(why) = told.as_deref().and_then(|status| status.strip_prefix("failed: ")) {
         let code = service.and_then(|service| service.number("ExecMainStatus")).unwrap_or(1);
-        return Err(Error::new(Kind::of_exit_code(code), format!("failed to {verb} '{unit}': {why}")));
+        return Error::new(Kind::of_exit_code(code), format!("{failed}: {why}"));
     }
-    let why = told.filter(|status| !status.is_empty()).unwrap_or(result.0.clone());
     let kind = if result.0 == "timeout" { Kind::TimedOut } else { Kind::Failed };
-    Err(Error::new(kind, format!("failed to {verb} '{unit}': {why}"))
-        .hint(format!("see 'journalctl -u {unit}'")))
+    Error::new(kind, format!("{failed}: {}", result.0)).hint(format!("see 'journalctl -u {unit}'"))
 }

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::machine::cgroup::Cgroup;
-use crate::machine::state::State;
+use crate::machine::state::{self, State};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::end;
@@ -16,21 +16,30 @@ use crate::systemd::journal::Journal;
 /// The payload that a predecessor passed on; `None` where there is none. What is left of a start that did not
 /// come to its end is ended here, to be begun anew.
 pub fn adopt(root: &Root, name: &MachineName, journal: &Journal) -> Result<Option<Running>> {
-    let state = match Kept::take() {
+    let (kept, state) = match Kept::take() {
         Passed::Nothing => return Ok(None),
-        Passed::All(kept) => match StateFile::read_from(&kept.state)? {
-            state if state.started => return take_over(root, name, kept, state, journal).map(Some),
-            state => state,
-        },
-        Passed::Some(fd) => match StateFile::read_from(&fd)? {
-            state if state.started && state.open_leader().is_some() => return Err(incomplete(name)),
-            state => state,
-        },
+        Passed::All(kept) => {
+            let state = StateFile::read_from(&kept.state)?;
+            (Some(kept), state)
+        }
+        Passed::Some(fd) => (None, StateFile::read_from(&fd)?),
     };
+    // What cleans up after a killed supervisor cannot take anything out of the store; what it leaves is there.
+    let Some(left) = state::read(root, name) else {
+        Kept::unstore();
+        return Ok(None);
+    };
+    if state.started && !state.killed && !left.killed {
+        match kept {
+            Some(kept) => return take_over(root, name, kept, state, journal).map(Some),
+            None if state.open_leader().is_some() => return Err(incomplete(name)),
+            None => {}
+        }
+    }
     if let Some(cgroup) = Cgroup::of(&state) {
         cgroup.kill()?;
     }
-    end::clear_away(root, name, &state, journal);
+    end::clear_away(root, name, &state, journal)?;
     Ok(None)
 }
 

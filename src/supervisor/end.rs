@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::error::Result;
 use crate::machine::cgroup::Cgroup;
-use crate::machine::state::State;
+use crate::machine::state::{self, State};
+use crate::machine::{lock, stuck};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::lsm::apparmor;
@@ -83,19 +85,45 @@ fn is_reboot(shutdown: &str) -> bool {
     matches!(shutdown, "reboot" | "kexec" | "soft-reboot")
 }
 
-/// Takes away everything of a container that has ended. What fails is told, and the rest goes on.
-pub fn clear_away(root: &Root, name: &MachineName, state: &State, journal: &Journal) {
+/// Takes away everything of a container that has ended; what fails is told, and the rest goes on. Fails as `Stuck`
+/// where processes of it are left, and then takes nothing away below them.
+pub fn clear_away(root: &Root, name: &MachineName, state: &State, journal: &Journal) -> Result<()> {
     if let Err(error) = payload::unregister(name) {
         journal.warning(&format!("{error}, ignoring"));
     }
-    // A process that is left keeps its profile; without it, it would be confined by none.
-    match Cgroup::of(state) {
-        Some(cgroup) if !wait_until(|| cgroup.is_gone()) => {
-            journal.warning(&format!("'{}' is still there, ignoring", name.scope()));
-            take_away(root, name);
+    if let Some(cgroup) = Cgroup::of(state).filter(|cgroup| !wait_until(|| cgroup.is_gone())) {
+        let left = stuck::processes(cgroup.path());
+        if !left.is_empty() {
+            leave(name, journal);
+            return Err(stuck::error(name, &left));
         }
-        _ => forget(root, name),
+        journal.warning(&format!("'{}' is still there, ignoring", name.scope()));
     }
+    forget(root, name);
+    Ok(())
+}
+
+/// Leaves a payload that was killed and cannot end yet to `container-reaper@NAME.service`, which outlives us. Nobody
+/// is to take it over.
+pub fn leave(name: &MachineName, journal: &Journal) {
+    Kept::unstore();
+    if let Err(error) = payload::start_reaper(name) {
+        journal.warning(&format!("{error}, ignoring"));
+    }
+}
+
+/// Waits until the last process of a payload that was killed has ended, and takes away what is left. The failure of
+/// the service is over with it.
+pub fn reap(root: &Root, name: &MachineName) -> Result<()> {
+    let Some(state) = state::read(root, name) else { return Ok(()) };
+    if let Some(cgroup) = Cgroup::of(&state) {
+        cgroup.wait_until_empty()?;
+        wait_until(|| cgroup.is_gone());
+    }
+    // Whoever has it now has begun anew, and clears away himself.
+    let Ok(_lock) = lock::take(root, name) else { return Ok(()) };
+    forget(root, name);
+    payload::reset_failed(name)
 }
 
 /// Takes away what is only ours, of a container without processes: its AppArmor profile, kept descriptors and the
@@ -105,10 +133,6 @@ pub fn forget(root: &Root, name: &MachineName) {
     if let Err(error) = apparmor::unload(root, &profile) {
         eprintln!("{error}, ignoring");
     }
-    take_away(root, name);
-}
-
-fn take_away(root: &Root, name: &MachineName) {
     for error in links::tear_down(root, name) {
         eprintln!("{error}, ignoring");
     }

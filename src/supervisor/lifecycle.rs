@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!              StopAsked            signal can be taken           deadline, StopAsked again
-//! Running ──────────────► Stopping ─────────────────► Asked ───────────────────────► Killed
-//!    └──────────────────────┴───── leader gone ─────────┴──────────────────────────────┘──► end
+//! Running ──────────────► Stopping ─────────────────► Asked ───────────────────────► Killed ──┐
+//!    │                      │ KillAsked                 │                                     ├─► Stuck
+//!    ├──────────────────────┴───────────────────────────┴──────────────────────────► PutDown ─┘
+//!    └──────────────────────────────── leader gone ────────────────────────────────────────────► end
 //! ```
 
 use std::time::Duration;
@@ -14,8 +16,8 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(90);
 pub const DEAF_LIMIT: Duration = Duration::from_secs(20);
 /// How long to wait for a command that is no init: it has no handler, and as PID 1 the kernel spares it.
 pub const COMMAND_DEAF_LIMIT: Duration = Duration::from_secs(2);
-/// How long a kill may take before we say that something is stuck.
-pub const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How long a kill may take before we say that something is stuck. Whatever ends later is taken note of then.
+pub const KILL_LIMIT: Duration = Duration::from_secs(4);
 
 /// Where a container is between start and end. Times are those of the caller's monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub enum Phase {
         /// When.
         since: Duration,
     },
-    /// Killed because a kill is the only way to stop it.
+    /// Killed because a kill is the only way to stop it, or what was asked for.
     PutDown {
         /// When.
         since: Duration,
@@ -56,6 +58,8 @@ pub enum Event {
     Ready,
     /// systemd or somebody else wants the container stopped.
     StopAsked,
+    /// Somebody wants it ended without a shutdown.
+    KillAsked,
     /// Time went by; `able` when the payload can take its signal.
     Tick {
         /// The payload has a handler for the stop signal, or has said that it has.
@@ -78,6 +82,8 @@ pub enum Action {
     AskPayload,
     /// Kill the payload's cgroup.
     Kill,
+    /// Tell systemd that it goes down, kill the payload's cgroup, and thaw what is frozen.
+    PutDown,
     /// Report that the kill did not help, and leave.
     GiveUp,
 }
@@ -94,6 +100,9 @@ pub fn decide(phase: Phase, event: Event, now: Duration) -> (Phase, Action) {
         }
         (Phase::Stopping { since }, Event::Tick { init: false, .. }) if now >= since + COMMAND_DEAF_LIMIT => {
             (Phase::PutDown { since: now }, Action::Kill)
+        }
+        (Phase::Running { .. } | Phase::Stopping { .. } | Phase::Asked { .. }, Event::KillAsked) => {
+            (Phase::PutDown { since: now }, Action::PutDown)
         }
         (Phase::Stopping { .. } | Phase::Asked { .. }, Event::StopAsked) => {
             (Phase::Killed { since: now }, Action::Kill)
@@ -129,6 +138,7 @@ mod tests {
         let event = prop_oneof![
             Just(Event::Ready),
             Just(Event::StopAsked),
+            Just(Event::KillAsked),
             any::<(bool, bool)>().prop_map(|(able, init)| Event::Tick { able, init }),
         ];
         prop::collection::vec((event, 0_u64..200), 0..40)
@@ -144,7 +154,7 @@ mod tests {
                 let (next, action) = decide(phase, event, now);
                 told += usize::from(action == Action::TellReady);
                 asked += usize::from(action == Action::AskPayload);
-                killed += usize::from(action == Action::Kill);
+                killed += usize::from(matches!(action, Action::Kill | Action::PutDown));
                 let runs = matches!(phase, Phase::Running { .. });
                 prop_assert!(runs || action != Action::TellReady);
                 phase = next;
@@ -170,6 +180,17 @@ mod tests {
     fn a_second_request_to_stop_kills() {
         let (phase, _) = decide(Phase::Running { ready: true }, Event::StopAsked, Duration::ZERO);
         assert_eq!(decide(phase, Event::StopAsked, Duration::ZERO).1, Action::Kill);
+    }
+
+    #[test]
+    fn a_kill_that_is_asked_for_comes_at_once_and_once() {
+        let (phase, action) = decide(Phase::Running { ready: true }, Event::KillAsked, Duration::ZERO);
+        assert_eq!(action, Action::PutDown);
+        for event in [Event::KillAsked, Event::StopAsked] {
+            assert_eq!(decide(phase, event, Duration::ZERO), (phase, Action::None));
+        }
+        let tick = Event::Tick { able: true, init: true };
+        assert_eq!(decide(phase, tick, KILL_LIMIT), (Phase::Stuck, Action::GiveUp));
     }
 
     #[test]

@@ -42,11 +42,12 @@ pub mod state_file;
 pub mod watch;
 
 use crate::config;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::machine::cgroup::Cgroup;
 use crate::machine::state;
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::supervisor::runtime::Runtime;
 use crate::systemd::journal::Journal;
 use crate::systemd::{notify, payload};
 
@@ -65,15 +66,26 @@ pub fn run(name: &MachineName) -> Result<u8> {
 /// restarted, and otherwise the end that the supervisor could not bring about.
 pub fn cleanup(name: &MachineName) -> Result<u8> {
     let root = Root::system();
-    let Some(state) = state::read(&root, name) else { return Ok(0) };
+    let Some(mut state) = state::read(&root, name) else { return Ok(0) };
+    // A supervisor that has given up has said so, and left the rest to the reaper (systemd.exec(5), $EXIT_STATUS).
+    let stuck = Kind::Stuck.exit_code().to_string();
+    if std::env::var("EXIT_STATUS").is_ok_and(|status| status == stuck) {
+        return Ok(0);
+    }
     if state.open_leader().is_some() {
         if !payload::has_job(name)? {
             return Ok(0);
         }
+        state.killed = true;
+        Runtime::open(&root, name)?.write_state(&state)?;
         Cgroup::of(&state).map_or(Ok(()), |cgroup| cgroup.kill())?;
     }
-    end::clear_away(&root, name, &state, &Journal::open(name));
-    Ok(0)
+    end::clear_away(&root, name, &state, &Journal::open(name)).map(|()| 0)
+}
+
+/// What `container-reaper@.service` does: waits for the end of a payload that was killed in vain.
+pub fn reap(name: &MachineName) -> Result<u8> {
+    end::reap(&Root::system(), name).map(|()| 0)
 }
 
 /// What `ExecReload=` does first: a definition that cannot be applied fails the reload, with file, line and column.

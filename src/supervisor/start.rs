@@ -82,7 +82,9 @@ fn undo(root: &Root, name: &MachineName, state: &State, journal: &Journal) {
     if let Err(error) = cgroup.kill() {
         journal.warning(&format!("{error}, ignoring"));
     }
-    end::clear_away(root, name, state, journal);
+    if let Err(error) = end::clear_away(root, name, state, journal) {
+        journal.warning(&format!("{error}, ignoring"));
+    }
 }
 
 /// Everything that was decided.

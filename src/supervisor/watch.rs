@@ -10,9 +10,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::config;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::machine::cgroup::Cgroup;
 use crate::machine::state::State;
+use crate::machine::stuck;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::console::Console;
@@ -66,6 +67,8 @@ pub struct Watch<'a> {
     journal: &'a Journal,
     phase: Phase,
     takes_signals: bool,
+    /// Signals that the leader had blocked when it was last looked at.
+    blocked: u64,
     statuses: RateLimit,
     reload: bool,
     exit: Option<pidfd::Exit>,
@@ -74,7 +77,9 @@ pub struct Watch<'a> {
 /// Blocks the signals that we read from a descriptor; children set them free again before exec.
 pub fn block_signals() -> Result<SignalFd> {
     let mut set = SigSet::empty();
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().for_each(|signal| set.add(signal));
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1]
+        .into_iter()
+        .for_each(|signal| set.add(signal));
     let failed = || "failed to set up signals";
     set.thread_block().context(failed)?;
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(failed)
@@ -115,6 +120,7 @@ impl<'a> Watch<'a> {
             journal,
             phase,
             takes_signals: false,
+            blocked: 0,
             statuses: RateLimit::new(Duration::from_secs(1), 10),
             reload: false,
             exit: None,
@@ -138,7 +144,7 @@ impl<'a> Watch<'a> {
             let prompt = self.console.has_partial_line().then_some(PROMPT);
             let tick = [next_tick(self.phase, now), watchdog.map(|interval| interval / 2), settling, prompt];
             if self.wait(tick.into_iter().flatten().min())? {
-                return Ok(self.finish(root));
+                return self.finish(root);
             }
             if prompt.is_some() && monotonic() >= now + PROMPT {
                 self.console.end_line(self.journal, monotonic());
@@ -228,24 +234,39 @@ impl<'a> Watch<'a> {
             Action::AskPayload => self.ask_payload(),
             Action::Kill => {
                 self.journal.warning(&format!("container '{}' does not shut down, killing it", self.name));
-                Cgroup::of(&self.state).map_or(Ok(()), |cgroup| cgroup.kill())?;
+                self.kill()?;
             }
-            Action::GiveUp => {
-                return Err(Error::new(
-                    Kind::TimedOut,
-                    format!("container '{}' is stuck: it was killed and is still there", self.name),
-                )
-                .hint(format!(
-                    "see what its processes wait for with 'systemd-cgls -u {}'",
-                    self.name.scope()
-                )));
+            Action::PutDown => {
+                notify::stopping("Container is killed.");
+                self.kill()?;
+                self.thaw();
             }
+            Action::GiveUp => return Err(self.give_up()),
         }
         Ok(())
     }
 
-    fn begin_stop(&mut self) {
+    /// Whoever comes after us must not take a payload over that was killed.
+    fn kill(&mut self) -> Result<()> {
+        self.state.killed = true;
+        self.file.write(&self.state)?;
+        self.runtime.write_state(&self.state)?;
+        Cgroup::of(&self.state).map_or(Ok(()), |cgroup| cgroup.kill())
+    }
+
+    /// Leaves what the kernel cannot end to one who waits for that.
+    fn give_up(&self) -> Error {
+        let left = Cgroup::of(&self.state).map(|cgroup| stuck::processes(cgroup.path())).unwrap_or_default();
+        end::leave(&self.name, self.journal);
+        stuck::error(&self.name, &left)
+    }
+
+    fn begin_stop(&self) {
         notify::stopping("Container shutting down.");
+        self.thaw();
+    }
+
+    fn thaw(&self) {
         if Cgroup::of(&self.state).is_some_and(|cgroup| cgroup.is_frozen())
             && let Err(error) = payload::thaw(&self.name)
         {
@@ -264,20 +285,23 @@ impl<'a> Watch<'a> {
     }
 
     /// A PID 1 without a handler loses a signal for good, so it is not sent before there is one: systemd says so
-    /// itself (from 256 on), of others the kernel tells.
-    fn can_take_stop_signal(&self) -> bool {
+    /// itself (from 256 on), of others the kernel tells. A signal that is blocked counts only if it was so at the last
+    /// look, too: every fork(3) blocks all of them for a moment.
+    fn can_take_stop_signal(&mut self) -> bool {
         if !matches!(self.phase, Phase::Stopping { .. }) {
             return false;
         }
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.state.leader));
         let status = read("status").unwrap_or_default();
-        let masks =
-            status.lines().filter_map(|line| line.strip_prefix("SigCgt:").or(line.strip_prefix("SigBlk:")));
-        let taken = masks
-            .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-            .fold(0, |all, mask| all | mask);
+        let mask = |key| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(key));
+            mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+        };
+        let blocked = mask("SigBlk:");
+        let stays_blocked = blocked & std::mem::replace(&mut self.blocked, blocked);
         // While a process waits for signals by sigtimedwait(2), the kernel shows those as not blocked.
         let waits = read("wchan").is_ok_and(|place| place.contains("sigtimedwait"));
+        let taken = mask("SigCgt:") | stays_blocked;
         self.takes_signals || waits || taken & signal::bit(self.state.stop_signal) != 0
     }
 
@@ -307,9 +331,10 @@ impl<'a> Watch<'a> {
 
     fn take_signals(&mut self) -> Result<()> {
         while let Ok(Some(info)) = self.signals.read_signal() {
-            match info.ssi_signo == Signal::SIGHUP as u32 {
-                true => self.reload = true,
-                false => self.handle(Event::StopAsked)?,
+            match info.ssi_signo as i32 {
+                libc::SIGHUP => self.reload = true,
+                libc::SIGUSR1 => self.handle(Event::KillAsked)?,
+                _ => self.handle(Event::StopAsked)?,
             }
         }
         Ok(())
@@ -375,7 +400,7 @@ impl<'a> Watch<'a> {
     }
 
     /// The leader is gone: says how, and takes away what was ours.
-    fn finish(mut self, root: &Root) -> u8 {
+    fn finish(mut self, root: &Root) -> Result<u8> {
         let stopping = !matches!(self.phase, Phase::Running { .. });
         let killed = matches!(self.phase, Phase::Killed { .. } | Phase::Stuck);
         self.console.finish(self.journal, monotonic());
@@ -389,7 +414,7 @@ impl<'a> Watch<'a> {
             0 | end::REBOOT => outcome.sentence(),
             _ => format!("failed: {}", outcome.sentence()),
         });
-        end::clear_away(root, &self.name, &self.state, self.journal);
-        outcome.exit_code()
+        end::clear_away(root, &self.name, &self.state, self.journal)?;
+        Ok(outcome.exit_code())
     }
 }

@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -14,6 +15,17 @@ use crate::error::{Context, Error, Kind, Result};
 
 /// The eventfd that the handler writes to; -1 before [`Interrupt::catch`].
 static EVENT: AtomicI32 = AtomicI32::new(-1);
+
+/// What [`Interrupt::wait`] waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The descriptor can be read, or has hung up.
+    Readable,
+    /// A signal came.
+    Interrupted,
+    /// The time ran out.
+    Late,
+}
 
 /// Proof that the signals are caught.
 #[derive(Clone, Copy)]
@@ -52,18 +64,36 @@ impl Interrupt {
 
     /// Waits until `fd` can be read, however long it takes, or a signal comes.
     pub fn wait_readable(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        let mut fds = [PollFd::new(fd, PollFlags::POLLIN), PollFd::new(self.fd(), PollFlags::POLLIN)];
-        while let Err(errno) = nix::poll::poll(&mut fds, PollTimeout::NONE) {
-            if errno != nix::errno::Errno::EINTR {
-                return Err(errno).context(|| "failed to wait for input");
+        self.wait(fd, None)?;
+        self.check()
+    }
+
+    /// Waits until `fd` can be read or a signal comes, at most so long.
+    pub fn wait(&self, fd: BorrowedFd<'_>, limit: Option<Duration>) -> Result<Event> {
+        let end = limit.map(|limit| Instant::now() + limit);
+        loop {
+            let mut fds = [PollFd::new(self.fd(), PollFlags::POLLIN), PollFd::new(fd, PollFlags::POLLIN)];
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            match nix::poll::poll(&mut fds, timeout(left)) {
+                Ok(0) if left.is_none_or(|left| !left.is_zero()) => {}
+                Ok(0) => return Ok(Event::Late),
+                Ok(_) if fds[0].any() == Some(true) => return Ok(Event::Interrupted),
+                Ok(_) => return Ok(Event::Readable),
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context(|| "failed to wait for input"),
             }
         }
-        self.check()
     }
 }
 
+/// Rounded up to milliseconds, for one that ends too early makes a busy loop.
+fn timeout(left: Option<Duration>) -> PollTimeout {
+    let millis = left.map(|left| left.as_micros().div_ceil(1000));
+    millis.map_or(PollTimeout::NONE, |millis| PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX))
+}
+
 /// What a verb answers that was interrupted.
-fn interrupted() -> Error {
+pub fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "interrupted, nothing was changed")
 }
 

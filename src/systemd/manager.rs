@@ -1,18 +1,16 @@
 //! `org.freedesktop.systemd1.Manager` (org.freedesktop.systemd1(5)): units, their jobs and their files.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::Pin;
 
-use futures_core::Stream;
-use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 use super::bus::{self, told};
+use super::jobs::{Job, JobEnds};
 use crate::config::resources::{Property, Value};
 use crate::error::Result;
 
 /// One row of `ListUnits`, in the bus's order.
-type ListedUnit =
+pub(super) type ListedUnit =
     (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 #[zbus::proxy(
@@ -27,6 +25,8 @@ pub(super) trait SystemdManager {
     fn reload(&self) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> zbus::Result<()>;
     fn start_transient_unit(
         &self,
         name: &str,
@@ -36,6 +36,7 @@ pub(super) trait SystemdManager {
     ) -> zbus::Result<OwnedObjectPath>;
     fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+    fn freeze_unit(&self, name: &str) -> zbus::Result<()>;
     fn thaw_unit(&self, name: &str) -> zbus::Result<()>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
@@ -59,6 +60,12 @@ pub(super) trait SystemdManager {
     ) -> zbus::Result<Vec<(String, String, String)>>;
 }
 
+#[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
+pub(super) trait Unit {
+    #[zbus(property)]
+    fn job(&self) -> zbus::Result<(u32, OwnedObjectPath)>;
+}
+
 #[zbus::proxy(interface = "org.freedesktop.DBus.Properties", default_service = "org.freedesktop.systemd1")]
 trait Properties {
     fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
@@ -75,53 +82,19 @@ pub struct UnitState {
     pub sub: String,
 }
 
-/// How a job ended: `done`, or `failed`, `timeout`, `canceled`, `dependency`, `skipped`, …
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobResult(pub String);
-
-impl JobResult {
-    /// Whether what was asked for is so now.
-    pub fn is_done(&self) -> bool {
-        self.0 == "done"
+impl From<ListedUnit> for UnitState {
+    fn from((name, _, _, active, sub, ..): ListedUnit) -> UnitState {
+        UnitState { name, active, sub }
     }
 }
 
-/// The ends of jobs as they are told. Made before a job is asked for: a quick one's end would be missed otherwise.
-///
-/// A plain match is one round trip; a proxy's stream would also ask who owns the name, and watch it.
-pub(super) struct JobEnds(MessageStream);
-
-/// The signal that ends a job.
-const JOB_REMOVED: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
-    interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
-
-impl JobEnds {
-    /// Listens from now on.
-    pub(super) async fn listen(bus: &zbus::Connection) -> zbus::Result<JobEnds> {
-        MessageStream::for_match_rule(MatchRule::try_from(JOB_REMOVED)?, bus, None).await.map(JobEnds)
-    }
-
-    /// Waits for the end of `job`.
-    pub(super) async fn of(&mut self, job: &ObjectPath<'_>) -> zbus::Result<JobResult> {
-        while let Some(message) = poll_fn(|context| Pin::new(&mut self.0).poll_next(context)).await {
-            let message = message?;
-            let body = message.body();
-            let (_, ended, _, result): (u32, ObjectPath<'_>, &str, &str) = body.deserialize()?;
-            if ended.as_str() == job.as_str() {
-                return Ok(JobResult(result.to_string()));
-            }
-        }
-        Err(zbus::Error::Failure("the system bus went away".to_string()))
-    }
-}
-
-/// What a job does.
+/// Which processes of a unit get a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
-    /// `StartUnit`.
-    Start,
-    /// `StopUnit`.
-    Stop,
+pub enum Whom {
+    /// The main process.
+    Main,
+    /// All of them.
+    All,
 }
 
 /// Properties of a unit by name, those that are strings or numbers.
@@ -200,18 +173,61 @@ impl Manager {
         self.proxy.subscribe().await.map_err(|error| told("failed to subscribe to systemd", &error))
     }
 
-    /// `StartUnit` or `StopUnit` in mode `replace`, and the wait for its end.
-    pub async fn run_job(&self, job: Job, unit: &str) -> Result<JobResult> {
-        let verb = if job == Job::Start { "start" } else { "stop" };
-        let told = |error| told(&format!("failed to {verb} '{unit}'"), &error);
-        let mut ends = JobEnds::listen(self.proxy.inner().connection()).await.map_err(told)?;
+    /// Hears of jobs that end, from now on.
+    pub(super) async fn job_ends(&self) -> Result<JobEnds> {
+        let told = |error| told("failed to listen to systemd", &error);
+        let ends = JobEnds::listen(&self.connection).await.map_err(told)?;
         self.proxy.subscribe().await.map_err(told)?;
+        Ok(ends)
+    }
+
+    /// The job that a unit has, if it has one.
+    pub(super) async fn job_of(&self, unit: &str) -> Result<Option<OwnedObjectPath>> {
+        let told = |error| told(&format!("failed to ask for '{unit}'"), &error);
+        let path = self.proxy.load_unit(unit).await.map_err(told)?;
+        let proxy = UnitProxy::builder(&self.connection).path(path).build().await.map_err(told)?;
+        let (number, path) = proxy.job().await.map_err(told)?;
+        Ok((number != 0).then_some(path))
+    }
+
+    /// Asks for a job in mode `replace`, and waits for nothing.
+    pub(super) async fn queue_job(&self, job: Job, unit: &str) -> Result<OwnedObjectPath> {
         let path = match job {
             Job::Start => self.proxy.start_unit(unit, "replace").await,
             Job::Stop => self.proxy.stop_unit(unit, "replace").await,
+            Job::Restart => self.proxy.restart_unit(unit, "replace").await,
         };
-        let path = path.map_err(told)?;
-        ends.of(&path).await.map_err(told)
+        path.map_err(|error| told(&format!("failed to {} '{unit}'", job.verb()), &error))
+    }
+
+    /// Asks for a job, and waits for nothing.
+    pub async fn ask(&self, job: Job, unit: &str) -> Result<()> {
+        self.queue_job(job, unit).await.map(drop)
+    }
+
+    /// `KillUnit`: sends a signal by its number.
+    pub async fn kill_unit(&self, unit: &str, whom: Whom, signal: i32) -> Result<()> {
+        let whom = if whom == Whom::Main { "main" } else { "all" };
+        let result = self.proxy.kill_unit(unit, whom, signal).await;
+        result.map_err(|error| told(&format!("failed to send signal {signal} to '{unit}'"), &error))
+    }
+
+    /// `FreezeUnit`; it returns once all processes are frozen.
+    pub async fn freeze_unit(&self, unit: &str) -> Result<()> {
+        let result = self.proxy.freeze_unit(unit).await;
+        result.map_err(|error| told(&format!("failed to freeze '{unit}'"), &error))
+    }
+
+    /// `ThawUnit`; one that is not frozen is fine.
+    pub async fn thaw_unit(&self, unit: &str) -> Result<()> {
+        let result = self.proxy.thaw_unit(unit).await;
+        result.map_err(|error| told(&format!("failed to thaw '{unit}'"), &error))
+    }
+
+    /// `ResetFailedUnit`.
+    pub async fn reset_failed_unit(&self, unit: &str) -> Result<()> {
+        let result = self.proxy.reset_failed_unit(unit).await;
+        result.map_err(|error| told(&format!("failed to reset '{unit}'"), &error))
     }
 
     /// `Version`: `257.13-1~deb13u1`.
@@ -246,7 +262,7 @@ impl Manager {
     pub async fn list_units_by_patterns(&self, patterns: &[&str]) -> Result<Vec<UnitState>> {
         let units = self.proxy.list_units_by_patterns(&[], patterns).await;
         let units = units.map_err(|error| told("failed to list units", &error))?;
-        Ok(units.into_iter().map(|(name, _, _, active, sub, ..)| UnitState { name, active, sub }).collect())
+        Ok(units.into_iter().map(UnitState::from).collect())
     }
 
     /// `SetUnitProperties`: all of them or none; in effect at once, and kept as `lasting` says.

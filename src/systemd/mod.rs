@@ -3,6 +3,8 @@
 //! Names are those on the bus. Outside this room only the bus service knows a type of zbus.
 
 mod bus;
+/// Jobs of several units at once.
+pub mod jobs;
 /// Our records in the journal.
 pub mod journal;
 /// `org.freedesktop.systemd1.Manager`.
@@ -13,6 +15,8 @@ pub mod networkd;
 pub mod notify;
 /// A payload's scope and its entry with machined.
 pub mod payload;
+/// Changes of units.
+pub mod watch;
 
 pub(crate) use bus::connect;
 

@@ -12,15 +12,10 @@ use std::task::Poll;
 use zbus::{OwnedObjectPath, Variant};
 
 use super::bus::{connect, is};
-use super::manager::{JobEnds, JobResult, SystemdManagerProxy};
+use super::jobs::{Job, JobEnds, JobResult};
+use super::manager::{Manager, SystemdManagerProxy, UnitProxy};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::name::MachineName;
-
-#[zbus::proxy(interface = "org.freedesktop.systemd1.Unit", default_service = "org.freedesktop.systemd1")]
-trait Unit {
-    #[zbus(property)]
-    fn job(&self) -> zbus::Result<(u32, OwnedObjectPath)>;
-}
 
 #[zbus::proxy(
     interface = "org.freedesktop.machine1.Manager",
@@ -113,6 +108,16 @@ pub fn thaw(name: &MachineName) -> Result<()> {
         let manager = SystemdManagerProxy::new(&bus).await.context(|| "failed to reach systemd")?;
         manager.thaw_unit(&name.scope()).await.context(|| format!("failed to thaw '{}'", name.scope()))
     })
+}
+
+/// Starts the unit that waits for the end of a payload that was killed and has not ended; it may run already.
+pub fn start_reaper(name: &MachineName) -> Result<()> {
+    zbus::block_on(async { Manager::connect().await?.ask(Job::Start, &name.reaper()).await })
+}
+
+/// Takes the failure of the container's service back.
+pub fn reset_failed(name: &MachineName) -> Result<()> {
+    zbus::block_on(async { Manager::connect().await?.reset_failed_unit(&name.service()).await })
 }
 
 /// Whether systemd has a job for the container's service, as during a stop, and not while it restarts one that

@@ -122,11 +122,14 @@ fn a_stop_comes_to_its_end() -> Result<()> {
         p1.stop()
     });
     host.case("a frozen container is stopped cleanly", || {
-        p1.start()?;
-        host.ok("systemctl freeze machine-p1.scope")?;
-        p1.stop()?;
-        ensure!(p1.property("Result")? == "success", "result {}", p1.property("Result")?);
-        p1.is_gone()
+        for stop in ["systemctl stop container@p1", "containerctl stop p1", "containerctl stop --kill p1"] {
+            p1.start()?;
+            host.ok("containerctl freeze p1")?;
+            host.ok(stop)?;
+            ensure!(p1.property("Result")? == "success", "'{stop}': result {}", p1.property("Result")?);
+            p1.is_gone()?;
+        }
+        Ok(())
     });
     host.case("machinectl terminate ends it at once, and nothing is left", || {
         p1.start()?;

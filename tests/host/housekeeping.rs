@@ -38,7 +38,7 @@ fn containers_are_renamed_and_their_words_found() -> Result<()> {
         Ok(())
     });
     host.case("a container that runs keeps its name, and a name that is taken its owner", || {
-        refused(&host, "containerctl rename old new", 75, "'old' is active; 'containerctl stop old' first")?;
+        refused(&host, "containerctl rename old new", 75, "'old' is running; 'containerctl stop old' first")?;
         old.stop()?;
         refused(&host, "containerctl rename old web-1", 75, "'web-1' exists already")?;
         refused(&host, "containerctl rename old old", 75, "'old' exists already")?;

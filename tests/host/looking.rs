@@ -23,8 +23,8 @@ fn containers_are_looked_at_and_limited() -> Result<()> {
             |arguments: &str| host.ok(&format!("containerctl list -F name {arguments} | tail -n +2 | xargs"));
         ensure!(names("")?.trim() == "p1 root web-1", "all: {}", names("")?);
         ensure!(names("'w*' r??t")?.trim() == "root web-1", "{}", names("'w*' r??t")?);
-        ensure!(names("--state inactive")?.trim() == "web-1", "{}", names("--state inactive")?);
-        ensure!(names("--state active,failed 'p*'")?.trim() == "p1", "not p1 alone");
+        ensure!(names("--state stopped")?.trim() == "web-1", "{}", names("--state stopped")?);
+        ensure!(names("--state running,failed 'p*'")?.trim() == "p1", "not p1 alone");
         ensure!(names("nobody")?.trim().is_empty(), "somebody");
         let head = host.ok("containerctl list --columns all | head -n 1")?;
         ensure!(head.split_whitespace().count() == 14, "{head}");

@@ -11,7 +11,7 @@ use zbus::Type;
 use super::caller::Action;
 use super::interface::{self, Interface, Method};
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::unit::{self, Wait};
+use crate::machine::unit::{self, Stop, one};
 use crate::machine::{audit, info, limits, registry};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -30,10 +30,11 @@ pub fn interfaces() -> Vec<Interface> {
 
 fn methods() -> Vec<Method> {
     vec![
-        row("Start", Action::Operate, &[], &[], |root, name, ()| unit::start(root, name)),
+        row("Start", Action::Operate, &[], &[], |root, name, ()| {
+            one(unit::start(root, std::slice::from_ref(name))?)
+        }),
         row("Stop", Action::Operate, &["timeout_usec"], &[], |root, name, (usec,): (u64,)| {
-            registry::require(root, name)?;
-            unit::stop(root, name, wait(usec))
+            one(unit::stop(root, std::slice::from_ref(name), how(usec))?).map(drop)
         }),
         row("Enable", Action::Change, &[], &[], |root, name, ()| unit::enable(root, name)),
         row("Disable", Action::Change, &[], &[], |root, name, ()| unit::disable(root, name)),
@@ -76,8 +77,12 @@ where
 }
 
 /// systemd's word for no limit is the largest number.
-fn wait(usec: u64) -> Wait {
-    if usec == u64::MAX { Wait::Forever } else { Wait::For(Duration::from_micros(usec)) }
+fn how(usec: u64) -> Stop {
+    match usec {
+        u64::MAX => Stop::Ask,
+        0 => Stop::Kill,
+        usec => Stop::AskFor(Duration::from_micros(usec)),
+    }
 }
 
 /// A connection to the supervisor, on which the caller speaks for himself: nothing of ours stands in between.

@@ -38,7 +38,7 @@ fn fields() -> Vec<Field> {
         |name, signature, changes, value| Field { property: Property { name, signature, changes }, value };
     vec![
         field("Name", "s", Never, |info| info.name.into()),
-        field("State", "s", Told, |info| state(&info.state).into()),
+        field("State", "s", Told, |info| info.state.as_str().into()),
         field("Status", "s", Untold, |info| info.status.unwrap_or_default().into()),
         field("Problem", "s", Untold, |info| info.problem.unwrap_or_default().into()),
         field("AutoStart", "b", Untold, |info| info.autostart.into()),
@@ -56,11 +56,6 @@ fn fields() -> Vec<Field> {
         field("Slice", "s", Never, |info| info.slice.into()),
         field("Scope", "s", Never, |info| info.scope.into()),
     ]
-}
-
-/// `ActiveState`, without the `SubState` that people get to see.
-fn state(shown: &str) -> String {
-    shown.split(' ').next().unwrap_or_default().to_string()
 }
 
 fn counter(count: Option<u64>) -> Variant<'static> {

@@ -1,0 +1,31 @@
+//! `containerctl freeze` and `thaw`.
+
+use std::process::ExitCode;
+
+use super::machines::{Machines, finish};
+use crate::error::Result;
+use crate::machine::freeze;
+use crate::machine::unit::each;
+use crate::paths::Root;
+
+/// Stop all processes of containers where they are
+#[derive(Debug, clap::Args)]
+pub struct Freeze {
+    #[command(flatten)]
+    machines: Machines,
+}
+
+/// Let frozen containers go on
+#[derive(Debug, clap::Args)]
+pub struct Thaw {
+    #[command(flatten)]
+    machines: Machines,
+}
+
+pub fn freeze(root: &Root, args: &Freeze) -> Result<ExitCode> {
+    Ok(finish(each(&args.machines.names()?, |name| freeze::freeze(root, name))))
+}
+
+pub fn thaw(root: &Root, args: &Thaw) -> Result<ExitCode> {
+    Ok(finish(each(&args.machines.names()?, |name| freeze::thaw(root, name))))
+}

@@ -1,0 +1,38 @@
+//! `containerctl kill`.
+
+use std::process::ExitCode;
+
+use super::machines::{Machines, finish};
+use crate::config;
+use crate::error::Result;
+use crate::machine::signal::{self, Target};
+use crate::machine::unit::each;
+use crate::paths::Root;
+
+/// Send a signal to containers
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machines: Machines,
+    /// Name or number, such as SIGRTMIN+3
+    #[arg(long, value_name = "SIGNAL", default_value = "SIGTERM")]
+    signal: String,
+    /// Who gets it: the first process, or every process
+    #[arg(long, default_value = "leader")]
+    whom: Whom,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Whom {
+    Leader,
+    All,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
+    let (names, number) = (args.machines.names()?, config::signal_number(&args.signal)?);
+    let target = match args.whom {
+        Whom::Leader => Target::Leader,
+        Whom::All => Target::All,
+    };
+    Ok(finish(each(&names, |name| signal::send(root, name, target, number))))
+}

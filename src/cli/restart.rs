@@ -1,0 +1,19 @@
+//! `containerctl restart`.
+
+use std::process::ExitCode;
+
+use super::machines::{Machines, finish};
+use crate::error::Result;
+use crate::machine::unit;
+use crate::paths::Root;
+
+/// Shut containers down and start them again; start those that do not run
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machines: Machines,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
+    unit::restart(root, &args.machines.names()?).map(finish)
+}

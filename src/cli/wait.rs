@@ -1,0 +1,28 @@
+//! `containerctl wait`.
+
+use std::time::Duration;
+
+use super::Machine;
+use crate::error::Result;
+use crate::machine::run_state::RunState;
+use crate::machine::watch;
+use crate::paths::Root;
+
+/// Wait until a container is in a state
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+    /// States to wait for, such as running or stopped|failed
+    #[arg(long, value_name = "STATE[|STATE…]", default_value = "running")]
+    state: String,
+    /// Wait no longer than this, and end with exit status 124
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let states: Result<Vec<RunState>> = args.state.split('|').map(|state| state.trim().parse()).collect();
+    let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+    watch::wait(root, &args.machine.name()?, &states?, limit).map(drop)
+}
