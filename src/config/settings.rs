@@ -121,6 +121,13 @@ pub enum PrivateUsers {
     },
 }
 
+impl PrivateUsers {
+    /// Whether root inside is, by its number, root of the host.
+    pub fn has_hosts_root(&self) -> bool {
+        matches!(self, PrivateUsers::No | PrivateUsers::Identity | PrivateUsers::Range { base: 0, .. })
+    }
+}
+
 /// One entry of `SystemCallFilter=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyscallRule {

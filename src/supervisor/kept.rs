@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 
 use crate::error::{Context, Error, Result};
 use crate::sys::exec::{StringList, execve};
@@ -94,8 +93,7 @@ impl Kept {
         let inherited = std::env::vars_os().filter(|(key, _)| !known(key));
         let own = passed.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
         let environment = inherited.chain(own).map(|(key, value)| [key, value].join("=".as_ref()));
-        let environment = StringList::new(environment.map(c_string).collect::<Result<_>>()?);
-        let arguments = StringList::new(std::env::args_os().map(c_string).collect::<Result<_>>()?);
+        let (environment, arguments) = (StringList::of(environment)?, StringList::of(std::env::args_os())?);
         let fds: Vec<&OwnedFd> = self.entries().map(|(_, fd)| fd).into();
         fds::pass_on(&fds).context(|| "failed to pass descriptors on")?;
         let errno = execve(&arguments, &environment);
@@ -115,8 +113,4 @@ pub enum Passed {
 
 fn store(name: &str, fd: &OwnedFd) -> Result<()> {
     notify::store(name, fd).context(|| format!("failed to keep '{name}' in the service manager's store"))
-}
-
-fn c_string(text: OsString) -> Result<CString> {
-    CString::new(text.into_vec()).map_err(|_| Error::failed("a zero byte in the environment"))
 }

@@ -48,6 +48,8 @@ use crate::machine::state;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::runtime::Runtime;
+use crate::sys::exec::StringList;
+use crate::sys::sealed;
 use crate::systemd::journal::Journal;
 use crate::systemd::{notify, payload};
 
@@ -57,9 +59,22 @@ pub fn run(name: &MachineName) -> Result<u8> {
     let signals = watch::block_signals()?;
     let journal = Journal::open(name);
     let Some(running) = adopt::adopt(&root, name, &journal)? else {
+        seal(&root, name)?;
         match start::start(&root, name, &journal)? {}
     };
     watch::Watch::new(running, signals, &journal)?.run(&root)
+}
+
+/// Starts a container whose root may write to files of the host's root by a copy of our program. What watches over it
+/// afterwards is the one on disk again.
+fn seal(root: &Root, name: &MachineName) -> Result<()> {
+    // A definition that cannot be read is told of by the start.
+    let exposed = config::load(root, name).is_ok_and(|it| it.settings.exec.private_users.has_hosts_root());
+    if !exposed || sealed::is_sealed() {
+        return Ok(());
+    }
+    let variables = std::env::vars_os().map(|(key, value)| [key, value].join("=".as_ref()));
+    Err(sealed::execute(&StringList::of(std::env::args_os())?, &StringList::of(variables)?))
 }
 
 /// What `ExecStopPost=` does: nothing after an orderly end, nothing when a crashed supervisor is about to be

@@ -3,6 +3,7 @@
 //! [`Spawned`] → [`Spawned::placed`] → [`Spawned::enter`]: each consumes the one before, so that no step can be
 //! left out. One that is dropped on the way ends both children.
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -19,7 +20,7 @@ use crate::sandbox::mounts::open_sources;
 use crate::sandbox::plan::Plan;
 use crate::sandbox::seccomp::Filters;
 use crate::supervisor::runtime::Runtime;
-use crate::sys::exec::StringList;
+use crate::sys::exec::{StringList, c_string};
 use crate::sys::signal::pidfd_send_signal;
 use crate::sys::{clone, pidfd, scm};
 
@@ -79,9 +80,10 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
     let (outside, inside) = (open_sources(&plan.outside)?, open_sources(&plan.inside)?);
     let pair = || scm::pair().context(|| "failed to create a socket pair");
     let ((ours, theirs), (ours_of_leader, theirs_of_leader)) = (pair()?, pair()?);
-    let (command, environment) = (strings(plan.command.iter().cloned())?, strings(environment(plan))?);
+    let command = StringList::of(plan.command.iter().map(OsString::from))?;
+    let environment = StringList::of(environment(plan))?;
     let directory = plan.working_directory.as_deref().unwrap_or("/".as_ref());
-    let directory = c_string(directory.to_string_lossy().into_owned())?;
+    let directory = c_string(directory.as_os_str().to_os_string())?;
     let labels = labels(plan);
     let private_network = plan.namespaces.contains(&"net");
     let leader = Leader {
@@ -248,19 +250,6 @@ fn labels(plan: &Plan) -> Vec<Label> {
     apparmor.into_iter().chain(labels.selinux.as_deref().map(Label::selinux)).collect()
 }
 
-fn environment(plan: &Plan) -> impl Iterator<Item = String> {
-    plan.environment.iter().map(|(key, value)| format!("{key}={value}"))
-}
-
-fn strings(strings: impl Iterator<Item = String>) -> Result<StringList> {
-    strings.map(c_string).collect::<Result<Vec<_>>>().map(StringList::new)
-}
-
-fn c_string(text: String) -> Result<std::ffi::CString> {
-    std::ffi::CString::new(text).map_err(|error| {
-        Error::config(format!(
-            "'{}' holds a zero byte",
-            String::from_utf8_lossy(&error.into_vec()).escape_debug()
-        ))
-    })
+fn environment(plan: &Plan) -> impl Iterator<Item = OsString> {
+    plan.environment.iter().map(|(key, value)| format!("{key}={value}").into())
 }

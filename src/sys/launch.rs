@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::fs::CWD;
 use rustix::thread::UnshareFlags;
 
+use crate::sys::exec::close_on_exec_from;
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 
 /// Which mounts the program sees until it enters others.
@@ -25,7 +26,8 @@ pub enum Mounts {
     Ours,
 }
 
-/// Executes `program` with `input` as standard input, no environment and no controlling terminal. Callers may have
+/// Executes `program` with `input` as standard input, no other descriptor, no environment and no
+/// controlling terminal. Callers may have
 /// threads.
 pub fn launch(program: &Path, input: OwnedFd, mounts: Mounts) -> Result<Child> {
     let mut command = Command::new(program);
@@ -35,8 +37,9 @@ pub fn launch(program: &Path, input: OwnedFd, mounts: Mounts) -> Result<Child> {
     command.spawn()
 }
 
-/// Leaves the caller's session and mounts.
+/// Leaves the caller's session and mounts, and whatever it has open without being told to close it.
 fn leave(mounts: Mounts) -> Result<()> {
+    close_on_exec_from(3)?;
     rustix::process::setsid()?;
     if mounts == Mounts::Ours {
         return Ok(());

@@ -32,6 +32,8 @@ pub mod pidfd;
 pub mod probe;
 /// File descriptors over unix sockets.
 pub mod scm;
+/// Executing our own program from a copy that nobody can write to.
+pub mod sealed;
 /// seccomp(2).
 pub mod seccomp;
 /// signal dispositions and sending.

@@ -59,10 +59,15 @@ pub fn setns(pidfd: BorrowedFd, flags: libc::c_int) -> Result<(), Errno> {
 /// last trace in /proc, or by `PIDFD_INFO_EXIT` (Linux 6.15). [`Exit::Unknown`] where the kernel does not tell.
 pub fn exit_status(pidfd: impl AsFd) -> Exit {
     let pidfd = pidfd.as_fd();
-    match waitid(Id::PIDFd(pidfd), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
-        Ok(WaitStatus::Exited(_, code)) => Exit::Code(code),
-        Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
-        _ => zombie_status(pidfd).unwrap_or_else(|| reaped_status(pidfd)),
+    childs_status(pidfd).or_else(|| zombie_status(pidfd)).unwrap_or_else(|| reaped_status(pidfd))
+}
+
+/// Takes the exit status of a child of ours; none if it has not ended, or if somebody traces it who is told first.
+pub fn childs_status(pidfd: impl AsFd) -> Option<Exit> {
+    match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+        Ok(WaitStatus::Exited(_, code)) => Some(Exit::Code(code)),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Some(Exit::Signal(signal as i32)),
+        _ => None,
     }
 }
 

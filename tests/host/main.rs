@@ -5,6 +5,7 @@
 mod harness;
 
 mod attach;
+mod besieged;
 mod boot;
 mod bus;
 mod confined;

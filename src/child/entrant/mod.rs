@@ -27,7 +27,7 @@ use self::account::Login;
 use self::program::Program;
 use crate::child::entry::{self, Entry, Received};
 use crate::child::leader::drop_capabilities;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::sandbox::rights::Rights;
 use crate::sandbox::userns;
 use crate::sys::lsm::{self, Module};
@@ -36,6 +36,9 @@ use crate::sys::{keyring, seccomp, signal};
 
 /// Exit status of an entrant that has said why it failed, or that nobody listens to.
 const FAILED: u8 = 125;
+
+/// How often to ask for the status of a command that has ended while somebody inside traces it.
+const TRACED_MSEC: u8 = 20;
 
 /// Enters, and runs what the caller on standard input asks for. The result is the exit status.
 pub fn run() -> u8 {
@@ -158,22 +161,23 @@ fn change_to(directory: &std::ffi::OsStr) -> Result<(), rustix::io::Errno> {
 
 /// Waits for the command's end, and tells it of the caller's. The result is the exit status.
 fn outlive(socket: &OwnedFd, command: &OwnedFd) -> u8 {
+    let mut ended = false;
     loop {
-        let mut fds =
-            [PollFd::new(command.as_fd(), PollFlags::POLLIN), PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::NONE) {
+        let watched = if ended { PollFlags::empty() } else { PollFlags::POLLIN };
+        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(command.as_fd(), watched)];
+        match poll(&mut fds, if ended { PollTimeout::from(TRACED_MSEC) } else { PollTimeout::NONE }) {
             Ok(_) => {}
             Err(Errno::EINTR) => continue,
             Err(_) => return FAILED,
         }
-        if fds[0].any().unwrap_or(false) {
-            return match pidfd::exit_status(command) {
-                Exit::Code(code) => code as u8,
-                Exit::Signal(signal) => 128 + signal as u8,
-                Exit::Unknown => FAILED,
-            };
+        ended |= fds[1].any().unwrap_or(false);
+        match pidfd::childs_status(command).filter(|_| ended) {
+            Some(Exit::Code(code)) => return code as u8,
+            Some(Exit::Signal(signal)) => return 128 + signal as u8,
+            Some(Exit::Unknown) => return FAILED,
+            None => {}
         }
-        if fds[1].any().unwrap_or(false) {
+        if fds[0].any().unwrap_or(false) {
             // It may have stopped itself, or have left its terminal; whoever ignores this is to go on.
             for signal in [libc::SIGHUP, libc::SIGCONT] {
                 let _ = signal::pidfd_send_signal_to_group(command, signal);
@@ -181,9 +185,4 @@ fn outlive(socket: &OwnedFd, command: &OwnedFd) -> u8 {
             return FAILED;
         }
     }
-}
-
-/// An error of the container's own making, of which the user is told.
-fn refused(message: String) -> Error {
-    Error::new(Kind::Failed, message)
 }

@@ -10,11 +10,11 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::account::Login;
-use super::{refused, terminal};
+use super::terminal;
 use crate::child::entry::Entry;
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::clone::{Cloned, clone3, exit_now, wait};
-use crate::sys::exec::{StringList, close_from, execve_as};
+use crate::sys::exec::{StringList, c_string, close_from, execve_as};
 use crate::sys::{signal, tty};
 
 /// Where programs are looked for unless the environment says otherwise.
@@ -59,12 +59,10 @@ impl Program {
         let paths = environment.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone());
         let candidates = candidates(program, &paths.unwrap_or_else(|| PATH.into()));
         let pairs = environment.into_iter().map(|(key, value)| [key, value].join(OsStr::new("=")));
-        let strings =
-            |strings: &mut dyn Iterator<Item = OsString>| strings.map(c_string).collect::<Result<Vec<_>>>();
         Ok(Program {
-            candidates: strings(&mut candidates.into_iter())?,
-            arguments: StringList::new(strings(&mut arguments.into_iter())?),
-            environment: StringList::new(strings(&mut pairs.into_iter())?),
+            candidates: candidates.into_iter().map(c_string).collect::<Result<_>>()?,
+            arguments: StringList::of(arguments)?,
+            environment: StringList::of(pairs)?,
             complaint: format!(
                 "containerctl: failed to execute '{}': ",
                 program.to_string_lossy().escape_debug()
@@ -176,12 +174,6 @@ fn candidates(program: &OsStr, paths: &OsStr) -> Vec<OsString> {
 fn stream(number: usize) -> BorrowedFd<'static> {
     // SAFETY: streams 0 to 2 are open and are never closed by this process before exec.
     unsafe { BorrowedFd::borrow_raw(number as i32) }
-}
-
-fn c_string(text: OsString) -> Result<CString> {
-    CString::new(text.into_vec()).map_err(|error| {
-        refused(format!("'{}' holds a zero byte", String::from_utf8_lossy(&error.into_vec()).escape_debug()))
-    })
 }
 
 #[cfg(test)]
