@@ -8,12 +8,13 @@ use crate::error::{Error, Kind, Result};
 use crate::sandbox::tree::Tree;
 use crate::sys::signal::rtmin;
 
-/// Where an init is looked for, in this order.
+/// Where an init is looked for, in this order: first what a machine would run, which a distribution that has several
+/// lets its administrator choose.
 const CANDIDATES: [&str; 6] = [
-    "/usr/lib/systemd/systemd",
-    "/lib/systemd/systemd",
     "/usr/sbin/init",
     "/sbin/init",
+    "/usr/lib/systemd/systemd",
+    "/lib/systemd/systemd",
     "/etc/init",
     "/bin/init",
 ];
