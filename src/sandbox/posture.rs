@@ -82,13 +82,12 @@ const CLOSED_CALLS: [(&str, i64); 12] = [
     ("syslog", libc::SYS_syslog),
 ];
 /// System calls that do not seem to be there.
-const ABSENT_CALLS: [(&str, i64); 8] = [
+const ABSENT_CALLS: [(&str, i64); 7] = [
     ("keyctl", libc::SYS_keyctl),
     ("add_key", libc::SYS_add_key),
     ("request_key", libc::SYS_request_key),
     ("io_uring_setup", libc::SYS_io_uring_setup),
     ("fsopen", libc::SYS_fsopen),
-    ("fspick", libc::SYS_fspick),
     ("quotactl_fd", libc::SYS_quotactl_fd),
     ("a call of the future", 4000),
 ];

@@ -24,7 +24,9 @@ use crate::sys::seccomp::{Instruction, program};
 
 pub use lxc_filter::ProfileFile;
 
-/// One name per line; `name enosys` is refused with ENOSYS even though it is known.
+/// One name per line; `name enosys` is refused with ENOSYS even though it is known. fsopen and fsmount look absent, so
+/// that new mounts are made by mount(2); fspick and fsconfig do not, for mount(8) remounts by them since util-linux
+/// 2.39, and knows nothing else once it has used open_tree. They can no more than a remount by mount(2).
 const ALLOWED: &str = include_str!("seccomp-allow.txt");
 
 /// Known, and refused with EPERM.
