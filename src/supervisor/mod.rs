@@ -20,6 +20,8 @@ pub mod console;
 pub mod control;
 /// How a container ended, and clearing away.
 pub mod end;
+/// Asking an init of System V's kind to power off.
+pub mod initctl;
 /// The guest's journal where the host's can find it.
 pub mod journal_link;
 /// Descriptors that outlive a supervisor.

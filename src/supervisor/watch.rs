@@ -22,6 +22,7 @@ use crate::supervisor::console::rate::{RateLimit, Verdict};
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::control::{self, Request};
 use crate::supervisor::end::{self, Outcome};
+use crate::supervisor::initctl;
 use crate::supervisor::kept::Kept;
 use crate::supervisor::lifecycle::{Action, Event, Phase, decide, next_tick};
 use crate::supervisor::notification::{self, Notification};
@@ -275,6 +276,13 @@ impl<'a> Watch<'a> {
     }
 
     fn ask_payload(&self) {
+        // By itself this signal says that power fails, and what an inittab does then differs; LXC's images have it shut
+        // down, Debian's calls a script that is not there.
+        if self.state.stop_signal == libc::SIGPWR
+            && initctl::power_off(&self.leader, self.state.leader).is_ok()
+        {
+            return;
+        }
         if let Err(errno) = signal::pidfd_send_signal(&self.leader, self.state.stop_signal) {
             self.journal.warning(&format!(
                 "failed to send signal {} to the container: {}",
