@@ -16,6 +16,7 @@ mod debian;
 mod definition;
 mod ends;
 mod housekeeping;
+mod inits;
 mod inside;
 mod looking;
 mod mistakes;
