@@ -22,6 +22,7 @@ mod looking;
 mod mistakes;
 mod network;
 mod posture;
+mod sandboxing;
 mod smoke;
 mod stuck;
 mod survival;
