@@ -73,6 +73,11 @@ impl MachineName {
         Some((MachineName::new(&name).ok()?, kind))
     }
 
+    /// The unit that waits as long as those that start next are to wait: `container-delay@p1.service`.
+    pub fn delay(&self) -> String {
+        format!("container-delay@{}.service", self.0)
+    }
+
     /// The unit that waits for the end of what no kill has ended: `container-reaper@p1.service`.
     pub fn reaper(&self) -> String {
         format!("container-reaper@{}.service", self.0)

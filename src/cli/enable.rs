@@ -1,28 +1,48 @@
 //! `containerctl enable` and `disable`.
 
-use super::Machine;
+use std::process::ExitCode;
+
+use super::machines::{Machines, finish};
 use crate::error::Result;
-use crate::machine::unit;
+use crate::machine::unit::{self, Done, Stop};
+use crate::name::MachineName;
 use crate::paths::Root;
 
-/// Have a container started at boot
+/// Have containers started at boot
 #[derive(Debug, clap::Args)]
 pub struct Enable {
     #[command(flatten)]
-    machine: Machine,
+    machines: Machines,
+    /// Start them, too
+    #[arg(long)]
+    now: bool,
 }
 
-/// No longer have it started at boot
+/// No longer have containers started at boot
 #[derive(Debug, clap::Args)]
 pub struct Disable {
     #[command(flatten)]
-    machine: Machine,
+    machines: Machines,
+    /// Stop them, too
+    #[arg(long)]
+    now: bool,
 }
 
-pub fn enable(root: &Root, args: &Enable) -> Result<()> {
-    unit::enable(root, &args.machine.name()?)
+pub fn enable(root: &Root, args: &Enable) -> Result<ExitCode> {
+    let (done, names) = split(unit::enable(root, &args.machines.choose(root)?)?);
+    let started = if args.now { unit::start(root, &names)? } else { Vec::new() };
+    Ok(finish(done.into_iter().chain(started).collect()))
 }
 
-pub fn disable(root: &Root, args: &Disable) -> Result<()> {
-    unit::disable(root, &args.machine.name()?)
+pub fn disable(root: &Root, args: &Disable) -> Result<ExitCode> {
+    let (done, names) = split(unit::disable(root, &args.machines.choose(root)?)?);
+    let stopped = if args.now { unit::stop(root, &names, Stop::Ask)? } else { Vec::new() };
+    let stopped = stopped.into_iter().map(|Done { name, result }| Done { name, result: result.map(drop) });
+    Ok(finish(done.into_iter().chain(stopped).collect()))
+}
+
+/// Those that worked have more done to them.
+fn split(done: Vec<Done<()>>) -> (Vec<Done<()>>, Vec<MachineName>) {
+    let names = done.iter().filter(|done| done.result.is_ok()).map(|done| done.name.clone()).collect();
+    (done, names)
 }

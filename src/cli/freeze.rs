@@ -23,9 +23,9 @@ pub struct Thaw {
 }
 
 pub fn freeze(root: &Root, args: &Freeze) -> Result<ExitCode> {
-    Ok(finish(each(&args.machines.names()?, |name| freeze::freeze(root, name))))
+    Ok(finish(each(&args.machines.choose(root)?, |name| freeze::freeze(root, name))))
 }
 
 pub fn thaw(root: &Root, args: &Thaw) -> Result<ExitCode> {
-    Ok(finish(each(&args.machines.names()?, |name| freeze::thaw(root, name))))
+    Ok(finish(each(&args.machines.choose(root)?, |name| freeze::thaw(root, name))))
 }

@@ -7,7 +7,7 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 8] = [
     ("Containers", &["create", "rename", "destroy"]),
     ("Running", &["start", "stop", "restart", "freeze", "thaw", "kill"]),
-    ("At boot", &["enable", "disable"]),
+    ("At boot", &["enable", "disable", "autostart"]),
     ("Inside", &["attach", "console"]),
     ("Looking", &["list", "info", "logs", "wait", "monitor", "audit", "plan", "generate"]),
     ("Changing", &["config", "limit"]),

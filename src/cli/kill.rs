@@ -29,7 +29,7 @@ enum Whom {
 }
 
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let (names, number) = (args.machines.names()?, config::signal_number(&args.signal)?);
+    let (names, number) = (args.machines.choose(root)?, config::signal_number(&args.signal)?);
     let target = match args.whom {
         Whom::Leader => Target::Leader,
         Whom::All => Target::All,

@@ -18,6 +18,9 @@ pub struct Args {
     /// Only those in one of these states
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<RunState>,
+    /// Only those in this group; may be given again
+    #[arg(long, value_name = "GROUP")]
+    group: Vec<String>,
     /// Which columns to print, separated by commas
     #[arg(long, short = 'F', value_name = "COLUMN", value_delimiter = ',', default_values_t = DEFAULT,
         hide_possible_values = true)]
@@ -68,7 +71,8 @@ impl std::fmt::Display for Column {
 
 pub fn run(root: &Root, args: &Args) -> Result<()> {
     let patterns = args.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?;
-    let entries = registry::list(root, &Filter { patterns, states: args.state.clone() })?;
+    let entries =
+        registry::list(root, &Filter { patterns, states: args.state.clone(), groups: args.group.clone() })?;
     match Format::new(args.json) {
         Format::Json => output::print_json(&entries),
         Format::Table => {

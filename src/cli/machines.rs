@@ -4,28 +4,31 @@ use std::process::ExitCode;
 
 use super::complain;
 use crate::error::Result;
+use crate::machine::select::Selection;
 use crate::machine::unit::Done;
 use crate::name::MachineName;
+use crate::paths::Root;
 
 /// The machines of the command line.
 #[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
 pub struct Machines {
     /// Names of the containers
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// All that are in this group; may be given again
+    #[arg(long, value_name = "GROUP")]
+    group: Vec<String>,
+    /// All there are
+    #[arg(long)]
+    all: bool,
 }
 
 impl Machines {
     /// All of them, checked, each once. A wrong name fails before anything is done to the others.
-    pub fn names(&self) -> Result<Vec<MachineName>> {
-        let mut names = Vec::with_capacity(self.names.len());
-        for name in &self.names {
-            let name = MachineName::new(name)?;
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        Ok(names)
+    pub fn choose(&self, root: &Root) -> Result<Vec<MachineName>> {
+        let names = self.names.iter().map(|name| MachineName::new(name)).collect::<Result<_>>()?;
+        Selection { names, groups: self.group.clone(), all: self.all }.machines(root)
     }
 }
 
@@ -41,15 +44,11 @@ mod tests {
     use super::*;
     use crate::error::{Error, Kind};
 
-    fn names(names: &[&str]) -> Result<Vec<MachineName>> {
-        Machines { names: names.iter().map(ToString::to_string).collect() }.names()
-    }
-
     #[test]
-    fn a_machine_that_is_named_twice_is_one() {
-        let found = names(&["a", "b", "a"]).expect("valid");
-        assert_eq!(found.iter().map(MachineName::as_str).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(names(&["a", "b c"]).expect_err("refused").kind(), Kind::Config);
+    fn a_wrong_name_is_refused_before_the_others_are_looked_for() {
+        let names = ["a", "b c"].map(String::from).to_vec();
+        let machines = Machines { names, group: vec!["nosuch".to_string()], all: false };
+        assert_eq!(machines.choose(&Root::at("/nowhere")).expect_err("refused").kind(), Kind::Config);
     }
 
     #[test]

@@ -30,7 +30,7 @@ const EXIT_STATUS: [(Option<Kind>, &str); 10] = [
     (Some(Kind::Interrupted), "Interrupted by SIGINT, SIGTERM or SIGHUP."),
 ];
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 12] = [
     ("/etc/containerctl/NAME.conf, NAME.conf.d/*.conf", "The definition, see containerctl.conf(5)."),
     ("/run/containerctl/, /usr/lib/containerctl/", "Definitions made at run time, and by packages."),
     ("/var/lib/containerctl/NAME/rootfs", "The root file system, unless the definition names another."),
@@ -43,6 +43,8 @@ const FILES: [(&str, &str); 10] = [
         "Makes drop-ins of the definitions at boot and at 'systemctl daemon-reload'.",
     ),
     ("/run/systemd/generator/container@NAME.service.d/, machine-NAME.slice.d/", "Those drop-ins."),
+    ("/usr/lib/systemd/system/container-delay@.service", "What waits for StartDelay=."),
+    ("/usr/lib/systemd/system/container-reaper@.service", "What waits for the end of a stuck container."),
     ("/var/log/journal/", "Links to the journals of containers."),
 ];
 

@@ -4,6 +4,7 @@
 
 mod attach;
 mod audit;
+mod autostart;
 mod check;
 mod completions;
 mod config;
@@ -77,6 +78,8 @@ enum Verb {
     Wait(wait::Args),
     Monitor(monitor::Args),
     Console(console::Args),
+    #[command(subcommand)]
+    Autostart(autostart::Verb),
     Enable(enable::Enable),
     Disable(enable::Disable),
     Plan(plan::Args),
@@ -149,8 +152,9 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Kill(args) => return kill::run(&root, args),
         Verb::Wait(args) => wait::run(&root, args),
         Verb::Monitor(args) => monitor::run(&root, args),
-        Verb::Enable(args) => enable::enable(&root, args),
-        Verb::Disable(args) => enable::disable(&root, args),
+        Verb::Autostart(verb) => autostart::run(&root, verb),
+        Verb::Enable(args) => return enable::enable(&root, args),
+        Verb::Disable(args) => return enable::disable(&root, args),
         Verb::Console(args) => console::run(&root, args),
         Verb::Attach(args) => return attach::run(&root, args),
         Verb::Audit(args) => return audit::run(&root, args),

@@ -15,5 +15,5 @@ pub struct Args {
 }
 
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    unit::restart(root, &args.machines.names()?).map(finish)
+    unit::restart(root, &args.machines.choose(root)?).map(finish)
 }

@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let names = args.machines.names()?;
+    let names = args.machines.choose(root)?;
     let done = unit::start(root, &names)?;
     if args.timings {
         done.iter()

@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let names = args.machines.names()?;
+    let names = args.machines.choose(root)?;
     if args.no_wait {
         return unit::ask(root, Job::Stop, &names).map(finish);
     }

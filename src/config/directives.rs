@@ -10,8 +10,8 @@ use super::values::{Parsed, Wrong};
 use super::{capability, mounts, quantity, signal, values, words};
 
 /// All sections in the manual's order.
-pub const SECTIONS: [&str; 8] =
-    ["Exec", "Files", "Network", "Interface", "Console", "Resources", "Unit", "Install"];
+pub const SECTIONS: [&str; 9] =
+    ["Exec", "Files", "Network", "Interface", "Console", "Container", "Resources", "Unit", "Install"];
 
 /// A field that the last assignment sets.
 macro_rules! set {
@@ -705,6 +705,37 @@ pub static TABLE: &[Directive] = &[
         effect: Effect::Reload,
         doc: "Console lines that reach the journal per interval; 0 is no limit. 10000 by default.",
         field: set!(console.rate_burst, |text| values::number(text, 0, u32::MAX)),
+    },
+    Directive {
+        section: "Container",
+        key: "StartPriority",
+        value: "NUMBER",
+        trust: Trust::Host,
+        effect: Effect::Live,
+        doc: "Of containers that start together those with a higher priority are first, and stop last; those of \
+              one priority start side by side. From -1000 to 1000, 0 by default. What a container waits for by \
+              After= counts as having at least its priority.",
+        field: set!(container.start_priority, |text| values::number(text, -1000, 1000)),
+    },
+    Directive {
+        section: "Container",
+        key: "StartDelay",
+        value: "TIME",
+        trust: Trust::Host,
+        effect: Effect::Live,
+        doc: "Once the container is up, how long those of a lower priority wait that start together with it. None \
+              by default.",
+        field: set!(container.start_delay_usec, quantity::time_span),
+    },
+    Directive {
+        section: "Container",
+        key: "Groups",
+        value: "GROUP…",
+        trust: Trust::Host,
+        effect: Effect::Live,
+        doc: "Groups that the container is in: names by which verbs take several at once, as in \
+              'containerctl start --group web'.",
+        field: add!(container.groups, values::groups),
     },
     Directive {
         section: "Install",

@@ -198,6 +198,7 @@ mod tests {
             (_, "SIGNAL") => "TERM",
             (_, "SIZE") => "8K",
             (_, "UNIT…") => "a.target",
+            (_, "GROUP…") => "web",
             (_, "WORD…" | "NAME" | "[~]NAME…") => "bpf",
             _ => "1",
         }

@@ -13,6 +13,8 @@ pub mod key;
 pub mod manual;
 /// What a definition says of its links.
 pub mod network;
+/// In what order containers start.
+pub mod order;
 /// Values of `[Resources]`.
 pub mod resources;
 /// The typed end.

@@ -17,6 +17,8 @@ pub struct Settings {
     pub network: Network,
     /// `[Console]`: scrollback and journal limits.
     pub console: Console,
+    /// `[Container]`: order and groups.
+    pub container: Container,
     /// `[Unit]`, passed to the service's drop-in verbatim: key, value.
     pub unit: Vec<(String, String)>,
     /// `[Install]` `WantedBy=`: units that pull this container in.
@@ -246,4 +248,15 @@ impl Default for Console {
     fn default() -> Console {
         Console { buffer_bytes: 1 << 20, rate_interval_usec: 30_000_000, rate_burst: 10_000 }
     }
+}
+
+/// `[Container]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// `StartPriority=`: higher ones start first.
+    pub start_priority: i32,
+    /// `StartDelay=`: microseconds until those of a lower priority start.
+    pub start_delay_usec: u64,
+    /// `Groups=`.
+    pub groups: Vec<String>,
 }

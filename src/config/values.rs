@@ -195,6 +195,20 @@ pub fn units(text: &str) -> Parsed<Vec<String>> {
     checked.collect()
 }
 
+/// Names of groups: letters, digits, dots, dashes and underscores.
+pub fn groups(text: &str) -> Parsed<Vec<String>> {
+    let checked = words::plain(text).map(|(offset, name)| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        match name.len() <= 64 && name.bytes().all(allowed) && !name.starts_with('-') {
+            true => Ok(name.to_string()),
+            false => {
+                Err(Wrong { offset, why: format!("'{name}' is not a group's name: use letters and digits") })
+            }
+        }
+    });
+    checked.collect()
+}
+
 /// `PATH [ACCESS]` of `DeviceAllow=`.
 pub fn device(text: &str) -> Parsed<DeviceAllow> {
     let (path, access) = text.split_once(char::is_whitespace).unwrap_or((text, "rwm"));

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::config::{self, Sources, Survey};
+use crate::config::order::Order;
+use crate::config::{self, Definition, Sources, Survey};
 use crate::error::Result;
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -56,8 +57,13 @@ pub fn generate(root: &Root) -> Result<Output> {
     for path in survey.misnamed {
         output.warn(format!("'{}' is ignored: its name is no container's", path.display()));
     }
-    for name in &survey.names {
-        output.machine(root, name);
+    let definitions: Vec<_> = survey.names.iter().map(|name| (name, config::load(root, name))).collect();
+    let known = definitions
+        .iter()
+        .filter_map(|(name, definition)| Some(((*name).clone(), definition.as_ref().ok()?.settings.clone())));
+    let order = Order::of(root, &known.collect());
+    for (name, definition) in definitions {
+        output.machine(root, name, definition, &order);
     }
     Ok(output)
 }
@@ -80,9 +86,9 @@ pub fn dry_run(root: &Root) -> Result<String> {
 
 impl Output {
     /// A broken definition still has its slice and its alias: starting the unit then says what is wrong.
-    fn machine(&mut self, root: &Root, name: &MachineName) {
+    fn machine(&mut self, root: &Root, name: &MachineName, definition: Result<Definition>, order: &Order) {
         let source = Sources::find(root, name).ok().map(|sources| root.host_path(&sources.main));
-        let settings = match config::load(root, name) {
+        let settings = match definition {
             Ok(definition) => {
                 definition.warnings.iter().for_each(|warning| self.warn(warning.to_string()));
                 Some(definition.settings)
@@ -92,7 +98,7 @@ impl Output {
                 None
             }
         };
-        let drop_ins = units::drop_ins(name, source.as_deref(), settings.as_ref());
+        let drop_ins = units::drop_ins(name, source.as_deref(), settings.as_ref(), order);
         self.tree.extend(drop_ins.into_iter().map(|(path, text)| (path, Entry::File(text))));
         let install = settings.as_ref().map(|settings| links::install(name, settings)).unwrap_or_default();
         self.tree.extend(install);

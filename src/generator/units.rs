@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use crate::config::order::Order;
 use crate::config::settings::{CustomMount, Settings};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -17,23 +18,47 @@ pub(super) fn drop_ins(
     name: &MachineName,
     source: Option<&Path>,
     settings: Option<&Settings>,
-) -> [(PathBuf, String); 2] {
+    order: &Order,
+) -> Vec<(PathBuf, String)> {
     let dir = |unit: String| PathBuf::from(format!("{unit}.d")).join(FILE);
-    [
-        (dir(name.service()), service(name, source, settings)),
+    let delay = settings.map_or(0, |settings| settings.container.start_delay_usec);
+    let mut all = vec![
+        (dir(name.service()), service(name, source, settings, order)),
         (dir(name.slice()), slice(name, source, settings)),
-    ]
+    ];
+    all.extend((delay > 0).then(|| (dir(name.delay()), self::delay(source, delay))));
+    all
 }
 
-fn service(name: &MachineName, source: Option<&Path>, settings: Option<&Settings>) -> String {
+fn service(name: &MachineName, source: Option<&Path>, settings: Option<&Settings>, order: &Order) -> String {
     let mut text = format!("{HEADER}\n[Unit]\n");
     source_path(&mut text, source);
     if let Some(settings) = settings {
         mounts_for(&mut text, name, settings);
         verbatim(&mut text, &settings.unit);
+        in_order(&mut text, name, settings, order);
     }
     // The escaped name, which no specifier yields. Slice= resolves specifiers but no escapes.
     writeln!(text, "\n[Service]\nSlice={}", name.slice()).ok();
+    text
+}
+
+/// Who starts earlier, if both start; what is to be waited for in between is started along.
+fn in_order(text: &mut String, name: &MachineName, settings: &Settings, order: &Order) {
+    let after = order.after(name);
+    if !after.is_empty() {
+        writeln!(text, "After={}", after.join(" ")).ok();
+    }
+    if settings.container.start_delay_usec > 0 {
+        writeln!(text, "Wants={}", name.delay()).ok();
+    }
+}
+
+fn delay(source: Option<&Path>, usec: u64) -> String {
+    let mut text = format!("{HEADER}\n[Unit]\n");
+    source_path(&mut text, source);
+    let (seconds, rest) = (usec / 1_000_000, usec % 1_000_000);
+    writeln!(text, "\n[Service]\nEnvironment=SECONDS={seconds}.{rest:06}").ok();
     text
 }
 
@@ -119,7 +144,12 @@ mod tests {
                 let text = format!("[{section}]\n{key}={value}\n");
                 let Ok(definition) = config::parse(Path::new("/p1.conf"), &text) else { continue };
                 taken += 1;
-                for (_, text) in drop_ins(&name, Some(Path::new("/p1.conf")), Some(&definition.settings)) {
+                for (_, text) in drop_ins(
+                    &name,
+                    Some(Path::new("/p1.conf")),
+                    Some(&definition.settings),
+                    &Order::default(),
+                ) {
                     let wrong = text.split(['\n', '\r']).find(|line| !is_ours(line, key));
                     assert_eq!(wrong, None, "{section} {key}={value:?}");
                 }

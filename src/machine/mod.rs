@@ -8,6 +8,8 @@ pub mod advice;
 pub mod attach;
 /// Whether a running machine is held as promised.
 pub mod audit;
+/// What is started at boot.
+pub mod autostart;
 /// The payload's part of its scope's cgroup.
 pub mod cgroup;
 /// Whether this host can run containers.
@@ -46,6 +48,8 @@ pub mod registry;
 pub mod rename;
 /// What a machine does.
 pub mod run_state;
+/// Which machines a verb means.
+pub mod select;
 /// Signals to a payload.
 pub mod signal;
 /// What a supervisor tells of a running machine.

@@ -11,7 +11,7 @@ use super::pattern::Pattern;
 use super::run_state::{RunState, Scope, Service};
 use super::state::State;
 use super::usage::{self, Usage};
-use super::{addresses, ids, state, unit_files};
+use super::{addresses, ids, select, state, unit_files};
 use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
@@ -57,12 +57,17 @@ pub struct Filter {
     pub patterns: Vec<Pattern>,
     /// One of them is the state.
     pub states: Vec<RunState>,
+    /// It is in one of them.
+    pub groups: Vec<String>,
 }
 
 impl Filter {
-    fn lets_through(&self, name: &MachineName, state: RunState) -> bool {
+    fn lets_through(&self, root: &Root, name: &MachineName, state: RunState) -> bool {
         let named = self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(name));
-        named && (self.states.is_empty() || self.states.contains(&state))
+        let grouped = || self.groups.iter().any(|group| select::is_member(root, name, group));
+        named
+            && (self.states.is_empty() || self.states.contains(&state))
+            && (self.groups.is_empty() || grouped())
     }
 }
 
@@ -94,7 +99,7 @@ pub fn list(root: &Root, filter: &Filter) -> Result<Vec<Entry>> {
     let wanted = unit_files::wanted(root);
     let entries = config::names(root).into_iter().filter_map(|name| {
         let state = run_state(root, &name, &services);
-        filter.lets_through(&name, state).then(|| Entry {
+        filter.lets_through(root, &name, state).then(|| Entry {
             uid_base: ranges.get(name.as_str()).map(|range| range.base),
             autostart: wanted.contains(&name.service()),
             ..entry(root, &name, state)
@@ -190,8 +195,11 @@ mod tests {
         let started = std::time::Instant::now();
         assert_eq!(list(&root, &Filter::default()).unwrap().len(), 200);
         assert!(started.elapsed() < std::time::Duration::from_millis(200), "{:?}", started.elapsed());
-        let filter =
-            |pattern, state| Filter { patterns: vec![Pattern::new(pattern).unwrap()], states: vec![state] };
+        let filter = |pattern, state| Filter {
+            patterns: vec![Pattern::new(pattern).unwrap()],
+            states: vec![state],
+            ..Filter::default()
+        };
         assert_eq!(list(&root, &filter("m1?", RunState::Stopped)).unwrap().len(), 10);
         assert!(list(&root, &filter("m1?", RunState::Running)).unwrap().is_empty());
     }

@@ -1,10 +1,12 @@
 //! A machine's service: started, stopped, enabled by systemd, never by us. What is asked for several machines is asked
 //! for all at once, and each answers for itself.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use super::conversation::{Conversation, Heard, Teller};
 use super::{registry, stuck};
+use crate::config::{self, order::Order};
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -126,26 +128,35 @@ fn put_down<'a>(names: impl Iterator<Item = &'a MachineName>) -> Result<()> {
     })
 }
 
-/// Has it started at boot.
-pub fn enable(root: &Root, name: &MachineName) -> Result<()> {
-    registry::require(root, name)?;
-    require_systemd(root)?;
-    systemd::block_on(async {
-        let manager = Manager::connect().await?;
-        // As machinectl does: a container that is wanted by a target that nobody wants would not come up.
-        manager.enable_unit_files(&[TARGET, &name.service()]).await?;
-        manager.reload().await
-    })
+/// Has them started at boot.
+pub fn enable(root: &Root, names: &[MachineName]) -> Result<Vec<Done<()>>> {
+    // As machinectl does: a container that is wanted by a target that nobody wants would not come up.
+    files(root, names, async |manager, service| manager.enable_unit_files(&[TARGET, service]).await)
 }
 
-/// Has it no longer started at boot.
-pub fn disable(root: &Root, name: &MachineName) -> Result<()> {
-    registry::require(root, name)?;
+/// Has them no longer started at boot.
+pub fn disable(root: &Root, names: &[MachineName]) -> Result<Vec<Done<()>>> {
+    files(root, names, async |manager, service| manager.disable_unit_files(&[service]).await)
+}
+
+/// Changes the links of those that are defined, and has systemd read them all at once.
+fn files(
+    root: &Root,
+    names: &[MachineName],
+    change: impl AsyncFn(&Manager, &str) -> Result<()>,
+) -> Result<Vec<Done<()>>> {
+    let mut done = each(names, |name| registry::require(root, name).map(drop));
+    if done.iter().all(|done| done.result.is_err()) {
+        return Ok(done);
+    }
     require_systemd(root)?;
     systemd::block_on(async {
         let manager = Manager::connect().await?;
-        manager.disable_unit_files(&[&name.service()]).await?;
-        manager.reload().await
+        for one in done.iter_mut().filter(|one| one.result.is_ok()) {
+            one.result = change(&manager, &one.name.service()).await;
+        }
+        manager.reload().await?;
+        Ok(done)
     })
 }
 
@@ -183,6 +194,7 @@ fn run<'a>(
     if !asked.is_empty() {
         require_systemd(root)?;
     }
+    let asked = in_order(root, job, names, asked);
     let units: Vec<String> = asked.iter().map(|index| names[*index].service()).collect();
     let mut conversation = Conversation::begin(move |teller| {
         if let Err(error) = systemd::block_on(talk(teller, job, &units)) {
@@ -211,6 +223,23 @@ fn run<'a>(
     }
     let all = names.iter().cloned().zip(results);
     Ok(all.map(|(name, result)| Done { name, result: result.unwrap_or(Ok(())) }).collect())
+}
+
+/// Jobs are asked for one by one, and one without a reason to wait begins at once: so those that others wait for come
+/// first.
+fn in_order(root: &Root, job: Job, names: &[MachineName], mut asked: Vec<usize>) -> Vec<usize> {
+    let settings = |index: &usize| {
+        let name = &names[*index];
+        Some((name.clone(), config::load(root, name).ok()?.settings))
+    };
+    if asked.len() > 1 {
+        let order = Order::of(root, &asked.iter().filter_map(settings).collect());
+        asked.sort_by_key(|index| Reverse(order.priority(&names[*index])));
+    }
+    if job == Job::Stop {
+        asked.reverse();
+    }
+    asked
 }
 
 fn goes_on(job: Job, name: &MachineName) -> Error {

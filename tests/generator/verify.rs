@@ -12,7 +12,12 @@ const NEWER: [&str; 2] = ["FileDescriptorStorePreserve", "WantsMountsFor"];
 /// Copies the packaged units, with programs that exist here.
 fn packaged(dir: &Path) {
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
-    for name in ["container@.service", "container-reaper@.service", "containerctl-images.service"] {
+    for name in [
+        "container@.service",
+        "container-delay@.service",
+        "container-reaper@.service",
+        "containerctl-images.service",
+    ] {
         let text = fs::read_to_string(units.join(name)).expect("unit");
         let text = text.replace("/usr/lib/containerctl/containerctl-supervisor", "/bin/true");
         fs::write(dir.join(name), text.replace("/usr/bin/containerctl", "/bin/true")).expect("written");

@@ -21,6 +21,7 @@ mod inside;
 mod looking;
 mod mistakes;
 mod network;
+mod order;
 mod posture;
 mod sandboxing;
 mod smoke;

@@ -36,8 +36,12 @@ fn methods() -> Vec<Method> {
         row("Stop", Action::Operate, &["timeout_usec"], &[], |root, name, (usec,): (u64,)| {
             one(unit::stop(root, std::slice::from_ref(name), how(usec))?).map(drop)
         }),
-        row("Enable", Action::Change, &[], &[], |root, name, ()| unit::enable(root, name)),
-        row("Disable", Action::Change, &[], &[], |root, name, ()| unit::disable(root, name)),
+        row("Enable", Action::Change, &[], &[], |root, name, ()| {
+            one(unit::enable(root, std::slice::from_ref(name))?)
+        }),
+        row("Disable", Action::Change, &[], &[], |root, name, ()| {
+            one(unit::disable(root, std::slice::from_ref(name))?)
+        }),
         row(
             "SetLimits",
             Action::Change,

@@ -1,0 +1,37 @@
+//! `containerctl autostart`.
+
+use std::time::Duration;
+
+use super::output::{self, Format};
+use crate::error::Result;
+use crate::machine::autostart::{self, Entry};
+use crate::paths::Root;
+
+/// What is started at boot
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// List the containers that are started at boot, in their order
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(root: &Root, verb: &Verb) -> Result<()> {
+    let Verb::List { json } = verb;
+    let entries = autostart::list(root)?;
+    match Format::new(*json) {
+        Format::Json => output::print_json(&entries),
+        Format::Table => {
+            let head = ["NAME", "PRIORITY", "DELAY", "GROUPS"];
+            output::print(&output::table(head, entries.into_iter().map(row)))
+        }
+    }
+}
+
+fn row(entry: Entry) -> [String; 4] {
+    let delay = Duration::from_micros(entry.delay_usec);
+    let delay = (!delay.is_zero()).then(|| format!("{}s", delay.as_secs_f64()));
+    [entry.name, entry.priority.to_string(), output::or_dash(delay), output::list(&entry.groups)]
+}

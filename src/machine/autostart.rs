@@ -1,0 +1,78 @@
+//! What is started at boot, and in what order.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::unit_files;
+use crate::config::{self, order::Order, settings::Settings};
+use crate::error::Result;
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// One line of `containerctl autostart list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The machine's name.
+    pub name: String,
+    /// The priority that counts: `StartPriority=`, or that of one that waits for it.
+    pub priority: i32,
+    /// `StartDelay=`: microseconds until those of a lower priority start.
+    pub delay_usec: u64,
+    /// `Groups=`.
+    pub groups: Vec<String>,
+}
+
+/// Those that start at boot or along with another unit, in the order in which they start.
+pub fn list(root: &Root) -> Result<Vec<Entry>> {
+    let wanted = unit_files::wanted(root);
+    let names = config::names(root).into_iter();
+    let all: BTreeMap<MachineName, Settings> =
+        names.filter_map(|name| Some((name.clone(), config::load(root, &name).ok()?.settings))).collect();
+    let order = Order::of(root, &all);
+    let started = config::names(root).into_iter().filter(|name| wanted.contains(&name.service()));
+    let mut entries: Vec<Entry> = started
+        .map(|name| {
+            let own = all.get(&name).map(|settings| settings.container.clone()).unwrap_or_default();
+            Entry {
+                priority: order.priority(&name),
+                name: name.to_string(),
+                delay_usec: own.start_delay_usec,
+                groups: own.groups,
+            }
+        })
+        .collect();
+    entries.sort_by(|one, other| other.priority.cmp(&one.priority).then_with(|| one.name.cmp(&other.name)));
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_enabled_is_listed_by_priority() {
+        let dir = tempfile::tempdir().expect("directory");
+        let root = Root::at(dir.path());
+        let wants = root.path("/etc/systemd/system/machines.target.wants");
+        std::fs::create_dir_all(root.path("/etc/containerctl")).expect("made");
+        std::fs::create_dir_all(&wants).expect("made");
+        for (name, text) in [
+            ("a", "[Container]\nGroups=web\n"),
+            ("b", "[Container]\nStartPriority=5\nStartDelay=2s\n[Unit]\nAfter=container@a.service\n"),
+            ("c", ""),
+            ("off", "[Container]\nStartPriority=9\n"),
+        ] {
+            let name = MachineName::new(name).expect("valid");
+            std::fs::write(root.definition(&name), text).expect("written");
+            if name.as_str() != "off" {
+                std::os::unix::fs::symlink("/x", wants.join(name.service())).expect("linked");
+            }
+        }
+        let entries = list(&root).expect("listed");
+        let seen: Vec<(&str, i32)> =
+            entries.iter().map(|entry| (entry.name.as_str(), entry.priority)).collect();
+        assert_eq!(seen, [("a", 5), ("b", 5), ("c", 0)]);
+        assert_eq!((entries[1].delay_usec, entries[0].groups.clone()), (2_000_000, vec!["web".to_string()]));
+    }
+}
