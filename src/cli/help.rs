@@ -9,8 +9,8 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Running", &["start", "stop", "restart", "freeze", "thaw", "kill"]),
     ("At boot", &["enable", "disable", "autostart"]),
     ("Inside", &["attach", "console"]),
-    ("Looking", &["list", "info", "logs", "wait", "monitor", "audit", "plan", "generate"]),
-    ("Changing", &["config", "limit"]),
+    ("Looking", &["list", "info", "top", "ps", "logs", "wait", "monitor", "audit", "plan", "generate"]),
+    ("Changing", &["config", "limit", "device"]),
     ("Images", &["images"]),
     ("Host", &["check", "doctor"]),
 ];

@@ -11,6 +11,7 @@ mod config;
 mod console;
 mod create;
 mod destroy;
+mod device;
 mod doctor;
 mod enable;
 mod freeze;
@@ -28,12 +29,14 @@ mod monitor;
 /// Tables, JSON, escapes.
 pub mod output;
 mod plan;
+mod ps;
 mod relay;
 mod rename;
 mod restart;
 mod start;
 mod stop;
 mod terminal;
+mod top;
 mod unpack;
 mod wait;
 
@@ -64,10 +67,14 @@ enum Verb {
     List(list::Args),
     Info(info::Args),
     Logs(logs::Args),
+    Top(top::Args),
+    Ps(ps::Args),
     Limit(limit::Args),
     Rename(rename::Args),
     #[command(subcommand)]
     Config(config::Verb),
+    #[command(subcommand)]
+    Device(device::Verb),
     Start(start::Args),
     Stop(stop::Args),
     Attach(attach::Args),
@@ -141,6 +148,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::List(args) => list::run(&root, args),
         Verb::Info(args) => info::run(&root, args),
         Verb::Logs(args) => logs::run(&root, args),
+        Verb::Top(args) => top::run(&root, args),
+        Verb::Ps(args) => ps::run(&root, args),
         Verb::Limit(args) => limit::run(&root, args),
         Verb::Rename(args) => rename::run(&root, args),
         Verb::Config(verb) => config::run(&root, verb),
@@ -155,6 +164,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Autostart(verb) => autostart::run(&root, verb),
         Verb::Enable(args) => return enable::enable(&root, args),
         Verb::Disable(args) => return enable::disable(&root, args),
+        Verb::Device(verb) => device::run(&root, verb),
         Verb::Console(args) => console::run(&root, args),
         Verb::Attach(args) => return attach::run(&root, args),
         Verb::Audit(args) => return audit::run(&root, args),

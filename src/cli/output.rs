@@ -71,10 +71,24 @@ pub fn fields(fields: &[(&str, String)]) -> String {
 
 /// Prints to standard output; that the reader has gone is no error.
 pub fn print(text: &str) -> Result<()> {
+    offer(text).map(drop)
+}
+
+/// Whether somebody reads what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as can be told.
+    There,
+    /// It has closed its end.
+    Gone,
+}
+
+/// As [`print`], for who goes on printing as long as there is a reader.
+pub fn offer(text: &str) -> Result<Reader> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.context(|| "failed to write to standard output"),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        result => result.context(|| "failed to write to standard output").map(|()| Reader::There),
     }
 }
 
@@ -82,6 +96,12 @@ pub fn print(text: &str) -> Result<()> {
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from);
     print(&(text.context(|| "failed to write JSON")? + "\n"))
+}
+
+/// JSON on one line.
+pub fn json_line(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string(value).map_err(std::io::Error::from);
+    Ok(text.context(|| "failed to write JSON")? + "\n")
 }
 
 /// Says something beside the result, to standard error.

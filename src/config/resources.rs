@@ -23,6 +23,8 @@ pub enum Value {
     Bits(Vec<u8>),
     /// `a(st)`: one entry for a device.
     Device(String, u64),
+    /// `a(ss)`: devices and what may be done with them.
+    Rules(Vec<(String, String)>),
 }
 
 /// A property of the slice.

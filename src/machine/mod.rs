@@ -22,6 +22,8 @@ pub mod conversation;
 pub mod create;
 /// From a machine to nothing.
 pub mod destroy;
+/// Devices that are given and taken back.
+pub mod device;
 /// Settings of the host that hurt.
 pub mod doctor;
 /// Freezing and thawing.
@@ -34,6 +36,8 @@ pub mod info;
 pub mod limits;
 /// Image entries for machinectl.
 pub mod links;
+/// How busy machines are.
+pub mod load;
 /// Who is alone with a machine.
 pub mod lock;
 /// Where a machine's words are in the journal.
@@ -42,6 +46,8 @@ pub mod logs;
 pub mod namespaces;
 /// Patterns that name several machines.
 pub mod pattern;
+/// The processes of a machine.
+pub mod processes;
 /// Which machines there are.
 pub mod registry;
 /// A machine under another name.

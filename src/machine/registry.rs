@@ -23,7 +23,7 @@ use crate::systemd::{
 };
 
 /// One line of `containerctl list`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Entry {
     /// The machine's name.
     pub name: String,

@@ -5,6 +5,8 @@
 
 /// Capability names and the default set.
 pub mod capabilities;
+/// A device node in a running container.
+pub mod device;
 /// Ranges of user ids and their maps.
 pub mod idmap;
 /// Which init a root file system has, and how it is told to stop.

@@ -162,12 +162,22 @@ pub fn dashed(id: &str) -> String {
 
 /// What the host has at the path of a `DeviceAllow=`.
 fn device(definition: &Definition, allow: &DeviceAllow) -> Result<Device> {
-    let path = allow.path.display();
+    let key = definition.named("Files", "DeviceAllow");
+    device_of(&key, &allow.path, &allow.access)
+}
+
+/// What the host has at `path`, for somebody who may do with it what `access` says.
+pub fn device_at(path: &Path, access: &str) -> Result<Device> {
+    device_of("", path, access)
+}
+
+/// `key` begins the sentence about what is wrong.
+fn device_of(key: &str, path: &Path, access: &str) -> Result<Device> {
     let refused = |why: String| {
-        let key = definition.named("Files", "DeviceAllow");
+        let path = path.display();
         Err(Error::config(format!("{key}{path}: {why}")).hint("name a device node that the host has"))
     };
-    let stat = match rustix::fs::stat(&allow.path) {
+    let stat = match rustix::fs::stat(path) {
         Ok(stat) => stat,
         Err(errno) => return refused(crate::error::Cause::cause(&errno)),
     };
@@ -177,12 +187,12 @@ fn device(definition: &Definition, allow: &DeviceAllow) -> Result<Device> {
         _ => return refused("it is no device node".to_string()),
     };
     Ok(Device {
-        path: path.to_string(),
+        path: path.display().to_string(),
         kind,
         major: rustix::fs::major(stat.st_rdev),
         minor: rustix::fs::minor(stat.st_rdev),
         mode: stat.st_mode & 0o777,
-        access: allow.access.clone(),
+        access: access.to_string(),
     })
 }
 

@@ -67,6 +67,11 @@ impl Tree {
         self.openat2(path, OFlags::PATH, Links::Refused)
     }
 
+    /// Resolves `path` without a link and without leaving the mount that the tree's root lies on.
+    pub fn resolve_own(&self, path: &str) -> Result<OwnedFd, Errno> {
+        self.openat2(path, OFlags::PATH, Links::RefusedAndMounts)
+    }
+
     /// Opens a file below a mount of our own, on whose path no link is tolerated.
     pub fn open_strict(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         self.openat2(path, flags, Links::Refused)

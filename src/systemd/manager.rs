@@ -131,6 +131,11 @@ impl UnitProperties {
         self.array(name)
     }
 
+    /// Two words for each of some things.
+    pub fn pairs(&self, name: &str) -> Vec<(String, String)> {
+        self.array(name)
+    }
+
     fn array<T>(&self, name: &str) -> Vec<T>
     where
         Vec<T>: TryFrom<OwnedVariant>,
@@ -299,5 +304,6 @@ fn variant(value: &Value) -> Variant<'_> {
         Value::Word(word) => Variant::from(word.as_str()),
         Value::Bits(bits) => Variant::from(bits.clone()),
         Value::Device(path, number) => Variant::from(vec![(path.as_str(), *number)]),
+        Value::Rules(rules) => Variant::from(rules.clone()),
     }
 }

@@ -14,6 +14,7 @@ mod container;
 mod daily;
 mod debian;
 mod definition;
+mod devices;
 mod ends;
 mod housekeeping;
 mod inits;

@@ -1,0 +1,36 @@
+//! `containerctl ps`.
+
+use super::output::{self, Format};
+use crate::error::Result;
+use crate::machine::processes::{self, Process};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// List the processes of running containers, with their numbers on the host and inside
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Names of containers; all that run if there are none
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let names = args.names.iter().map(|name| MachineName::new(name)).collect::<Result<Vec<_>>>()?;
+    super::require_root("look at the processes of containers")?;
+    let found = processes::list(root, &names)?;
+    match Format::new(args.json) {
+        Format::Json => output::print_json(&found),
+        Format::Table => {
+            let head = ["CONTAINER", "PID", "INSIDE", "USER", "COMMAND"];
+            output::print(&output::table(head, found.into_iter().map(row)))
+        }
+    }
+}
+
+fn row(process: Process) -> [String; 5] {
+    let Process { machine, pid, inside, user, command } = process;
+    [machine, pid.to_string(), output::or_dash(inside), output::or_dash(user), command]
+}

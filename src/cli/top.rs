@@ -1,0 +1,149 @@
+//! `containerctl top`.
+
+use std::io::{IsTerminal, stdin, stdout};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::output::{self, Format, Reader};
+use super::terminal::RawTerminal;
+use crate::error::{Context, Result};
+use crate::machine::load::{Load, Order, loads};
+use crate::machine::pattern::Pattern;
+use crate::machine::registry::{self, Filter};
+use crate::paths::Root;
+use crate::sys::interrupt::Interrupt;
+
+/// Show how busy running containers are, again and again
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only those whose names fit, as in 'web-*'
+    #[arg(value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// What comes first; on a terminal also by the keys c, m, i, t, n
+    #[arg(long, short, value_enum, default_value_t = Sort::Cpu)]
+    sort: Sort,
+    /// Seconds between two looks
+    #[arg(long, short, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    delay: u32,
+    /// One table after the other, for a file or a pipe
+    #[arg(long, short)]
+    batch: bool,
+    /// One table, then end
+    #[arg(long)]
+    once: bool,
+    /// Print JSON, one line for each look
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    Cpu,
+    Memory,
+    Io,
+    Tasks,
+    Name,
+}
+
+impl From<Sort> for Order {
+    fn from(sort: Sort) -> Order {
+        match sort {
+            Sort::Cpu => Order::Cpu,
+            Sort::Memory => Order::Memory,
+            Sort::Io => Order::Io,
+            Sort::Tasks => Order::Tasks,
+            Sort::Name => Order::Name,
+        }
+    }
+}
+
+/// What is on the screen before a table: the alternate one, from its top, and empty.
+const CLEAR: &str = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J";
+const KEYS: &str = "c cpu  m memory  i io  t tasks  n name  q quit";
+
+pub fn run(root: &Root, args: &Args) -> Result<()> {
+    let patterns = args.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?;
+    let filter = Filter { patterns, ..Filter::default() };
+    let interrupt = Interrupt::catch()?;
+    let scripted = args.batch || args.once || args.json || !stdout().is_terminal();
+    let mut terminal = if scripted { None } else { RawTerminal::enter()? };
+    if let Some(terminal) = &mut terminal {
+        terminal.shows(CLEAR.as_bytes());
+    }
+    let mut order = Order::from(args.sort);
+    let (mut before, mut looked) = (registry::list(root, &filter)?, Instant::now());
+    loop {
+        let wait = Duration::from_secs(args.delay.into());
+        match key_within(wait, terminal.is_some(), &interrupt)? {
+            Heard::Quit => return Ok(()),
+            Heard::Sort(by) => order = by,
+            Heard::Nothing => {}
+        }
+        let (after, now) = (registry::list(root, &filter)?, Instant::now());
+        let loads = loads(&before, &after, now - looked, order);
+        let text = match Format::new(args.json) {
+            Format::Json => output::json_line(&loads)?,
+            Format::Table if terminal.is_some() => {
+                format!("{CLEAR}{}\n{KEYS}\n", table(&loads)).replace('\n', "\r\n")
+            }
+            Format::Table => table(&loads) + if args.once { "" } else { "\n" },
+        };
+        if output::offer(&text)? == Reader::Gone || args.once {
+            return Ok(());
+        }
+        // A key is answered at once, with the rates since the last whole interval.
+        if now - looked >= wait {
+            (before, looked) = (after, now);
+        }
+    }
+}
+
+enum Heard {
+    Nothing,
+    Sort(Order),
+    Quit,
+}
+
+/// Waits for a key or for the time to run out.
+fn key_within(wait: Duration, keys: bool, interrupt: &Interrupt) -> Result<Heard> {
+    let stdin = stdin();
+    let mut fds = vec![PollFd::new(interrupt.fd(), PollFlags::POLLIN)];
+    if keys {
+        fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
+    }
+    let timeout = PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX);
+    match poll(&mut fds, timeout) {
+        Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(Heard::Nothing),
+        result => _ = result.context(|| "failed to wait for a key")?,
+    }
+    if interrupt.check().is_err() {
+        return Ok(Heard::Quit);
+    }
+    let mut byte = [0; 1];
+    let read = rustix::io::read(&stdin, &mut byte).context(|| "failed to read a key")?;
+    Ok(match (read, byte[0]) {
+        (0, _) | (_, b'q' | 0x03) => Heard::Quit,
+        (_, b'c') => Heard::Sort(Order::Cpu),
+        (_, b'm') => Heard::Sort(Order::Memory),
+        (_, b'i') => Heard::Sort(Order::Io),
+        (_, b't') => Heard::Sort(Order::Tasks),
+        (_, b'n') => Heard::Sort(Order::Name),
+        _ => Heard::Nothing,
+    })
+}
+
+fn table(loads: &[Load]) -> String {
+    let row = |load: &Load| {
+        [
+            load.name.clone(),
+            output::or_dash(load.cpu_percent.map(|percent| format!("{percent:.1}"))),
+            output::bytes(load.memory_bytes),
+            output::or_dash(load.tasks),
+            output::bytes(load.io_bytes_per_second),
+        ]
+    };
+    output::table(["NAME", "CPU%", "MEMORY", "TASKS", "IO/S"], loads.iter().map(row))
+}
