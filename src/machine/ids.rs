@@ -277,7 +277,7 @@ mod tests {
             range_of(&root, format!("after{round}")).unwrap();
         }
         let mut ranges: Vec<IdRange> = read(&root).unwrap().into_iter().map(|(_, range)| range).collect();
-        assert!(ranges.len() > 100, "the allocators did nothing: {}", ranges.len());
+        assert!(ranges.len() > 20, "the allocators did nothing: {}", ranges.len());
         ranges.sort_by_key(|range| range.base);
         assert!(ranges.windows(2).all(|pair| !pair[0].overlaps(&pair[1])));
     }
