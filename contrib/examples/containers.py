@@ -4,6 +4,7 @@
 
 usage: containers.py list
        containers.py start|stop NAME
+       containers.py run NAME COMMAND…      run it there without input; the exit status is the command's
        containers.py console NAME LINE      type LINE, and print what comes until it is quiet for a second
        containers.py watch SECONDS          print changes of state as they come
 
@@ -63,6 +64,16 @@ def console(bus, name, line):
             pass
 
 
+def run(bus, name, command):
+    pipes = call(bus, container(bus, name), "Execute", "asa{sv}", command, {})
+    input_, output, error, status = (pipe.to_file(mode) for pipe, mode in zip(pipes, ("wb", "rb", "rb", "rb")))
+    input_.close()
+    # What a command writes to its standard error fits into a pipe, or it waits: read both at once in earnest.
+    sys.stdout.write(output.read().decode(errors="replace"))
+    sys.stderr.write(error.read().decode(errors="replace"))
+    return int(status.read())
+
+
 def watch(bus, seconds):
     call(bus, MANAGER, "Subscribe")
     print("watching", flush=True)
@@ -86,6 +97,8 @@ def main(words):
                 call(bus, container(bus, name), "Start")
             case ["stop", name]:
                 call(bus, container(bus, name), "Stop", "t", FOREVER)
+            case ["run", name, *command]:
+                sys.exit(run(bus, name, command))
             case ["console", name, line]:
                 console(bus, name, line)
             case ["watch", seconds]:

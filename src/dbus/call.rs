@@ -20,10 +20,10 @@ use crate::config;
 /// A reply, and the process that may outlive it.
 type Done = (zbus::Result<Message>, Option<Worker>);
 
-/// Answers a call, and returns when nothing of it is left.
-pub async fn answer(service: Arc<Service>, message: Message) {
+/// Answers a call. What is returned is the process that made it, which need not have ended.
+pub async fn answer(service: &Arc<Service>, message: Message) -> Option<Worker> {
     let header = message.header();
-    let (reply, worker) = match judge(&service, &message, &header).await {
+    let (reply, worker) = match judge(service, &message, &header).await {
         Ok(done) => done,
         Err(fault) => (Message::error(&header, fault.name).build(&fault.text), None),
     };
@@ -36,9 +36,7 @@ pub async fn answer(service: Arc<Service>, message: Message) {
             let _ = service.bus.send(&reply).await;
         }
     }
-    if let Some(worker) = worker {
-        zruntime::unblock(move || worker.wait()).await;
-    }
+    worker
 }
 
 async fn judge(service: &Arc<Service>, message: &Message, header: &Header<'_>) -> Result<Done, Fault> {

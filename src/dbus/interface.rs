@@ -21,8 +21,11 @@ pub struct Argument {
     pub signature: String,
 }
 
+/// What is left to do once the caller has his answer.
+pub type Rest = Box<dyn FnOnce()>;
+
 /// What a method does, on packed values.
-type Work = dyn Fn(&Root, &str, &Values) -> Result<Values, Fault> + Send + Sync;
+type Work = dyn Fn(&Root, &str, &Values) -> Result<(Values, Option<Rest>), Fault> + Send + Sync;
 
 /// Where a method runs.
 pub enum Run {
@@ -70,11 +73,27 @@ impl Method {
         I: Type + Serialize + DeserializeOwned,
         O: Type + Serialize + DeserializeOwned,
     {
+        let ends = move |root: &Root, name: &str, values| run(root, name, values).map(|done| (done, None));
+        Method::lasting(name, action, takes, gives, ends)
+    }
+
+    /// A row of a method that goes on after its answer.
+    pub fn lasting<I, O, E: Into<Fault>>(
+        name: &'static str,
+        action: Action,
+        takes: &[&'static str],
+        gives: &[&'static str],
+        run: impl Fn(&Root, &str, I) -> Result<(O, Option<Rest>), E> + Send + Sync + 'static,
+    ) -> Method
+    where
+        I: Type + Serialize + DeserializeOwned,
+        O: Type + Serialize + DeserializeOwned,
+    {
         let packed = move |root: &Root, name: &str, values: &Values| {
             let failed =
                 |error: zbus::Error| Fault::standard("Failed", format!("failed to pass values on: {error}"));
-            let results = run(root, name, unpack(values).map_err(failed)?).map_err(Into::into)?;
-            pack(&results).map_err(failed)
+            let (results, rest) = run(root, name, unpack(values).map_err(failed)?).map_err(Into::into)?;
+            Ok((pack(&results).map_err(failed)?, rest))
         };
         Method::with::<I, O>(name, action, takes, gives, Run::Process(Box::new(packed)))
     }

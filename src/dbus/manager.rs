@@ -1,6 +1,5 @@
 //! `org.containerctl1.Manager`, at `/org/containerctl1`: which containers there are, and what makes and unmakes them.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
@@ -10,6 +9,7 @@ use super::interface::{
     Changes, Interface, Method, Property, PropertyValues, Signal, Subscription, properties,
 };
 use super::node::path_of;
+use super::options::{Given, Options};
 use crate::error::{Context, Error, Result};
 use crate::image::debian::Debian;
 use crate::machine::create::{self, Request, Source};
@@ -46,8 +46,8 @@ fn methods() -> Vec<Method> {
             Action::Create,
             &["name", "options"],
             &["container", "warnings"],
-            |root, _, (name, options): (String, HashMap<String, OwnedVariant>)| -> Result<_> {
-                let request = request(&name, Options(options))?;
+            |root, _, (name, options): (String, Given)| -> Result<_> {
+                let request = request(&name, Options::from(options))?;
                 let warnings = create::create(root, &request, Interrupt::catch()?)?;
                 Ok((object(&name)?, warnings))
             },
@@ -102,23 +102,6 @@ fn parse_if_running(word: &str) -> Result<IfRunning> {
         "refuse" => Ok(IfRunning::Refuse),
         "stop" => Ok(IfRunning::Stop),
         _ => Err(Error::config(format!("'{}' is not 'refuse' or 'stop'", word.escape_debug()))),
-    }
-}
-
-/// The options of `CreateContainer`, each of which is taken once.
-struct Options(HashMap<String, OwnedVariant>);
-
-impl Options {
-    fn take<T: TryFrom<OwnedVariant>>(&mut self, name: &str) -> Result<Option<T>> {
-        let wrong = |_| Error::config(format!("option '{name}' is of another type"));
-        self.0.remove(name).map(|value| T::try_from(value).map_err(wrong)).transpose()
-    }
-
-    fn refuse_rest(self) -> Result<()> {
-        match self.0.keys().min() {
-            None => Ok(()),
-            Some(name) => Err(Error::config(format!("option '{}' means nothing here", name.escape_debug()))),
-        }
     }
 }
 

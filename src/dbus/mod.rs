@@ -19,6 +19,7 @@ mod interface;
 mod introspect;
 mod manager;
 mod node;
+mod options;
 mod packet;
 mod service;
 mod watch;

@@ -46,12 +46,14 @@ pub fn inner(bytes: Vec<u8>, outer: &Values) -> Result<Values> {
     Ok(Data::new_fds(bytes, context(), fds?))
 }
 
-/// What a process answers.
-pub fn response(result: std::result::Result<&Values, Fault>) -> Response {
-    match result {
-        Ok(values) => (String::new(), String::new(), values.bytes().to_vec()),
-        Err(fault) => (fault.name, fault.text, Vec::new()),
-    }
+/// What a process answers that has done what it should.
+pub fn success(values: &Values) -> Response {
+    (String::new(), String::new(), values.bytes().to_vec())
+}
+
+/// What it answers otherwise.
+pub fn failure(fault: Fault) -> Response {
+    (fault.name, fault.text, Vec::new())
 }
 
 /// Sends a packet with the descriptors of `values`: a head with the length, which carries them, then the bytes.

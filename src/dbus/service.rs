@@ -18,6 +18,7 @@ use super::call;
 use super::interface::Interface;
 use super::node::Node;
 use super::watch::Watch;
+use super::work::Worker;
 use super::{container, manager};
 use crate::error::{Context, Error, Result};
 use crate::paths::Root;
@@ -108,15 +109,26 @@ impl Service {
                 self.busy.fetch_add(1, Ordering::SeqCst);
                 let service = self.clone();
                 let call = async move {
-                    call::answer(service.clone(), message).await;
-                    *service.last() = Instant::now();
-                    service.busy.fetch_sub(1, Ordering::SeqCst);
+                    let worker = call::answer(&service, message).await;
+                    service.settle(worker);
                 };
                 zruntime::spawn(call).detach();
             }
             Type::Signal => self.watch.note(self, &message),
             _ => {}
         }
+    }
+
+    /// A shell may last for days: its process is waited for in a thread that nobody else needs. Where there can be no
+    /// thread, the service stays.
+    fn settle(self: Arc<Self>, worker: Option<Worker>) {
+        let _ = std::thread::Builder::new().spawn(move || {
+            if let Some(worker) = worker {
+                worker.wait();
+            }
+            *self.last() = Instant::now();
+            self.busy.fetch_sub(1, Ordering::SeqCst);
+        });
     }
 
     /// Gives the name back, so that the next call starts a successor, and answers those that came before.

@@ -4,10 +4,11 @@
 use std::io::Result as IoResult;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::fault::Fault;
-use super::interface::{Interface, Run};
+use super::interface::{Interface, Rest, Run};
 use super::packet::{self, Request, Response, Values, inner};
 use super::{container, manager};
 use crate::error::{Cause, Context, Error, Result};
@@ -54,9 +55,10 @@ pub fn delegate(
     }
 }
 
-/// This program once more.
+/// This program once more, also where another version has taken its place by now.
 fn start(socket: UnixStream) -> IoResult<Child> {
-    Command::new("/proc/self/exe").arg("work").stdin(Stdio::from(OwnedFd::from(socket))).spawn()
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("containerctld").arg("work").stdin(Stdio::from(OwnedFd::from(socket))).spawn()
 }
 
 /// The process' own part.
@@ -66,15 +68,24 @@ pub fn work() -> Result<()> {
     // What is called must find an ordinary standard input, and not ours.
     let null = std::fs::File::open("/dev/null").context(failed)?;
     rustix::stdio::dup2_stdin(&null).context(failed)?;
-    let socket = UnixStream::from(socket);
-    let ((interface, method, container, arguments), packet) =
-        packet::receive::<Request>(&socket).context(failed)?;
-    let arguments = inner(arguments, &packet).context(failed)?;
+    let rest = answer(&UnixStream::from(socket)).context(failed)?;
+    // All that the caller was given is his alone now.
+    if let Some(rest) = rest {
+        rest();
+    }
+    Ok(())
+}
+
+/// Makes the call that comes from the socket, and answers.
+fn answer(socket: &UnixStream) -> IoResult<Option<Rest>> {
+    let ((interface, method, container, arguments), packet) = packet::receive::<Request>(socket)?;
+    let arguments = inner(arguments, &packet)?;
     drop(packet);
-    let result = make(&interface, &method, &container, &arguments);
-    let values = result.as_ref().ok();
-    let response = packet::response(result.as_ref().map_err(Fault::clone));
-    packet::send(&socket, &response, values).context(failed)
+    let (response, values, rest) = match make(&interface, &method, &container, &arguments) {
+        Ok((values, rest)) => (packet::success(&values), Some(values), rest),
+        Err(fault) => (packet::failure(fault), None, None),
+    };
+    packet::send(socket, &response, values.as_ref()).map(|()| rest)
 }
 
 fn make(
@@ -82,7 +93,7 @@ fn make(
     method: &str,
     container: &str,
     values: &Values,
-) -> std::result::Result<Values, Fault> {
+) -> std::result::Result<(Values, Option<Rest>), Fault> {
     let interfaces: Vec<Interface> =
         if container.is_empty() { manager::interfaces() } else { container::interfaces() };
     let table = interfaces.iter().find(|table| table.name == interface);

@@ -10,6 +10,11 @@ const DIRECTORY: &str = "/org/containerctl1/container";
 /// systemd's word for no limit.
 const FOREVER: &str = "t 18446744073709551615";
 
+/// The end of the service, not of the calls that it has begun.
+const KILL: &str = "systemctl kill -s KILL --kill-whom=main containerctld";
+/// What `SetConfig` says of a key that takes effect at the next start, and of one that does at once.
+const CHANGED: &str = r#"[[["Exec", "Hostname", "restart"], ["Resources", "MemoryMax", "live"]], []]"#;
+
 /// Puts the example and our scripts into the host.
 fn place_scripts(host: &Host) -> Result<()> {
     for (name, text) in [
@@ -17,6 +22,7 @@ fn place_scripts(host: &Host) -> Result<()> {
         ("call", include_str!("bus/call.py")),
         ("contract", include_str!("bus/contract.py")),
         ("everything", include_str!("bus/everything.py")),
+        ("shell", include_str!("bus/shell.py")),
         ("noise", include_str!("bus/noise.py")),
     ] {
         fs::write(host.path(format!("/srv/{name}.py"))?, text)?;
@@ -133,6 +139,39 @@ fn programs_do_over_the_bus_what_verbs_do() -> Result<()> {
         host.ok("python3 /srv/containers.py stop p1")?;
         p1.is_gone()
     });
+    host.case("a command has pipes, a shell a terminal, and both tell how they ended", || {
+        p1.start()?;
+        let run = |command: &str| host.run(&format!("python3 /srv/containers.py run p1 {command}"));
+        let ran = run("sh -c 'echo out; echo err >&2; exit 7'")?;
+        ensure!((ran.stdout.as_str(), ran.stderr.as_str(), ran.code) == ("out\n", "err\n", 7), "{ran}");
+        let ran = run("sh -c 'kill -9 $$'")?;
+        ensure!(ran.code == 137, "{ran}");
+        let ran = run("nosuchprogram")?;
+        ensure!(ran.code == 127 && ran.stderr.contains("'nosuchprogram'"), "{ran}");
+        let line = "echo $GREETING $PWD $(stty size) $(tty | cut -c 1-9); exit 3";
+        let ran = host.run(&format!("python3 /srv/shell.py p1 '{line}'"))?;
+        ensure!(ran.code == 3 && ran.stdout.contains("hello /etc 33 99 /dev/pts/"), "{ran}");
+        Ok(())
+    });
+    host.case("who lets go of a command ends it", || {
+        let call = container("p1", r#"Execute 'asa{sv}' '["sleep", "4321"]' '{}'"#);
+        host.ok(&call)?;
+        host.wait_until(SOON, "! pgrep -f 'slee[p] 4321'")?;
+        p1.stop()?;
+        p1.is_gone()
+    });
+    host.case("the definition", || {
+        let changed = host.ok(&container(
+            "p1",
+            r#"SetConfig asas '["Hostname=changed","MemoryMax=1G"]' '["KillSignal"]'"#,
+        ))?;
+        ensure!(changed.trim() == CHANGED, "{changed}");
+        let value = host.ok(&container("p1", r#"GetConfig s '"Hostname"'"#))?;
+        ensure!(value.trim() == r#"[["changed"]]"#, "{value}");
+        let shown = format!("{} | jq -r '.[0] | fromjson | .[] | .key'", container("p1", "DescribeConfig"));
+        ensure!(host.ok(&shown)?.contains("Hostname"), "{}", host.ok(&shown)?);
+        host.ok(&container("p1", r#"SetConfig asas '[]' '["Hostname","Resources.MemoryMax"]'"#)).map(drop)
+    });
     host.case("changes are told to those who subscribed, and to nobody else", || {
         host.ok("python3 /srv/containers.py watch 50 >/srv/told 2>&1 & echo $! >/srv/watcher")?;
         host.ok("timeout 50 busctl wait org.containerctl1 /org/containerctl1 org.containerctl1.Manager StateChanged >/srv/waited 2>&1 &")?;
@@ -168,6 +207,26 @@ fn programs_do_over_the_bus_what_verbs_do() -> Result<()> {
             (container("p9", "Start"), "org.containerctl1.Error.NotFound: there is no container 'p9'"),
             (container("p9", &format!("Stop {FOREVER}")), "org.containerctl1.Error.NotFound: there is no"),
             (container("p9", "Describe"), "org.containerctl1.Error.NotFound: there is no container 'p9'"),
+            (
+                container("p1", r#"Execute 'asa{sv}' '["ls"]' '{}'"#),
+                "org.containerctl1.Error.NotFound: container 'p1' is not running",
+            ),
+            (
+                container("p1", r#"Execute 'asa{sv}' '[]' '{}'"#),
+                "org.containerctl1.Error.Config: there is no",
+            ),
+            (
+                container("p1", r#"OpenShell 'a{sv}' '{"User":["s","a b"]}'"#),
+                "org.containerctl1.Error.Config: 'a b' is not a user",
+            ),
+            (
+                container("p1", r#"OpenShell 'a{sv}' '{"Environment":["as",["X"]]}'"#),
+                "org.containerctl1.Error.Config: 'X' is not NAME=VALUE",
+            ),
+            (
+                container("p1", r#"GetConfig s '"Bo"'"#),
+                "org.containerctl1.Error.Config: there is no key 'Bo'",
+            ),
             (
                 container("p1", "OpenConsole"),
                 "org.containerctl1.Error.NotFound: container 'p1' has no console",
@@ -325,21 +384,30 @@ fn the_service_comes_and_goes_and_containers_do_not_notice() -> Result<()> {
     host.case("killed, it is started by the next call", || {
         let leader = p1.leader()?;
         host.ok(&manager("ListContainers"))?;
-        host.ok("systemctl kill -s KILL containerctld")?;
+        host.ok(KILL)?;
         host.ok(&container("p1", "Describe"))?;
         ensure!(p1.leader()? == leader && p1.property("NRestarts")? == "0", "the container noticed");
         Ok(())
     });
     host.case("what was begun is finished though it is killed", || {
-        let slow =
-            Container::running(&host, "slow", "trap 'sleep 2; exit 0' TERM\nwhile :; do sleep 0.1; done\n")?;
-        slow.define("[Exec]\nBoot=no\nParameters=/bin/sh /script\nKillSignal=SIGTERM\n")?;
-        slow.start()?;
-        host.ok(&format!("{} >/dev/null 2>&1 &", container("slow", &format!("Stop {FOREVER}"))))?;
-        slow.becomes("deactivating")?;
-        host.ok("systemctl kill -s KILL containerctld")?;
-        slow.becomes("inactive")?;
-        slow.is_gone()
+        host.ok("tar -C /var/lib/containerctl/p1/rootfs -cf /srv/p1.tar . && mkfifo /srv/slow")?;
+        host.ok(
+            "(head -c 100000 /srv/p1.tar; sleep 3; tail -c +100001 /srv/p1.tar) >/srv/slow 2>/dev/null &",
+        )?;
+        let create = manager(r#"CreateContainer 'sa{sv}' '"slow"' '{"Archive":["h","@/srv/slow"]}'"#);
+        host.ok(&format!("{create} >/dev/null 2>&1 &"))?;
+        host.wait_until(SOON, "pgrep -f 'containerctl[d] work'")?;
+        host.ok(KILL)?;
+        host.fails("containerctl info slow")?;
+        host.wait_until(SOON, "containerctl info slow")?;
+        host.ok("containerctl start slow && containerctl destroy slow --force").map(drop)
+    });
+    host.case("a shell lives on though it is killed", || {
+        let line = "sleep 3; echo still $((40+2)); exit 5";
+        host.ok(&format!("(python3 /srv/shell.py p1 '{line}' >/srv/shell 2>&1; echo ended $? >>/srv/shell) >/dev/null 2>&1 &"))?;
+        host.wait_until(SOON, "grep 'sleep 3' /srv/shell")?;
+        host.ok(KILL)?;
+        host.wait_until(SOON, "grep '^ended 5$' /srv/shell && grep 'still 42' /srv/shell")
     });
     host.case("the bus is restarted", || {
         let leader = p1.leader()?;

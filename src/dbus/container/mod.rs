@@ -1,5 +1,7 @@
 //! `org.containerctl1.Container`, at `/org/containerctl1/container/NAME`: one container.
 
+mod attach;
+mod configuration;
 mod properties;
 
 use std::time::Duration;
@@ -10,9 +12,10 @@ use zbus::Type;
 
 use super::caller::Action;
 use super::interface::{self, Interface, Method};
+use super::options::Given;
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::unit::{self, Stop, one};
-use crate::machine::{audit, info, limits, registry};
+use crate::machine::{audit, configuration as core, info, limits, registry};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::control;
@@ -56,6 +59,23 @@ fn methods() -> Vec<Method> {
                     if runtime { Lasting::Runtime } else { Lasting::Persistent },
                 )
             },
+        ),
+        row("GetConfig", Action::Look, &["key"], &["values"], configuration::get),
+        row("SetConfig", Action::Change, &["changes", "unset"], &["changed", "warnings"], configuration::set),
+        row("DescribeConfig", Action::Look, &[], &["json"], |root, name, ()| json(&core::show(root, name)?)),
+        Method::lasting(
+            "OpenShell",
+            Action::Shell,
+            &["options"],
+            &["terminal", "status"],
+            |root, name, (options,): (Given,)| attach::open_shell(root, &MachineName::new(name)?, options),
+        ),
+        Method::lasting(
+            "Execute",
+            Action::Shell,
+            &["command", "options"],
+            &["input", "output", "error", "status"],
+            |root, name, values| attach::execute(root, &MachineName::new(name)?, values),
         ),
         row("OpenConsole", Action::Shell, &[], &["console"], |root, name, ()| open_console(root, name)),
         row("Describe", Action::Look, &[], &["json"], |root, name, ()| json(&info::info(root, name)?)),
