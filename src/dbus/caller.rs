@@ -105,7 +105,7 @@ pub async fn authorize(
         Ok((true, ..)) => Ok(()),
         Ok((false, true, _)) if !interactive => Err(Fault::standard(
             "InteractiveAuthorizationRequired",
-            format!("a password is asked of who wants to {}", action.phrase()),
+            format!("authentication is needed to {}", action.phrase()),
         )),
         _ => Err(denied()),
     }

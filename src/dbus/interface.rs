@@ -10,7 +10,7 @@ use zbus::{OwnedVariant, Signature, Type};
 use super::caller::Action;
 use super::fault::Fault;
 use super::packet::{Values, pack, unpack};
-use crate::error::Error;
+use crate::error::{Context, Error};
 use crate::paths::Root;
 
 /// An argument or a result.
@@ -164,6 +164,12 @@ pub enum Changes {
     Told,
     /// It is not told: ask again.
     Untold,
+}
+
+/// What a program reads that wants all of it: a verb's `--json`.
+pub fn json(value: &impl Serialize) -> Result<(String,), Error> {
+    let text = serde_json::to_string(value).map_err(std::io::Error::from);
+    text.context(|| "failed to write JSON").map(|text| (text,))
 }
 
 /// A property; all of them are read-only.

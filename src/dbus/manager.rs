@@ -6,7 +6,7 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 use super::caller::Action;
 use super::interface::{
-    Changes, Interface, Method, Property, PropertyValues, Signal, Subscription, properties,
+    Changes, Interface, Method, Property, PropertyValues, Signal, Subscription, json, properties,
 };
 use super::node::path_of;
 use super::options::{Given, Options};
@@ -15,6 +15,7 @@ use crate::image::debian::Debian;
 use crate::machine::create::{self, Request, Source};
 use crate::machine::destroy::{self, IfRunning};
 use crate::machine::registry::{self, Filter};
+use crate::machine::{check, doctor, rename};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sys::interrupt::Interrupt;
@@ -62,6 +63,18 @@ fn methods() -> Vec<Method> {
                 Ok((destroy::destroy(root, &name, parse_if_running(&if_running)?)?,))
             },
         ),
+        Method::new(
+            "RenameContainer",
+            Action::Create,
+            &["name", "new_name"],
+            &["container", "warnings"],
+            |root, _, (old, new): (String, String)| -> Result<_> {
+                let warnings = rename::rename(root, &MachineName::new(&old)?, &MachineName::new(&new)?)?;
+                Ok((object(&new)?, warnings))
+            },
+        ),
+        Method::new("CheckHost", Action::Look, &[], &["json"], |root, _, ()| json(&check::check(root))),
+        Method::new("ExamineHost", Action::Look, &[], &["json"], |root, _, ()| json(&doctor::examine(root))),
         Method::subscription("Subscribe", Subscription::Begin),
         Method::subscription("Unsubscribe", Subscription::End),
     ]

@@ -16,7 +16,7 @@ use super::interface::Subscription;
 use super::node::{path_of, unescape};
 use super::service::Service;
 use super::{NAME, PATH, container};
-use crate::error::{Cause, Result};
+use crate::error::{Context, Result};
 use crate::machine::registry::{self, Filter};
 use crate::name::MachineName;
 use crate::systemd::{block_on, manager::Manager};
@@ -29,6 +29,9 @@ const RULES: [&str; 3] = [
      interface='org.freedesktop.systemd1.Manager',member='Reloading'",
     "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''",
 ];
+
+/// Who sends what the bus itself has to say; nobody else can.
+const DRIVER: &str = "org.freedesktop.DBus";
 
 /// Subscribers, and the states that they know.
 #[derive(Default)]
@@ -56,14 +59,14 @@ impl Watch {
             lock(&self.subscribers).remove(sender.as_str());
             return Ok(());
         }
+        let begun = service.clone();
+        zruntime::unblock(move || begun.watch.begin(&begun)).await?;
         lock(&self.subscribers).insert(sender.to_string());
-        let failed =
-            |error: &dyn Cause| Fault::standard("Failed", format!("failed to watch: {}", error.cause()));
-        let begin = {
-            let service = service.clone();
-            zruntime::unblock(move || service.watch.begin(&service))
-        };
-        begin.await.map_err(|error| failed(&error))
+        // Who left before will not leave again.
+        if !is_there(service, sender).await {
+            lock(&self.subscribers).remove(sender.as_str());
+        }
+        Ok(())
     }
 
     /// The first time: listens, and only then looks.
@@ -86,18 +89,17 @@ impl Watch {
     /// A signal came.
     pub fn note(&self, service: &Arc<Service>, message: &Message) {
         let header = message.header();
-        let look: fn(&Service, Option<String>) = match header.member().map(|member| member.as_str()) {
-            Some("NameOwnerChanged") => {
+        let sender = header.sender().map(|sender| sender.as_str());
+        match (sender, header.member().map(|member| member.as_str())) {
+            (Some(DRIVER), Some("NameOwnerChanged")) => {
                 if let Ok((name, _, _)) = message.body().deserialize::<(String, String, String)>() {
                     lock(&self.subscribers).remove(&name);
                 }
                 return;
             }
-            Some("PropertiesChanged" | "Reloading") => {
-                |service, name| service.watch.look(service, name.as_deref())
-            }
+            (_, Some("PropertiesChanged" | "Reloading")) => {}
             _ => return,
-        };
+        }
         let unit =
             header.path().and_then(|path| path.as_str().strip_prefix("/org/freedesktop/systemd1/unit/"));
         let name = unit.map(machine_of);
@@ -105,17 +107,22 @@ impl Watch {
             return;
         }
         let service = service.clone();
-        let looked = zruntime::unblock(move || look(&service, name.flatten()));
-        drop(looked);
+        // It is done whether or not anybody waits for it.
+        drop(zruntime::unblock(move || service.watch.look(&service, name.flatten())));
     }
 
     /// Looks at one machine, or which there are, and tells what is new.
-    fn look(&self, service: &Service, name: Option<&str>) {
+    fn look(&self, service: &Service, name: Option<MachineName>) {
         let mut known = lock(&self.known);
         let Some(known) = &mut *known else { return };
         let found = match name {
-            Some(name) if !known.contains_key(name) => return,
-            _ => states(service),
+            Some(name) if !known.contains_key(name.as_str()) => return,
+            Some(name) => registry::state(&service.root, &name).map(|state| {
+                let mut found = known.clone();
+                found.insert(name.to_string(), state.to_string());
+                found
+            }),
+            None => states(service),
         };
         // It cannot be told now; the next change tries again.
         let Ok(found) = found else { return };
@@ -132,11 +139,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 async fn add_match(service: &Service, rule: &str) -> Result<()> {
-    let driver = Some("org.freedesktop.DBus");
-    let added = service.bus.call_method(driver, "/org/freedesktop/DBus", driver, "AddMatch", &rule).await;
-    added
-        .map(drop)
-        .map_err(|error| crate::error::Error::failed(format!("failed to listen: {}", error.cause())))
+    ask_driver(service, "AddMatch", rule).await.map(drop).context(|| "failed to listen for changes")
+}
+
+async fn is_there(service: &Service, name: &UniqueName<'_>) -> bool {
+    let answer = ask_driver(service, "NameHasOwner", name.as_str()).await;
+    answer.and_then(|answer| answer.body().deserialize()).unwrap_or(false)
+}
+
+/// Asks the bus itself.
+async fn ask_driver(service: &Service, method: &str, argument: &str) -> zbus::Result<Message> {
+    let driver = Some(DRIVER);
+    service.bus.call_method(driver, "/org/freedesktop/DBus", driver, method, &argument).await
 }
 
 fn states(service: &Service) -> Result<BTreeMap<String, String>> {
@@ -147,8 +161,8 @@ fn states(service: &Service) -> Result<BTreeMap<String, String>> {
 }
 
 /// The machine that a unit belongs to, of the last part of the unit's object path.
-fn machine_of(label: &str) -> Option<String> {
-    MachineName::of_unit(&unescape(label)?).map(|(name, _)| name.to_string())
+fn machine_of(label: &str) -> Option<MachineName> {
+    MachineName::of_unit(&unescape(label)?).map(|(name, _)| name)
 }
 
 /// Something that happened.
@@ -221,7 +235,7 @@ mod tests {
 
     #[test]
     fn only_units_of_ours_are_looked_at() {
-        assert_eq!(machine_of("container_40web_2d1_2eservice").as_deref(), Some("web-1"));
+        assert_eq!(machine_of("container_40web_2d1_2eservice").unwrap().as_str(), "web-1");
         assert_eq!(machine_of("dbus_2eservice"), None);
         assert_eq!(machine_of("container_40p1_2eservice_2ed"), None);
     }

@@ -160,6 +160,33 @@ fn programs_do_over_the_bus_what_verbs_do() -> Result<()> {
         p1.stop()?;
         p1.is_gone()
     });
+    host.case("it is frozen, thawed, restarted, signalled, renamed", || {
+        host.ok(&container("p1", "Restart"))?;
+        let before = p1.leader()?;
+        host.ok(&container("p1", "Restart"))?;
+        ensure!(p1.leader()? != before, "the leader is still {before}");
+        host.ok(&container("p1", "Freeze"))?;
+        ensure!(property(&host, "p1", "State")? == "frozen", "{}", property(&host, "p1", "State")?);
+        let refused = host.fails(&container("p1", r#"Execute 'asa{sv}' '["true"]' '{}'"#))?;
+        ensure!(
+            refused.stderr.starts_with("org.containerctl1.Error.Busy: container 'p1' is frozen"),
+            "{refused}"
+        );
+        host.ok(&container("p1", "Thaw"))?;
+        ensure!(property(&host, "p1", "State")? == "running", "{}", property(&host, "p1", "State")?);
+        // busybox' init powers off at SIGUSR2.
+        host.ok(&container("p1", r#"Kill si '"leader"' 12"#))?;
+        p1.becomes("inactive")?;
+        let renamed = host.ok(&manager(r#"RenameContainer ss '"p1"' '"p2"'"#))?;
+        ensure!(renamed.trim() == format!("[\"{DIRECTORY}/p2\", []]"), "{renamed}");
+        host.ok(&container("p2", "Start"))?;
+        host.ok(&container("p2", &format!("Stop {FOREVER}")))?;
+        host.ok(&manager(r#"RenameContainer ss '"p2"' '"p1"'"#)).map(drop)
+    });
+    host.case("the host is checked", || {
+        host.ok(&format!("{} | jq -e '.[0] | fromjson | length > 5'", manager("CheckHost")))?;
+        host.ok(&format!("{} | jq -e '.[0] | fromjson | length > 2'", manager("ExamineHost"))).map(drop)
+    });
     host.case("the definition", || {
         let changed = host.ok(&container(
             "p1",
@@ -176,6 +203,8 @@ fn programs_do_over_the_bus_what_verbs_do() -> Result<()> {
         host.ok("python3 /srv/containers.py watch 50 >/srv/told 2>&1 & echo $! >/srv/watcher")?;
         host.ok("timeout 50 busctl wait org.containerctl1 /org/containerctl1 org.containerctl1.Manager StateChanged >/srv/waited 2>&1 &")?;
         host.wait_until(SOON, "grep -x watching /srv/told")?;
+        // Nobody but the bus itself says that somebody has left.
+        host.ok("for name in $(busctl list --no-legend | awk '$3 == \"python3\" {print $1}'); do busctl emit --destination=org.containerctl1 /org/freedesktop/DBus org.freedesktop.DBus NameOwnerChanged sss $name $name ''; done")?;
         host.ok("cp -a /var/lib/containerctl/p1/rootfs /srv/tree")?;
         host.ok("containerctl start p1 && containerctl stop p1")?;
         host.ok("containerctl create p3 --rootfs /srv/tree && containerctl destroy p3")?;
@@ -235,6 +264,13 @@ fn programs_do_over_the_bus_what_verbs_do() -> Result<()> {
             (container("_2e_2e", "Start"), "org.containerctl1.Error.Config: '..' is not a machine name"),
             (container("p_31", "Start"), "org.freedesktop.DBus.Error.UnknownObject: unknown object"),
             (container("p1", "Stop s '\"x\"'"), "org.freedesktop.DBus.Error.InvalidArgs: the arguments are"),
+            (container("p1", r#"Kill si '"me"' 9"#), "org.containerctl1.Error.Config: 'me' is not"),
+            (container("p1", r#"Kill si '"all"' 99"#), "org.containerctl1.Error.Config: "),
+            (container("p1", "Freeze"), "org.containerctl1.Error.NotFound: container 'p1' is not running"),
+            (
+                manager(r#"RenameContainer ss '"p1"' '"a/b"'"#),
+                "org.containerctl1.Error.Config: 'a/b' is not a machine name",
+            ),
             (container("p1", "Vanish"), "org.freedesktop.DBus.Error.UnknownMethod: unknown method 'Vanish'"),
             (
                 manager(r#"GetContainer s '"p9"'"#),
@@ -373,12 +409,13 @@ fn the_service_comes_and_goes_and_containers_do_not_notice() -> Result<()> {
         let calls = "for i in $(seq 12); do python3 /srv/call.py /org/containerctl1 ListContainers || exit 1; sleep 0.$((90 + i)); done";
         host.ok(calls).map(drop)
     });
-    host.case("it stays while somebody watches, and for a call that takes long", || {
-        host.ok("python3 /srv/containers.py watch 4 >/srv/told 2>&1 &")?;
+    host.case("it stays while somebody watches", || {
+        host.ok("python3 /srv/containers.py watch 100 >/srv/told 2>&1 & echo $! >/srv/watcher")?;
         host.wait_until(SOON, "grep -x watching /srv/told")?;
         let before = service(&host)?;
         std::thread::sleep(Duration::from_secs(3));
         ensure!(service(&host)? == before && before != "0", "it was {before} and is {}", service(&host)?);
+        host.ok("kill $(cat /srv/watcher)")?;
         host.wait_until(SOON, "systemctl show -p ActiveState containerctld | grep -x ActiveState=inactive")
     });
     host.case("killed, it is started by the next call", || {

@@ -2,19 +2,20 @@
 
 mod attach;
 mod configuration;
+mod life;
 mod properties;
 
-use std::time::Duration;
+use std::slice::from_ref;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::Type;
 
 use super::caller::Action;
-use super::interface::{self, Interface, Method};
+use super::interface::{self, Interface, Method, json};
 use super::options::Given;
-use crate::error::{Context, Error, Kind, Result};
-use crate::machine::unit::{self, Stop, one};
+use crate::error::{Error, Kind, Result};
+use crate::machine::unit::{self, one};
 use crate::machine::{audit, configuration as core, info, limits, registry};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -32,53 +33,42 @@ pub fn interfaces() -> Vec<Interface> {
 }
 
 fn methods() -> Vec<Method> {
+    [life::methods(), change(), enter(), look()].into_iter().flatten().collect()
+}
+
+fn change() -> Vec<Method> {
+    let change = Action::Change;
     vec![
-        row("Start", Action::Operate, &[], &[], |root, name, ()| {
-            one(unit::start(root, std::slice::from_ref(name))?)
-        }),
-        row("Stop", Action::Operate, &["timeout_usec"], &[], |root, name, (usec,): (u64,)| {
-            one(unit::stop(root, std::slice::from_ref(name), how(usec))?).map(drop)
-        }),
-        row("Enable", Action::Change, &[], &[], |root, name, ()| {
-            one(unit::enable(root, std::slice::from_ref(name))?)
-        }),
-        row("Disable", Action::Change, &[], &[], |root, name, ()| {
-            one(unit::disable(root, std::slice::from_ref(name))?)
-        }),
-        row(
-            "SetLimits",
-            Action::Change,
-            &["changes", "runtime"],
-            &[],
-            |root, name, (changes, runtime): (Vec<String>, bool)| {
-                let changes = changes.iter().map(|text| limits::change(text)).collect::<Result<Vec<_>>>()?;
-                limits::set(
-                    root,
-                    name,
-                    &changes,
-                    if runtime { Lasting::Runtime } else { Lasting::Persistent },
-                )
-            },
-        ),
-        row("GetConfig", Action::Look, &["key"], &["values"], configuration::get),
-        row("SetConfig", Action::Change, &["changes", "unset"], &["changed", "warnings"], configuration::set),
-        row("DescribeConfig", Action::Look, &[], &["json"], |root, name, ()| json(&core::show(root, name)?)),
+        row("Enable", change, &[], &[], |root, name, ()| one(unit::enable(root, from_ref(name))?)),
+        row("Disable", change, &[], &[], |root, name, ()| one(unit::disable(root, from_ref(name))?)),
+        row("SetLimits", change, &["changes", "runtime"], &[], set_limits),
+        row("SetConfig", change, &["changes", "unset"], &["changed", "warnings"], configuration::set),
+    ]
+}
+
+fn enter() -> Vec<Method> {
+    let (shell, pipes) = (&["terminal", "status"], &["input", "output", "error", "status"]);
+    vec![
         Method::lasting(
             "OpenShell",
             Action::Shell,
             &["options"],
-            &["terminal", "status"],
+            shell,
             |root, name, (options,): (Given,)| attach::open_shell(root, &MachineName::new(name)?, options),
         ),
-        Method::lasting(
-            "Execute",
-            Action::Shell,
-            &["command", "options"],
-            &["input", "output", "error", "status"],
-            |root, name, values| attach::execute(root, &MachineName::new(name)?, values),
-        ),
+        Method::lasting("Execute", Action::Shell, &["command", "options"], pipes, |root, name, values| {
+            attach::execute(root, &MachineName::new(name)?, values)
+        }),
         row("OpenConsole", Action::Shell, &[], &["console"], |root, name, ()| open_console(root, name)),
-        row("Describe", Action::Look, &[], &["json"], |root, name, ()| json(&info::info(root, name)?)),
+    ]
+}
+
+fn look() -> Vec<Method> {
+    let look = Action::Look;
+    vec![
+        row("Describe", look, &[], &["json"], |root, name, ()| json(&info::info(root, name)?)),
+        row("GetConfig", look, &["key"], &["values"], configuration::get),
+        row("DescribeConfig", look, &[], &["json"], |root, name, ()| json(&core::show(root, name)?)),
         row("Audit", Action::Operate, &[], &["json"], |root, name, ()| json(&audit::audit(root, name)?)),
     ]
 }
@@ -100,13 +90,9 @@ where
     })
 }
 
-/// systemd's word for no limit is the largest number.
-fn how(usec: u64) -> Stop {
-    match usec {
-        u64::MAX => Stop::Ask,
-        0 => Stop::Kill,
-        usec => Stop::AskFor(Duration::from_micros(usec)),
-    }
+fn set_limits(root: &Root, name: &MachineName, (changes, runtime): (Vec<String>, bool)) -> Result<()> {
+    let changes = changes.iter().map(|text| limits::change(text)).collect::<Result<Vec<_>>>()?;
+    limits::set(root, name, &changes, if runtime { Lasting::Runtime } else { Lasting::Persistent })
 }
 
 /// A connection to the supervisor, on which the caller speaks for himself: nothing of ours stands in between.
@@ -117,9 +103,4 @@ fn open_console(root: &Root, name: &MachineName) -> Result<(zbus::OwnedFd,)> {
         Error::new(Kind::NotFound, why).hint("start it first")
     })?;
     Ok((connection.into(),))
-}
-
-fn json(value: &impl Serialize) -> Result<(String,)> {
-    let text = serde_json::to_string(value).map_err(std::io::Error::from);
-    text.context(|| "failed to write JSON").map(|text| (text,))
 }
