@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
+use crate::child::ephemeral;
 use crate::child::leader::{self, Leader};
 use crate::child::message::{Failed, Order, Report, Step, at, await_order, named, raw, report};
 use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem, to_errno};
@@ -150,6 +151,10 @@ fn mount_all(this: &Assembler, leader: &OwnedFd) -> Result<(), Failed> {
 /// Puts the root onto the staging directory, where pivot_root(2) can take it from.
 fn attach_root(this: &Assembler) -> Result<OwnedFd, Errno> {
     let source = this.outside.first().and_then(Option::as_ref).ok_or(Errno::NOENT)?;
+    if let Some(Operation::Root { ephemeral: true, read_only, .. }) = this.plan.outside.first() {
+        let attributes = if *read_only { Attributes::RO } else { Attributes::NONE };
+        return ephemeral::attach(source, this.staging, attributes);
+    }
     move_onto(source.as_fd(), path_fd(this.staging)?.as_fd())?;
     path_fd(this.staging)
 }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::mount::MountPropagationFlags;
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
+use crate::child::init;
 use crate::child::label::{self, Label};
 use crate::child::message::{Failed, Order, Report, Step, at, await_order, named, raw, report};
 use crate::sandbox::capabilities::Mask;
@@ -52,6 +53,8 @@ pub struct Leader<'a> {
     pub environment: &'a StringList,
     /// Its working directory.
     pub working_directory: &'a CStr,
+    /// Stay as the container's init instead of executing one.
+    pub own_init: Option<init::Memory>,
     /// Take the console as controlling terminal, as a command that is no init expects.
     pub controlling_terminal: bool,
 }
@@ -99,7 +102,10 @@ fn enter(this: &Leader) -> Result<std::convert::Infallible, Failed> {
     for filter in this.filters {
         at(named("load the system call filter"), raw(seccomp::load(filter)))?;
     }
-    execute(this)
+    match this.own_init {
+        Some(memory) => init::run(memory),
+        None => execute(this),
+    }
 }
 
 fn become_root(this: &Leader) -> Result<(), Errno> {

@@ -43,7 +43,7 @@ pub enum Step {
 }
 
 /// The steps that are no operation of the plan.
-pub const STEPS: [&str; 22] = [
+pub const STEPS: [&str; 23] = [
     "enter the network namespace",
     "make the mounts private",
     "clone the leader",
@@ -66,6 +66,7 @@ pub const STEPS: [&str; 22] = [
     "change to the working directory",
     "close file descriptors",
     "execute the payload",
+    "become the first process",
 ];
 
 /// A step that failed, and why.

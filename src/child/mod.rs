@@ -28,6 +28,10 @@ pub mod attached;
 pub mod entrant;
 /// What it is told, and what it tells.
 pub mod entry;
+/// A root that forgets what was written to it.
+mod ephemeral;
+/// The first process of an application container.
+pub mod init;
 /// Labels of the security modules, on exec.
 pub mod label;
 /// The container's PID 1 until it executes the payload.

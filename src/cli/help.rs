@@ -8,7 +8,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Containers", &["create", "rename", "destroy"]),
     ("Running", &["start", "stop", "restart", "freeze", "thaw", "kill"]),
     ("At boot", &["enable", "disable", "autostart"]),
-    ("Inside", &["attach", "console"]),
+    ("Inside", &["attach", "execute", "console"]),
     ("Looking", &["list", "info", "top", "ps", "logs", "wait", "monitor", "audit", "plan", "generate"]),
     ("Changing", &["config", "limit", "device"]),
     ("Images", &["images"]),

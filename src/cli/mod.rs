@@ -14,6 +14,7 @@ mod destroy;
 mod device;
 mod doctor;
 mod enable;
+mod execute;
 mod freeze;
 mod generate;
 mod help;
@@ -78,6 +79,7 @@ enum Verb {
     Start(start::Args),
     Stop(stop::Args),
     Attach(attach::Args),
+    Execute(execute::Args),
     Restart(restart::Args),
     Freeze(freeze::Freeze),
     Thaw(freeze::Thaw),
@@ -167,6 +169,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Device(verb) => device::run(&root, verb),
         Verb::Console(args) => console::run(&root, args),
         Verb::Attach(args) => return attach::run(&root, args),
+        Verb::Execute(args) => return execute::run(&root, args),
         Verb::Audit(args) => return audit::run(&root, args),
         Verb::Plan(args) => plan::run(&root, args),
         Verb::Check(args) => return check::run(&root, args),

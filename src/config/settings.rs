@@ -72,6 +72,8 @@ pub struct Exec {
     pub limits: Vec<ResourceLimit>,
     /// `OOMScoreAdjust=`, -1000 to 1000.
     pub oom_score_adjust: Option<i32>,
+    /// No key of a definition: a first process of our own, for what is executed there later.
+    pub own_init: bool,
     /// `LinkJournal=`.
     pub link_journal: LinkJournal,
 }
@@ -99,6 +101,7 @@ impl Default for Exec {
             selinux_context: None,
             limits: Vec::new(),
             oom_score_adjust: None,
+            own_init: false,
             link_journal: LinkJournal::TryGuest,
         }
     }
@@ -186,6 +189,8 @@ pub struct Files {
     pub root_directory: Option<PathBuf>,
     /// `ReadOnly=`: the whole root file system.
     pub read_only: bool,
+    /// No key of a definition: what is written to the root file system is gone afterwards.
+    pub ephemeral: bool,
     /// `DeviceAllow=`: device nodes of the host.
     pub devices: Vec<DeviceAllow>,
     /// `Bind=`, `BindReadOnly=`, `TemporaryFileSystem=`, `Inaccessible=`, in the order written.

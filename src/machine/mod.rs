@@ -26,6 +26,8 @@ pub mod destroy;
 pub mod device;
 /// Settings of the host that hurt.
 pub mod doctor;
+/// Running one command in a machine of its own.
+pub mod execute;
 /// Freezing and thawing.
 pub mod freeze;
 /// Who owns which user ids.

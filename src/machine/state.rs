@@ -52,6 +52,8 @@ pub struct State {
     pub stop_signal: i32,
     /// The payload is an init, and no mere command.
     pub init: bool,
+    /// It is there for one command that somebody executes.
+    pub execution: bool,
     /// Ready when the payload says so.
     pub notify_ready: bool,
     /// What the payload last said of a shutdown under way: `reboot`, `poweroff`, …
@@ -71,7 +73,7 @@ impl State {
     pub fn to_text(&self) -> String {
         let mut text = format!("VERSION={VERSION}\n");
         let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
-        let fields: [(&str, &dyn std::fmt::Display); 18] = [
+        let fields: [(&str, &dyn std::fmt::Display); 19] = [
             ("STARTED", &u8::from(self.started)),
             ("READY", &u8::from(self.ready)),
             ("WATCHED", &u8::from(self.watched)),
@@ -84,6 +86,7 @@ impl State {
             ("IDS", &ids),
             ("STOP_SIGNAL", &self.stop_signal),
             ("INIT", &u8::from(self.init)),
+            ("EXECUTION", &u8::from(self.execution)),
             ("NOTIFY_READY", &u8::from(self.notify_ready)),
             ("SHUTDOWN", &self.shutdown),
             ("STARTED_USEC", &self.started_usec),
@@ -114,6 +117,7 @@ impl State {
                 "IDS" => state.ids = parse_ids(value),
                 "STOP_SIGNAL" => state.stop_signal = value.parse().unwrap_or_default(),
                 "INIT" => state.init = value == "1",
+                "EXECUTION" => state.execution = value == "1",
                 "NOTIFY_READY" => state.notify_ready = value == "1",
                 "SHUTDOWN" => state.shutdown = value.to_string(),
                 "STARTED_USEC" => state.started_usec = value.parse().unwrap_or_default(),

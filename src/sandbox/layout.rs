@@ -16,6 +16,7 @@ pub fn outside_operations(settings: &Settings, facts: &Facts, custom: Vec<Operat
     let mut list = vec![Operation::Root {
         source: facts.rootfs.clone(),
         read_only: settings.files.read_only,
+        ephemeral: settings.files.ephemeral,
         idmap: facts.ids.is_some(),
     }];
     list.extend(device_operations(facts));

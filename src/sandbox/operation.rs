@@ -17,6 +17,8 @@ pub enum Operation {
         source: PathBuf,
         /// Mounted read-only.
         read_only: bool,
+        /// What is written goes to a tmpfs over it, and with the container.
+        ephemeral: bool,
         /// Ids mapped by the container's user namespace.
         idmap: bool,
     },
@@ -141,9 +143,10 @@ impl Serialize for Attributes {
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Operation::Root { source, read_only, idmap } => {
+            Operation::Root { source, read_only, ephemeral, idmap } => {
                 let (mode, ids) = (if *read_only { "ro" } else { "rw" }, if *idmap { ",idmap" } else { "" });
-                write!(f, "mount '{}' as the root ({mode}{ids})", source.display())
+                let over = if *ephemeral { ",ephemeral" } else { "" };
+                write!(f, "mount '{}' as the root ({mode}{ids}{over})", source.display())
             }
             Operation::Mount { filesystem, target, options, attributes } => {
                 write!(f, "mount {filesystem} on '{target}' ({attributes}")?;

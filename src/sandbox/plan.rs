@@ -63,6 +63,8 @@ pub struct Plan {
     pub environment: Vec<(String, String)>,
     /// Its working directory, inside.
     pub working_directory: Option<PathBuf>,
+    /// The first process is our own, and executes nothing.
+    pub own_init: bool,
     /// The family of the init, where one is booted.
     pub init: Option<InitKind>,
     /// Number of the signal that asks for shutdown.
@@ -116,6 +118,7 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
         command: command(settings, facts),
         environment: environment(settings, facts),
         working_directory: exec.working_directory.clone(),
+        own_init: exec.own_init,
         init: kind,
         stop_signal: exec.kill_signal.unwrap_or(kind.map_or(libc::SIGTERM, InitKind::poweroff_signal)),
         notify_ready: exec.notify_ready,

@@ -85,7 +85,7 @@ pub fn survey(
     let tree = Tree::open_filled(&rootfs)?;
     refuse_links(&tree, &rootfs)?;
     let init = if settings.exec.boot { Some(init::require(&tree, &rootfs)?) } else { None };
-    if !settings.exec.boot && settings.exec.parameters.is_empty() {
+    if !settings.exec.boot && !settings.exec.own_init && settings.exec.parameters.is_empty() {
         return Err(Error::config(format!("container '{name}' has Boot=no but no command"))
             .hint("set Parameters= in [Exec]"));
     }

@@ -6,6 +6,7 @@
 //! | from | letter | then | meaning |
 //! |---|---|---|---|
 //! | client | `A` | rows, columns (two bytes each, little end first) | attach to the console |
+//! | client | `H` | | the container is to be stopped when this connection ends |
 //! | client | `I` | bytes | input |
 //! | client | `W` | rows, columns | the window has a new size |
 //! | supervisor | `O` | bytes | output; the scrollback comes first |
@@ -31,6 +32,8 @@ pub const CHUNK: usize = 4096;
 pub enum Request {
     /// Attach to the console.
     Attach(WindowSize),
+    /// The container is to be stopped when this connection ends.
+    Hold,
     /// Type this.
     Input(Vec<u8>),
     /// The window has a new size.
@@ -54,6 +57,7 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
     };
     match request {
         Request::Attach(window) => size(b'A', window),
+        Request::Hold => b"H".to_vec(),
         Request::Resize(window) => size(b'W', window),
         Request::Input(bytes) => [b"I", bytes.as_slice()].concat(),
     }
@@ -67,6 +71,7 @@ pub fn decode_request(message: &[u8]) -> Option<Request> {
     };
     match message.split_first()? {
         (b'A', rest) => size(rest).map(Request::Attach),
+        (b'H', []) => Some(Request::Hold),
         (b'W', rest) => size(rest).map(Request::Resize),
         (b'I', rest) if rest.len() <= CHUNK => Some(Request::Input(rest.to_vec())),
         _ => None,
@@ -141,7 +146,9 @@ mod tests {
     #[test]
     fn requests_arrive_as_they_were_meant() {
         let size = WindowSize { rows: 24, columns: 300 };
-        for request in [Request::Attach(size), Request::Resize(size), Request::Input(b"ls\r".to_vec())] {
+        for request in
+            [Request::Attach(size), Request::Hold, Request::Resize(size), Request::Input(b"ls\r".to_vec())]
+        {
             assert_eq!(decode_request(&encode_request(&request)), Some(request));
         }
         assert_eq!(decode(&encode(Answer::Output(b"x"))), Some(Answer::Output(b"x")));

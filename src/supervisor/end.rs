@@ -43,6 +43,11 @@ impl Outcome {
         }
     }
 
+    /// The same of a container that is there for one command, and is not started again.
+    pub fn once(self) -> Outcome {
+        if self == Outcome::Rebooted { Outcome::PoweredOff } else { self }
+    }
+
     /// The sentence for the journal and `systemctl status`.
     pub fn sentence(&self) -> String {
         match self {

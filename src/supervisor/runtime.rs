@@ -9,6 +9,7 @@
 //! | `root/` | where the root is put together, in the helper's mount namespace only |
 //! | `state` | [`State`] for readers |
 //! | `rights` | [`Rights`] for whoever enters |
+//! | `execute` | somebody executes a command: what becomes of what it writes, see [`execute`](crate::machine::execute) |
 //! | `apparmor` | the generated AppArmor profile, while it is loaded |
 //! | `timings` | how long each stage of the last start took, `STAGE MICROSECONDS` a line |
 

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::child::assembler::{self, Assembler};
+use crate::child::init::Memory;
 use crate::child::label::Label;
 use crate::child::leader::Leader;
 use crate::child::message::{Order, Report, STEPS, Step, order, receive};
@@ -100,7 +101,8 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         command: &command,
         environment: &environment,
         working_directory: &directory,
-        controlling_terminal: plan.init.is_none(),
+        own_init: plan.own_init.then(|| memory_of_init(means.ids)),
+        controlling_terminal: plan.init.is_none() && !plan.own_init,
     };
     let (staging, blank, blank_dir) =
         (means.runtime.path("root"), means.runtime.path("blank"), means.runtime.path("blank.d"));
@@ -241,6 +243,11 @@ fn with_object(step: &str, plan: &Plan) -> String {
         ("change to the working directory", _, Some(path)) => format!("{step} '{}'", path.display()),
         _ => step.to_string(),
     }
+}
+
+/// Root of the host's ids may look into processes of the host.
+fn memory_of_init(ids: Option<IdRange>) -> Memory {
+    if ids.is_none_or(|ids| ids.base == 0) { Memory::Own } else { Memory::Mapped }
 }
 
 /// What the leader writes to have the plan's labels.

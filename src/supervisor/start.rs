@@ -11,7 +11,7 @@ use crate::config::{self, Definition};
 use crate::error::{Context, Error, Result};
 use crate::machine::cgroup::Cgroup;
 use crate::machine::state::{self, State, start_time};
-use crate::machine::{advice, ids, links as images};
+use crate::machine::{advice, execute, ids, links as images};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
@@ -99,7 +99,10 @@ struct Prepared {
 
 /// Reads the definition, looks at the root file system, plans, and builds the filter.
 fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepared> {
-    let definition = advice::load(root, name)?;
+    let mut definition = advice::load(root, name)?;
+    if let Some(life) = execute::asked(root, name) {
+        life.adapt(&mut definition.settings);
+    }
     for warning in &definition.warnings {
         journal.warning(&warning.to_string());
     }
@@ -227,6 +230,7 @@ fn first_state(prepared: &Prepared) -> State {
         ids: facts.ids,
         stop_signal: plan.stop_signal,
         init: plan.init.is_some(),
+        execution: plan.own_init,
         notify_ready: plan.notify_ready,
         ..State::default()
     };

@@ -189,7 +189,7 @@ impl<'a> Watch<'a> {
         if ready(4) {
             self.take_signals()?;
         }
-        self.serve_clients();
+        self.serve_clients()?;
         Ok(false)
     }
 
@@ -356,14 +356,20 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn serve_clients(&mut self) {
+    fn serve_clients(&mut self) -> Result<()> {
         for index in 0..self.console.clients().len() {
             self.console.clients()[index].flush();
             while let Some(request) = self.console.clients()[index].request() {
                 self.serve(index, request);
             }
         }
+        let let_go = self.console.clients().iter().any(Client::let_go);
         self.console.clients().retain(|client| !client.is_gone());
+        if let_go && matches!(self.phase, Phase::Running { .. }) {
+            self.handle(Event::StopAsked)
+        } else {
+            Ok(())
+        }
     }
 
     fn serve(&mut self, index: usize, request: Request) {
@@ -372,6 +378,7 @@ impl<'a> Watch<'a> {
                 self.console.attach(index);
                 self.resize(size);
             }
+            Request::Hold => self.console.clients()[index].hold(),
             Request::Resize(size) => self.resize(size),
             Request::Input(bytes) => self.console.type_in(&bytes),
         }
@@ -414,6 +421,7 @@ impl<'a> Watch<'a> {
         self.console.finish(self.journal, monotonic());
         let exit = self.exit.unwrap_or(pidfd::Exit::Unknown);
         let outcome = end::judge(exit, stopping, killed, &self.state.shutdown);
+        let outcome = if self.state.execution { outcome.once() } else { outcome };
         match &outcome {
             Outcome::PoweredOff | Outcome::Rebooted => self.journal.info(&outcome.sentence()),
             Outcome::Exited(_) | Outcome::Failed(_) => self.journal.error(&outcome.sentence()),

@@ -1,8 +1,10 @@
 //! Signals: sending by pidfd, and a clean slate before exec.
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::SigSet;
 
 /// First real-time signal that the C library leaves to programs, SIGRTMIN.
 pub fn rtmin() -> i32 {
@@ -49,6 +51,38 @@ pub fn reset_all() {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
+}
+
+/// Waits for any blocked signal, at most for `limit`; its number.
+pub fn wait_any(limit: Option<Duration>) -> Option<i32> {
+    let all = SigSet::all();
+    let info = std::ptr::null_mut();
+    let signal = match limit {
+        // SAFETY: a valid set; what else is known of the signal is not asked for.
+        None => unsafe { libc::sigwaitinfo(all.as_ref(), info) },
+        Some(limit) => {
+            let limit = libc::timespec {
+                tv_sec: limit.as_secs() as libc::time_t,
+                tv_nsec: libc::c_long::from(limit.subsec_nanos()),
+            };
+            // SAFETY: as above, and a valid time.
+            unsafe { libc::sigtimedwait(all.as_ref(), info, &raw const limit) }
+        }
+    };
+    (signal > 0).then_some(signal)
+}
+
+/// Sends a signal to every process that the caller sees and may signal, but not to itself and process 1 (kill(2));
+/// an error says that there is none.
+pub fn send_to_all(signal: i32) -> Result<(), Errno> {
+    // SAFETY: no memory is passed.
+    Errno::result(unsafe { libc::kill(-1, signal) }).map(drop)
+}
+
+/// Takes the exit status of every child that has ended, and forgets it.
+pub fn reap_all() {
+    // SAFETY: a null status is allowed.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod debian;
 mod definition;
 mod devices;
 mod ends;
+mod execute;
 mod housekeeping;
 mod inits;
 mod inside;

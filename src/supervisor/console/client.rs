@@ -16,12 +16,21 @@ pub struct Client {
     queued: usize,
     skipped: u64,
     gone: bool,
+    holds: bool,
 }
 
 impl Client {
     /// A connection that was just accepted; it gets no output before it attaches.
     pub fn new(socket: OwnedFd) -> Client {
-        Client { socket, attached: false, queue: VecDeque::new(), queued: 0, skipped: 0, gone: false }
+        Client {
+            socket,
+            attached: false,
+            queue: VecDeque::new(),
+            queued: 0,
+            skipped: 0,
+            gone: false,
+            holds: false,
+        }
     }
 
     /// The connection.
@@ -32,6 +41,16 @@ impl Client {
     /// It hung up, or broke the protocol.
     pub fn is_gone(&self) -> bool {
         self.gone
+    }
+
+    /// From now on the container is its.
+    pub fn hold(&mut self) {
+        self.holds = true;
+    }
+
+    /// It held the container, and is gone.
+    pub fn let_go(&self) -> bool {
+        self.holds && self.gone
     }
 
     /// Output waits for it.

@@ -1,0 +1,39 @@
+//! `containerctl execute`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::Machine;
+use super::attach::How;
+use super::relay::{self, Caller};
+use crate::error::Result;
+use crate::machine::execute::{Execution, Life};
+use crate::paths::Root;
+
+/// Start a container for one command only, with an init of our own; the exit status is the command's
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    how: How,
+    /// What is written to the root file system is gone afterwards
+    #[arg(long)]
+    ephemeral: bool,
+    /// Program and arguments
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
+    let name = args.machine.name()?;
+    super::require_root("execute a command in a container")?;
+    let (caller, streams) = Caller::new()?;
+    let request = args.how.request(&args.command, caller.has_terminal())?;
+    let execution =
+        Execution::begin(root, &name, if args.ephemeral { Life::Ephemeral } else { Life::Lasting })?;
+    let attached = execution.run(&request, streams)?;
+    let code = relay::relay(caller, attached)?;
+    execution.end()?;
+    Ok(code.into())
+}
