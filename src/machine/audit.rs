@@ -13,6 +13,7 @@ use crate::child::probe;
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sandbox::lsm::{Labels, apparmor};
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::posture::{self, Check, Finding, checks};
 use crate::sandbox::seccomp::{Filters, Policy, ProfileFile};
@@ -143,6 +144,8 @@ fn told_by_the_kernel(state: &State, plan: &Plan, filters: usize) -> Result<Vec<
         row("no new privileges", field("NoNewPrivs"), u8::from(plan.no_new_privileges).to_string()),
         row("system call filters", field("Seccomp_filters"), filters.to_string()),
     ];
+    let attribute = |file: &str| read(&format!("attr/{file}")).unwrap_or_default();
+    rows.extend(labelled(&plan.labels, attribute).map(|(what, found, promised)| row(what, found, promised)));
     for namespace in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
         let whose = |own: bool| if own { "its own" } else { "the host's" }.to_string();
         let link = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{namespace}")).ok();
@@ -154,4 +157,45 @@ fn told_by_the_kernel(state: &State, plan: &Plan, filters: usize) -> Result<Vec<
         ));
     }
     Ok(rows)
+}
+
+/// What the first process is labelled with beside what the plan labels it with; `attribute` reads a file of its
+/// `/proc/PID/attr`. Nothing for a security module that gives no label.
+fn labelled(
+    labels: &Labels,
+    attribute: impl Fn(&str) -> String,
+) -> impl Iterator<Item = (&'static str, String, String)> {
+    // Where there are several modules, the common file is the first one's.
+    let own = |text: String| if text.is_empty() { attribute("current") } else { text };
+    let apparmor = labels.apparmor.clone().map(|promised| {
+        let current = own(attribute("apparmor/current"));
+        let found = apparmor::name_of(current.trim()).unwrap_or("none").to_string();
+        ("label: AppArmor", found, promised)
+    });
+    let selinux = labels.selinux.clone().map(|promised| {
+        let found = attribute("current").trim_end_matches(['\0', '\n']).to_string();
+        ("label: SELinux", found, promised)
+    });
+    apparmor.into_iter().chain(selinux)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_shown_as_the_kernel_tells_it() {
+        let labels = Labels { apparmor: Some("containerctl_p1".to_string()), ..Labels::default() };
+        let told = |common: &'static str, own: &'static str| {
+            let read = |file: &str| if file == "current" { common } else { own }.to_string();
+            labelled(&labels, read).next().expect("a row").1
+        };
+        assert_eq!(told("containerctl_p1 (enforce)\n", ""), "containerctl_p1");
+        assert_eq!(told("system_u:x:y", "unconfined\n"), "unconfined");
+        assert_eq!(told("", ""), "none");
+        let labels = Labels { selinux: Some("u:r:t:s0:c1,c2".to_string()), ..Labels::default() };
+        let rows: Vec<_> = labelled(&labels, |_| "u:r:t:s0:c1,c2\0".to_string()).collect();
+        assert_eq!(rows, [("label: SELinux", "u:r:t:s0:c1,c2".to_string(), "u:r:t:s0:c1,c2".to_string())]);
+        assert_eq!(labelled(&Labels::default(), |_| "unconfined".to_string()).count(), 0);
+    }
 }
