@@ -97,6 +97,22 @@ fn readme_neighbour(target: &str) -> PathBuf {
 }
 
 #[test]
+fn the_readme_names_only_verbs_that_there_are() {
+    let readme = read_readme();
+    let named: BTreeSet<&str> = readme
+        .split("`containerctl ")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase()).next())
+        .filter(|verb| !verb.is_empty())
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for verb in named {
+        let help = Command::new(env!("CARGO_BIN_EXE_containerctl")).args([verb, "--help"]).output().unwrap();
+        assert!(help.status.success(), "'containerctl {verb}' is in README.md and is no verb");
+    }
+}
+
+#[test]
 fn every_verb_is_in_the_manual_with_its_options() {
     let page = fs::read_to_string(pages().path().join("containerctl.1")).unwrap().replace('\\', "");
     let help = |arguments: &[&str]| {
