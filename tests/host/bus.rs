@@ -153,6 +153,18 @@ fn programs_do_over_the_bus_what_verbs_do() -> Result<()> {
         ensure!(ran.code == 3 && ran.stdout.contains("hello /etc 33 99 /dev/pts/"), "{ran}");
         Ok(())
     });
+    host.case("devices and processes", || {
+        host.ok(&container("p1", r#"AddDevice sssb '"/dev/fuse"' '""' '"rw"' false"#))?;
+        ensure!(host.ok(&container("p1", "ListDevices"))?.contains(r#"["/dev/fuse", "rw"]"#), "not listed");
+        p1.inside("test -c /dev/fuse")?;
+        host.ok(&container("p1", r#"RemoveDevice ssb '"/dev/fuse"' '""' false"#))?;
+        host.ok(&format!("{} | jq -e '.[0] == []'", container("p1", "ListDevices")))?;
+        let processes = format!("{} | jq -e '.[0] | fromjson | .[0]", container("p1", "DescribeProcesses"));
+        host.ok(&format!("{processes} | .pid == {} and .inside == 1'", p1.leader()?))?;
+        let refused = host.fails(&container("p1", r#"AddDevice sssb '"/etc/passwd"' '""' '"rw"' false"#))?;
+        ensure!(refused.stderr.starts_with("org.containerctl1.Error.Config: "), "{refused}");
+        Ok(())
+    });
     host.case("who lets go of a command ends it", || {
         let call = container("p1", r#"Execute 'asa{sv}' '["sleep", "4321"]' '{}'"#);
         host.ok(&call)?;

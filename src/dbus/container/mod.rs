@@ -2,6 +2,7 @@
 
 mod attach;
 mod configuration;
+mod devices;
 mod life;
 mod properties;
 
@@ -16,7 +17,7 @@ use super::interface::{self, Interface, Method, json};
 use super::options::Given;
 use crate::error::{Error, Kind, Result};
 use crate::machine::unit::{self, one};
-use crate::machine::{audit, configuration as core, info, limits, registry};
+use crate::machine::{audit, configuration as core, info, limits, processes, registry};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::control;
@@ -33,7 +34,7 @@ pub fn interfaces() -> Vec<Interface> {
 }
 
 fn methods() -> Vec<Method> {
-    [life::methods(), change(), enter(), look()].into_iter().flatten().collect()
+    [life::methods(), change(), devices::methods(), enter(), look()].into_iter().flatten().collect()
 }
 
 fn change() -> Vec<Method> {
@@ -67,6 +68,9 @@ fn look() -> Vec<Method> {
     let look = Action::Look;
     vec![
         row("Describe", look, &[], &["json"], |root, name, ()| json(&info::info(root, name)?)),
+        row("DescribeProcesses", look, &[], &["json"], |root, name, ()| {
+            json(&processes::list(root, from_ref(name))?)
+        }),
         row("GetConfig", look, &["key"], &["values"], configuration::get),
         row("DescribeConfig", look, &[], &["json"], |root, name, ()| json(&core::show(root, name)?)),
         row("Audit", Action::Operate, &[], &["json"], |root, name, ()| json(&audit::audit(root, name)?)),

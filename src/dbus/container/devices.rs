@@ -1,0 +1,48 @@
+//! Devices given to a container that runs.
+
+use super::row;
+use crate::dbus::caller::Action;
+use crate::dbus::interface::Method;
+use crate::error::Result;
+use crate::machine::device::{self, Keep, Request};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// The methods.
+pub fn methods() -> Vec<Method> {
+    let (add, remove) = (&["device", "path", "access", "persist"], &["device", "path", "persist"]);
+    vec![
+        row(
+            "AddDevice",
+            Action::Change,
+            add,
+            &["warnings"],
+            |root, name, (device, path, access, persist)| {
+                device::add(root, name, &request(device, path, access)?, keep(persist))
+                    .map(|warnings| (warnings,))
+            },
+        ),
+        row("RemoveDevice", Action::Change, remove, &["warnings"], |root, name, (device, path, persist)| {
+            let request = request(device, path, "rwm".to_string())?;
+            device::remove(root, name, &request, keep(persist)).map(|warnings| (warnings,))
+        }),
+        row("ListDevices", Action::Look, &[], &["devices"], list),
+    ]
+}
+
+/// An empty path is the one that the device has on the host.
+fn request(device: String, path: String, access: String) -> Result<Request> {
+    Request::new(&device, Some(path.as_str()).filter(|path| !path.is_empty()), &access)
+}
+
+fn keep(persist: bool) -> Keep {
+    if persist { Keep::Persistent } else { Keep::UntilStop }
+}
+
+/// Device and access of each.
+type Devices = Vec<(String, String)>;
+
+fn list(root: &Root, name: &MachineName, (): ()) -> Result<(Devices,)> {
+    let given = device::list(root, name)?.into_iter();
+    Ok((given.map(|one| (one.device, one.access)).collect(),))
+}
