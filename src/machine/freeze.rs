@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::conversation::within;
 use super::registry;
+use super::run_state::RunState;
 use super::unit::require_systemd;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
@@ -24,7 +25,10 @@ pub fn freeze(root: &Root, name: &MachineName) -> Result<()> {
             .hint(format!("see what its processes wait for with 'systemd-cgls -u {}'", name.scope()))
     };
     let ask = move || systemd::block_on(async { Manager::connect().await?.freeze_unit(&scope).await });
-    within(LIMIT, ask, late)
+    within(LIMIT, ask, late).or_else(|error| match registry::state(root, name)? {
+        RunState::Running | RunState::Frozen => Err(error),
+        state => Err(Error::new(Kind::Busy, format!("container '{name}' is {state}"))),
+    })
 }
 
 /// Lets them go on. One that is not frozen is fine.

@@ -16,6 +16,8 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(90);
 pub const DEAF_LIMIT: Duration = Duration::from_secs(20);
 /// How long to wait for a command that is no init: it has no handler, and as PID 1 the kernel spares it.
 pub const COMMAND_DEAF_LIMIT: Duration = Duration::from_secs(2);
+/// How often a payload that was asked to shut down is looked at.
+const ASKED_TICK: Duration = Duration::from_secs(1);
 /// How long a kill may take before we say that something is stuck. Whatever ends later is taken note of then.
 pub const KILL_LIMIT: Duration = Duration::from_secs(4);
 
@@ -124,7 +126,8 @@ pub fn next_tick(phase: Phase, now: Duration) -> Option<Duration> {
     match phase {
         Phase::Running { .. } | Phase::Stuck => None,
         Phase::Stopping { .. } => Some(Duration::from_millis(20)),
-        Phase::Asked { since } => Some((since + STOP_LIMIT).saturating_sub(now)),
+        // What is frozen meanwhile would not end by itself.
+        Phase::Asked { since } => Some((since + STOP_LIMIT).saturating_sub(now).min(ASKED_TICK)),
         Phase::Killed { since } | Phase::PutDown { since } => Some((since + KILL_LIMIT).saturating_sub(now)),
     }
 }

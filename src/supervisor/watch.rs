@@ -159,6 +159,9 @@ impl<'a> Watch<'a> {
                 self.apply(root);
                 match self.hand_over()? {}
             }
+            if matches!(self.phase, Phase::Stopping { .. } | Phase::Asked { .. }) {
+                self.thaw();
+            }
             let able = self.can_take_stop_signal();
             self.handle(Event::Tick { able, init: self.state.init })?;
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath};
 
+use super::bus::{is_lost, told};
 use super::manager::Manager;
 use crate::error::Result;
 
@@ -65,6 +66,11 @@ pub(super) struct JobEnds(MessageStream);
 /// Signals that may wait while we ask for something else; with a full queue answers would not come through either.
 pub(super) const QUEUE: NonZeroUsize = NonZeroUsize::new(16 * 1024).expect("not zero");
 
+/// The end of a stream of signals.
+fn gone() -> zbus::Error {
+    std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the system bus went away").into()
+}
+
 /// The signal that ends a job.
 const JOB_REMOVED: &str = "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',\
     interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
@@ -88,8 +94,7 @@ impl JobEnds {
     /// The next job that ends, whosever it is.
     async fn next(&mut self) -> zbus::Result<(OwnedObjectPath, JobResult)> {
         let message = poll_fn(|context| Pin::new(&mut self.0).poll_next(context)).await;
-        let message =
-            message.ok_or_else(|| zbus::Error::Failure("the system bus went away".to_string()))??;
+        let message = message.ok_or_else(gone)??;
         let body = message.body();
         let (_, ended, _, result): (u32, ObjectPath<'_>, &str, &str) = body.deserialize()?;
         Ok((ended.to_owned().into(), JobResult(result.to_string())))
@@ -111,17 +116,46 @@ impl<'a> Jobs<'a> {
     pub async fn begin(job: Job, units: &'a [String]) -> Result<Jobs<'a>> {
         let mut jobs = Jobs::listen(job, units).await?;
         for (index, unit) in units.iter().enumerate() {
-            match jobs.manager.queue_job(job, unit).await {
+            match jobs.ask(unit).await {
                 Ok(path) => _ = jobs.waited_for.insert(path, index),
-                Err(error) => jobs.ended.push((index, Err(error))),
+                Err(error) => {
+                    let error = told(&format!("failed to {} '{unit}'", job.verb()), &error);
+                    jobs.ended.push((index, Err(error)));
+                }
             }
         }
         Ok(jobs)
     }
 
+    /// Asks for one of them; again where systemd or the bus was restarted before it answered. Whether it has heard the
+    /// first time does not matter.
+    async fn ask(&mut self, unit: &str) -> zbus::Result<OwnedObjectPath> {
+        let began = Instant::now();
+        loop {
+            match self.manager.queue_job(self.job, unit).await {
+                Err(error) if is_lost(&error) && began.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(100));
+                    if let Ok(again) = Jobs::listen(self.job, self.units).await {
+                        (self.manager, self.ends) = (again.manager, again.ends);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
     async fn listen(job: Job, units: &'a [String]) -> Result<Jobs<'a>> {
-        let manager = Manager::connect().await?;
-        let ends = manager.job_ends().await?;
+        let began = Instant::now();
+        let (manager, ends) = loop {
+            let manager = Manager::connect().await?;
+            match manager.job_ends().await {
+                Ok(ends) => break (manager, ends),
+                Err(error) if is_lost(&error) && began.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(error) => return Err(told("failed to listen to systemd", &error)),
+            }
+        };
         Ok(Jobs { job, units, manager, ends, waited_for: HashMap::new(), ended: Vec::new() })
     }
 

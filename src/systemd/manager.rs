@@ -179,10 +179,9 @@ impl Manager {
     }
 
     /// Hears of jobs that end, from now on.
-    pub(super) async fn job_ends(&self) -> Result<JobEnds> {
-        let told = |error| told("failed to listen to systemd", &error);
-        let ends = JobEnds::listen(&self.connection).await.map_err(told)?;
-        self.proxy.subscribe().await.map_err(told)?;
+    pub(super) async fn job_ends(&self) -> zbus::Result<JobEnds> {
+        let ends = JobEnds::listen(&self.connection).await?;
+        self.proxy.subscribe().await?;
         Ok(ends)
     }
 
@@ -196,18 +195,18 @@ impl Manager {
     }
 
     /// Asks for a job in mode `replace`, and waits for nothing.
-    pub(super) async fn queue_job(&self, job: Job, unit: &str) -> Result<OwnedObjectPath> {
-        let path = match job {
+    pub(super) async fn queue_job(&self, job: Job, unit: &str) -> zbus::Result<OwnedObjectPath> {
+        match job {
             Job::Start => self.proxy.start_unit(unit, "replace").await,
             Job::Stop => self.proxy.stop_unit(unit, "replace").await,
             Job::Restart => self.proxy.restart_unit(unit, "replace").await,
-        };
-        path.map_err(|error| told(&format!("failed to {} '{unit}'", job.verb()), &error))
+        }
     }
 
     /// Asks for a job, and waits for nothing.
     pub async fn ask(&self, job: Job, unit: &str) -> Result<()> {
-        self.queue_job(job, unit).await.map(drop)
+        let result = self.queue_job(job, unit).await.map(drop);
+        result.map_err(|error| told(&format!("failed to {} '{unit}'", job.verb()), &error))
     }
 
     /// `KillUnit`: sends a signal by its number.

@@ -8,10 +8,11 @@ use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use zbus::{OwnedObjectPath, Variant};
 
-use super::bus::{connect, is};
+use super::bus::{connect, is, is_lost};
 use super::jobs::{Job, JobEnds, JobResult};
 use super::manager::{Manager, SystemdManagerProxy, UnitProxy};
 use crate::error::{Cause, Context, Error, Kind, Result};
@@ -36,6 +37,11 @@ trait Machined {
     ) -> zbus::Result<OwnedObjectPath>;
     fn unregister_machine(&self, name: &str) -> zbus::Result<()>;
 }
+
+/// How long machined may take to forget a machine.
+const MACHINED_LIMIT: Duration = Duration::from_secs(5);
+/// How long a bus that went away is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A payload to be placed and registered.
 pub struct Payload<'a> {
@@ -71,8 +77,7 @@ pub fn place_and_register(
     meanwhile: impl FnOnce() -> Result<()>,
 ) -> Result<Registration> {
     zbus::block_on(async {
-        let bus = connect().await?;
-        place(&bus, payload).await?;
+        let bus = place_patiently(payload).await?;
         placed()?;
         let mut registration = pin!(register(&bus, payload));
         // The first poll sends the call.
@@ -92,7 +97,9 @@ pub fn place_and_register(
 /// Takes the machine off machined's list; one that is not on it is fine.
 pub fn unregister(name: &MachineName) -> Result<()> {
     zbus::block_on(async {
-        let bus = connect().await?;
+        // A machined that is to be stopped after us may neither answer nor be started before we have ended.
+        let bus = zbus::connection::Builder::system().method_timeout(MACHINED_LIMIT).build().await;
+        let bus = bus.context(|| "failed to reach machined")?;
         let machined = MachinedProxy::new(&bus).await.context(|| "failed to reach machined")?;
         match machined.unregister_machine(name.as_str()).await {
             Err(error) if is(&error, "org.freedesktop.machine1.NoSuchMachine") => Ok(()),
@@ -133,12 +140,39 @@ pub fn has_job(name: &MachineName) -> Result<bool> {
     })
 }
 
-async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
+/// Places the payload, and returns the connection by which. systemd or the bus may be restarted just then: they are
+/// asked again, unless the leader sits in the scope already.
+async fn place_patiently(payload: &Payload<'_>) -> Result<zbus::Connection> {
+    let began = Instant::now();
+    loop {
+        let bus = connect().await?;
+        let result = place(&bus, payload).await;
+        match result {
+            Ok(placed) => return placed.map(|()| bus),
+            Err(error) if !is_lost(&error) || began.elapsed() > PATIENCE => {
+                return Err(error).context(|| format!("failed to start '{}'", payload.name.scope()));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+        if is_placed(payload) {
+            return connect().await;
+        }
+    }
+}
+
+fn is_placed(payload: &Payload) -> bool {
+    let path = format!("/proc/{}/cgroup", payload.leader);
+    std::fs::read_to_string(path)
+        .is_ok_and(|text| text.trim_end().ends_with(&format!("/{}", payload.name.scope())))
+}
+
+/// The outer error is the bus's, the inner one systemd's.
+async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<Result<()>> {
     let scope = payload.name.scope();
     let failed = || format!("failed to start '{scope}'");
-    let manager = SystemdManagerProxy::new(bus).await.context(failed)?;
+    let manager = SystemdManagerProxy::new(bus).await?;
     // Listening comes first: the job may be done before its number is known here.
-    let mut ends = JobEnds::listen(bus).await.context(failed)?;
+    let mut ends = JobEnds::listen(bus).await?;
     let job = match start_scope(&manager, payload).await {
         Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
             // What a killed predecessor left: a failed scope can be let go of, a living one cannot.
@@ -147,15 +181,17 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> Result<()> {
         }
         other => other,
     };
-    let job = job.map_err(|error| match is(&error, "org.freedesktop.systemd1.UnitExists") {
-        true => Error::new(Kind::Busy, format!("'{scope}' still exists"))
-            .hint(format!("stop what is left of it with 'systemctl stop {scope}'")),
-        false => Error::failed(format!("{}: {}", failed(), error.cause())),
-    })?;
-    match ends.of(&job).await.context(failed)? {
+    let job = match job {
+        Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
+            return Ok(Err(Error::new(Kind::Busy, format!("'{scope}' still exists"))
+                .hint(format!("stop what is left of it with 'systemctl stop {scope}'"))));
+        }
+        job => job?,
+    };
+    Ok(match ends.of(&job).await? {
         result if result.is_done() => Ok(()),
         JobResult(other) => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
-    }
+    })
 }
 
 async fn start_scope(
