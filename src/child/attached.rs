@@ -1,21 +1,26 @@
-//! A process that enters a running container, with no more rights than its payload has.
+//! A process that enters a running container to try things there, with no more rights than its payload has, and that
+//! executes nothing.
 //!
 //! ```text
-//! caller ──clone──► entrant   joins the cgroup leaf and the namespaces
-//!                      └──clone──► attached   is in the pid namespace; gives up its rights and does its work
+//! caller ──clone──► entrant   joins the cgroup leaf and the namespaces, gives up its rights
+//!                      └──clone──► attached   is in the pid namespace, and does its work
 //! ```
 
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Gid, Uid};
+use rustix::process::DumpableBehavior;
 
+use crate::child::entrant::let_go;
+use crate::child::init::Memory;
 use crate::child::leader::drop_capabilities;
 use crate::sandbox::capabilities::Mask;
 use crate::sandbox::mounts::to_errno;
 use crate::sandbox::seccomp::Filters;
+use crate::sandbox::userns;
 use crate::sys::clone::{Cloned, clone3, exit_now, wait};
-use crate::sys::{keyring, pidfd, seccomp};
+use crate::sys::exec::close_from;
+use crate::sys::{keyring, memory, pidfd, seccomp};
 
 /// What there is to enter, and which rights are left in there.
 pub struct Entry<'a> {
@@ -31,6 +36,8 @@ pub struct Entry<'a> {
     pub no_new_privileges: bool,
     /// System call filters.
     pub filters: &'a Filters,
+    /// What of our program may be reached from inside.
+    pub memory: Memory,
 }
 
 /// Exit status of an entrant that could not enter.
@@ -45,20 +52,24 @@ pub fn run(entry: &Entry, work: &dyn Fn() -> i32) -> ! {
 fn enter(entry: &Entry, work: &dyn Fn() -> i32) -> Result<i32, Errno> {
     // Nobody inside may look into us, from before we are to be seen.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // While our own procfs is there to tell what they are.
+    if entry.memory == Memory::Own {
+        memory::leave_files().map_err(to_errno)?;
+    }
     rustix::io::write(entry.cgroup, b"0")?;
     keyring::join_new_session_keyring().map_err(to_errno)?;
     pidfd::setns(entry.leader, entry.namespaces).map_err(to_errno)?;
-    rustix::thread::set_thread_groups(&[])?;
-    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
-    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    userns::become_root()?;
     rustix::process::chdir("/")?;
+    // Before anybody inside sees us: whoever may trace us could use what we have.
+    give_up(entry)?;
+    close_from(3).map_err(to_errno)?;
+    let_go()?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     // SAFETY: one thread, and nothing is shared. Only a child is in the pid namespace.
     match unsafe { clone3(0) }.map_err(to_errno)? {
         Cloned::Parent { pidfd, .. } => Ok(wait(&pidfd)?.unwrap_or(FAILED)),
-        Cloned::Child => {
-            give_up(entry)?;
-            exit_now(work())
-        }
+        Cloned::Child => exit_now(work()),
     }
 }
 

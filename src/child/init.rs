@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::SigSet;
 
 use crate::child::message::{Failed, at, named, raw};
+use crate::sandbox::idmap::IdRange;
 use crate::sys::clone::exit_now;
 use crate::sys::exec::close_from;
 use crate::sys::{memory, signal};
@@ -25,6 +26,13 @@ pub enum Memory {
     Mapped,
     /// Nothing of the host's: root inside may look as root of the host does.
     Own,
+}
+
+impl Memory {
+    /// By the ids of a container; none shares the host's.
+    pub fn of(ids: Option<IdRange>) -> Memory {
+        if ids.is_none_or(|ids| ids.base == 0) { Memory::Own } else { Memory::Mapped }
+    }
 }
 
 /// Runs for the container's life; returns only the step that failed before.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::Machine;
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::audit::audit;
+use crate::machine::audit::{audit, seal};
 use crate::paths::Root;
 
 /// Try, inside a running container, what it is promised to be held by
@@ -24,6 +24,7 @@ pub struct Args {
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
     let name = args.machine.name()?;
     super::require_root("enter a container")?;
+    seal(root, &name)?;
     let mut rows = audit(root, &name)?;
     let broken = rows.iter().filter(|row| !row.holds).count();
     if args.broken {

@@ -9,6 +9,7 @@ use super::cgroup::Cgroup;
 use super::state::{self, State};
 use super::{advice, ids, registry};
 use crate::child::attached::{self, Entry};
+use crate::child::init::Memory;
 use crate::child::probe;
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
@@ -19,6 +20,7 @@ use crate::sandbox::posture::{self, Check, Finding, checks};
 use crate::sandbox::seccomp::{Filters, Policy, ProfileFile};
 use crate::sandbox::survey::survey;
 use crate::sys::clone::{spawn, wait};
+use crate::sys::sealed;
 
 /// One line of an audit.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +40,13 @@ const LEAF: &str = "audit";
 /// Exit statuses of a probe, by what it found.
 const STATUSES: [(i32, Finding); 3] = [(10, Finding::Allowed), (11, Finding::Refused), (12, Finding::Absent)];
 
+/// Goes on as a sealed copy of our program without an environment, for a container whose root may write to files of the host's root; called
+/// by a program that does nothing else, before it audits.
+pub fn seal(root: &Root, name: &MachineName) -> Result<()> {
+    let exposed = state::read(root, name).is_some_and(|state| Memory::of(state.ids) == Memory::Own);
+    if exposed && !sealed::is_sealed() { Err(sealed::execute_ourselves(std::iter::empty())) } else { Ok(()) }
+}
+
 /// Audits a running machine.
 pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     registry::require(root, name)?;
@@ -56,7 +65,7 @@ pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     let mut rows = told_by_the_kernel(&state, &plan, filters.len())?;
     let cgroup = Cgroup::require(&state, name)?;
     let leaf = cgroup.leaf(LEAF)?;
-    let inside = Inside { leader, leaf, plan: &plan, filters: &filters };
+    let inside = Inside { leader, leaf, plan: &plan, filters: &filters, memory: Memory::of(state.ids) };
     let made: Result<Vec<Row>> =
         checks(&plan, settings.exec.nesting).iter().map(|check| inside.make(check)).collect();
     // Whatever came of it, nothing of ours stays in the container's cgroup.
@@ -71,6 +80,7 @@ struct Inside<'a> {
     leaf: OwnedFd,
     plan: &'a Plan,
     filters: &'a Filters,
+    memory: Memory,
 }
 
 impl Inside<'_> {
@@ -83,6 +93,7 @@ impl Inside<'_> {
             capabilities: self.plan.capability_mask,
             no_new_privileges: self.plan.no_new_privileges,
             filters: self.filters,
+            memory: self.memory,
         };
         let status =
             |finding| STATUSES.iter().find(|(_, known)| *known == finding).map_or(0, |(code, _)| *code);

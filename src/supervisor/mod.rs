@@ -50,7 +50,6 @@ use crate::machine::state;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::runtime::Runtime;
-use crate::sys::exec::StringList;
 use crate::sys::sealed;
 use crate::systemd::journal::Journal;
 use crate::systemd::{notify, payload};
@@ -75,8 +74,7 @@ fn seal(root: &Root, name: &MachineName) -> Result<()> {
     if !exposed || sealed::is_sealed() {
         return Ok(());
     }
-    let variables = std::env::vars_os().map(|(key, value)| [key, value].join("=".as_ref()));
-    Err(sealed::execute(&StringList::of(std::env::args_os())?, &StringList::of(variables)?))
+    Err(sealed::execute_ourselves(std::env::vars_os()))
 }
 
 /// What `ExecStopPost=` does: nothing after an orderly end, nothing when a crashed supervisor is about to be

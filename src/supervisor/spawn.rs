@@ -101,7 +101,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         command: &command,
         environment: &environment,
         working_directory: &directory,
-        own_init: plan.own_init.then(|| memory_of_init(means.ids)),
+        own_init: plan.own_init.then(|| Memory::of(means.ids)),
         controlling_terminal: plan.init.is_none() && !plan.own_init,
     };
     let (staging, blank, blank_dir) =
@@ -243,11 +243,6 @@ fn with_object(step: &str, plan: &Plan) -> String {
         ("change to the working directory", _, Some(path)) => format!("{step} '{}'", path.display()),
         _ => step.to_string(),
     }
-}
-
-/// Root of the host's ids may look into processes of the host.
-fn memory_of_init(ids: Option<IdRange>) -> Memory {
-    if ids.is_none_or(|ids| ids.base == 0) { Memory::Own } else { Memory::Mapped }
 }
 
 /// What the leader writes to have the plan's labels.

@@ -4,6 +4,7 @@
 //! program. An init that begins with `#!/proc/self/exe` keeps it so. Inside, root of the host's ids could wait until
 //! nobody runs that file, and write to it (CVE-2019-5736); to a sealed memfd nobody can.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -25,7 +26,7 @@ pub fn is_sealed() -> bool {
 }
 
 /// Executes a sealed copy of our program in our place; returns only why it could not.
-pub fn execute(arguments: &StringList, environment: &StringList) -> Error {
+fn execute(arguments: &StringList, environment: &StringList) -> Error {
     let copied = copy();
     match copied {
         Ok(program) => Error::failed(format!(
@@ -33,6 +34,15 @@ pub fn execute(arguments: &StringList, environment: &StringList) -> Error {
             crate::sys::exec::fexecve(program.as_raw_fd(), arguments, environment).desc()
         )),
         Err(error) => error,
+    }
+}
+
+/// The same with the arguments that we have, and these variables.
+pub fn execute_ourselves(variables: impl Iterator<Item = (OsString, OsString)>) -> Error {
+    let variables = variables.map(|(key, value)| [key, value].join("=".as_ref()));
+    match (StringList::of(std::env::args_os()), StringList::of(variables)) {
+        (Ok(arguments), Ok(variables)) => execute(&arguments, &variables),
+        (Err(error), _) | (_, Err(error)) => error,
     }
 }
 

@@ -72,6 +72,9 @@ fn nothing_of_the_hosts_is_in_reach_while_a_command_comes_in() -> Result<()> {
             let fine = ["0 pipe:[N]", "1 pipe:[N]", "2 pipe:[N]", "more socket:[N]"].contains(&line);
             ensure!(fine, "{line} in: {seen}");
         }
+        let seen = besiege(&host, &p2, 2, "containerctl audit p2 >/dev/null </dev/null")?;
+        ensure!(seen.contains("kept /memfd:containerctl (deleted)\n"), "{seen}");
+        ensure!(!seen.contains("shadow") && !seen.contains("more"), "{seen}");
         p2.stop()
     });
     host.case("a shell that is our own program once more cannot write to it", || {

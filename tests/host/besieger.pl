@@ -6,6 +6,13 @@ my ($device, $inode) = @ARGV;
 my (%known, %seen, %kept, $looked, $traced);
 my ($PTRACE, $SEIZE, $DETACH) = (101, 0x4206, 17);
 
+# A sealed memfd can be opened, and no more than that.
+sub writable {
+    my ($path) = @_;
+    open my $file, '+<', $path or return 0;
+    return readlink($path) !~ /^\/memfd/ || syswrite($file, 'x');
+}
+
 sub loot { open my $file, '>>', '/tmp/loot'; print $file "@_\n"; close $file }
 
 # A directory of the host's, or the file itself, under whatever name.
@@ -53,20 +60,22 @@ while (!-e '/tmp/stop') {
                         local $/;
                         my $text = <$status>;
                         loot("traced $pid while nothing filtered it") if $text =~ /Seccomp:\s0/;
-                        loot("traced $pid with too many rights: $1") if $text =~ /CapPrm:\s+000001ff(.*)/;
+                        loot("traced $pid with too many rights: $1") if $text =~ /CapPrm:\s+000001ff(.*)/
+                            # Whoever tries whether he may make a user namespace has them all in there.
+                            && readlink("/proc/$pid/ns/user") eq readlink('/proc/self/ns/user');
                     }
                     if (open my $memory, '<', "/proc/$pid/mem") { loot("mem") if sysread($memory, my $bytes, 1) }
                 }
             }
         }
         for my $fd (map { fileno $_ } values %kept) {
-            loot("wrote $_") for grep { open my $file, '+<', "/proc/self/fd/$fd" } readlink "/proc/self/fd/$fd";
+            loot("wrote $_") for grep { writable("/proc/self/fd/$fd") } readlink "/proc/self/fd/$fd";
         }
     }
 }
 for my $fd (map { fileno $_ } values %kept) {
     my $name = readlink "/proc/self/fd/$fd";
-    loot("wrote $name at last") if open my $file, '+<', "/proc/self/fd/$fd";
+    loot("wrote $name at last") if writable("/proc/self/fd/$fd");
 }
 open my $file, '>', '/tmp/seen';
 print $file map { "$_\n" } sort keys %seen;

@@ -25,6 +25,7 @@ use rustix::process::{DumpableBehavior, Gid, Uid};
 
 use self::account::Login;
 use self::program::Program;
+pub(super) use self::terminal::let_go;
 use crate::child::entry::{self, Entry, Received};
 use crate::child::leader::drop_capabilities;
 use crate::error::{Context, Error, Result};
@@ -65,7 +66,7 @@ fn enter(socket: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>)> {
     let Received { leader, cgroup, streams, entry } = entry::receive(socket)?;
     join(&entry, &leader, &cgroup)?;
     drop((leader, cgroup));
-    terminal::let_go().context(|| "failed to let go of the host's streams")?;
+    let_go().context(|| "failed to let go of the host's streams")?;
     // From here on nothing is done that the container's own root could not do.
     if let Some(rights) = &entry.rights {
         give_up(rights)?;
@@ -83,7 +84,7 @@ fn enter(socket: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>)> {
     signal::reset_all();
     hide().context(|| "failed to hide from debuggers")?;
     let command = program.run(controlling)?;
-    terminal::let_go().context(|| "failed to let go of the streams")?;
+    let_go().context(|| "failed to let go of the streams")?;
     entry::pass(socket, b'P', &command).context(|| "failed to tell that the command runs")?;
     Ok((command, peer))
 }

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::account::Login;
-use super::terminal;
+use super::let_go;
 use crate::child::entry::Entry;
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::clone::{Cloned, clone3, exit_now, wait};
@@ -121,7 +121,7 @@ pub fn output(command: &[&str]) -> Option<String> {
     rustix::stdio::dup2_stdout(&writer).ok()?;
     let child = program.run(None);
     drop(writer);
-    terminal::let_go().ok()?;
+    let_go().ok()?;
     let child = child.ok()?;
     let mut fds = [PollFd::new(child.as_fd(), PollFlags::POLLIN)];
     let limit = PollTimeout::from(PATIENCE.as_millis() as u16);
