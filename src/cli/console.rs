@@ -12,11 +12,12 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::Machine;
+use super::scrollback;
 use super::terminal::RawTerminal;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::control::{self, Answer, CHUNK, Request};
+use crate::supervisor::control::{self, Answer, CHUNK, Request, Scrollback};
 use crate::sys::scm;
 use crate::sys::tty::{WindowSize, window_size};
 
@@ -25,16 +26,37 @@ use crate::sys::tty::{WindowSize, window_size};
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
+    /// Print what the console has shown (the scrollback) and leave
+    #[arg(long)]
+    log: bool,
+    /// Empty the scrollback and leave; with --log after it is printed
+    #[arg(long)]
+    clear: bool,
+}
+
+impl Args {
+    fn scrollback(&self) -> Option<Scrollback> {
+        match (self.log, self.clear) {
+            (false, false) => None,
+            (true, false) => Some(Scrollback::Show),
+            (false, true) => Some(Scrollback::Clear),
+            (true, true) => Some(Scrollback::Take),
+        }
+    }
 }
 
 /// How long a restarting supervisor is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Silence after which input that has ended ends us too.
 const SILENCE: Duration = Duration::from_millis(200);
+
 pub fn run(root: &Root, args: &Args) -> Result<()> {
     let name = args.machine.name()?;
     super::require_root("attach to a console")?;
     let connection = connect(root, &name)?;
+    if let Some(wanted) = args.scrollback() {
+        return scrollback::ask(&name, &connection, wanted);
+    }
     let mut raw = RawTerminal::enter()?;
     if raw.is_some() {
         eprint!("Connected to container '{name}'. Press Ctrl-a q to detach.\r\n");
@@ -191,6 +213,8 @@ impl<'a> Session<'a> {
                 written.context(|| "failed to write to the terminal").map(|()| None)
             }
             Some(Answer::Ended) => Ok(Some(End::Ended)),
+            // Nobody asked here.
+            Some(Answer::Done) => Ok(None),
             None => self.reconnect(),
         }
     }

@@ -34,6 +34,7 @@ mod ps;
 mod relay;
 mod rename;
 mod restart;
+mod scrollback;
 mod start;
 mod stop;
 mod terminal;

@@ -9,7 +9,11 @@
 //! | client | `H` | | the container is to be stopped when this connection ends |
 //! | client | `I` | bytes | input |
 //! | client | `W` | rows, columns | the window has a new size |
+//! | client | `L` | | the scrollback, please |
+//! | client | `C` | | the scrollback is to be emptied |
+//! | client | `T` | | both: nothing that is printed meanwhile is lost |
 //! | supervisor | `O` | bytes | output; the scrollback comes first |
+//! | supervisor | `D` | | `L`, `C` or `T` is done |
 //! | supervisor | `E` | | the container has ended |
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -38,6 +42,19 @@ pub enum Request {
     Input(Vec<u8>),
     /// The window has a new size.
     Resize(WindowSize),
+    /// Show or empty the scrollback, without attaching.
+    Scrollback(Scrollback),
+}
+
+/// What is to be done with the scrollback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scrollback {
+    /// Send it.
+    Show,
+    /// Empty it.
+    Clear,
+    /// Send it, then empty it.
+    Take,
 }
 
 /// What the supervisor tells a client.
@@ -45,6 +62,8 @@ pub enum Request {
 pub enum Answer<'a> {
     /// The payload printed this.
     Output(&'a [u8]),
+    /// What was asked of the scrollback is done.
+    Done,
     /// The container has ended.
     Ended,
 }
@@ -60,6 +79,9 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         Request::Hold => b"H".to_vec(),
         Request::Resize(window) => size(b'W', window),
         Request::Input(bytes) => [b"I", bytes.as_slice()].concat(),
+        Request::Scrollback(Scrollback::Show) => b"L".to_vec(),
+        Request::Scrollback(Scrollback::Clear) => b"C".to_vec(),
+        Request::Scrollback(Scrollback::Take) => b"T".to_vec(),
     }
 }
 
@@ -74,6 +96,9 @@ pub fn decode_request(message: &[u8]) -> Option<Request> {
         (b'H', []) => Some(Request::Hold),
         (b'W', rest) => size(rest).map(Request::Resize),
         (b'I', rest) if rest.len() <= CHUNK => Some(Request::Input(rest.to_vec())),
+        (b'L', []) => Some(Request::Scrollback(Scrollback::Show)),
+        (b'C', []) => Some(Request::Scrollback(Scrollback::Clear)),
+        (b'T', []) => Some(Request::Scrollback(Scrollback::Take)),
         _ => None,
     }
 }
@@ -82,6 +107,7 @@ pub fn decode_request(message: &[u8]) -> Option<Request> {
 pub fn encode(answer: Answer) -> Vec<u8> {
     match answer {
         Answer::Output(bytes) => [b"O", bytes].concat(),
+        Answer::Done => b"D".to_vec(),
         Answer::Ended => b"E".to_vec(),
     }
 }
@@ -90,6 +116,7 @@ pub fn encode(answer: Answer) -> Vec<u8> {
 pub fn decode(message: &[u8]) -> Option<Answer<'_>> {
     match message.split_first()? {
         (b'O', rest) => Some(Answer::Output(rest)),
+        (b'D', []) => Some(Answer::Done),
         (b'E', []) => Some(Answer::Ended),
         _ => None,
     }
@@ -146,12 +173,19 @@ mod tests {
     #[test]
     fn requests_arrive_as_they_were_meant() {
         let size = WindowSize { rows: 24, columns: 300 };
-        for request in
-            [Request::Attach(size), Request::Hold, Request::Resize(size), Request::Input(b"ls\r".to_vec())]
-        {
+        for request in [
+            Request::Attach(size),
+            Request::Hold,
+            Request::Resize(size),
+            Request::Input(b"ls\r".to_vec()),
+            Request::Scrollback(Scrollback::Show),
+            Request::Scrollback(Scrollback::Clear),
+            Request::Scrollback(Scrollback::Take),
+        ] {
             assert_eq!(decode_request(&encode_request(&request)), Some(request));
         }
         assert_eq!(decode(&encode(Answer::Output(b"x"))), Some(Answer::Output(b"x")));
+        assert_eq!(decode(&encode(Answer::Done)), Some(Answer::Done));
         assert_eq!(decode(&encode(Answer::Ended)), Some(Answer::Ended));
     }
 

@@ -384,6 +384,7 @@ impl<'a> Watch<'a> {
             Request::Hold => self.console.clients()[index].hold(),
             Request::Resize(size) => self.resize(size),
             Request::Input(bytes) => self.console.type_in(&bytes),
+            Request::Scrollback(wanted) => self.console.scrollback(index, wanted),
         }
     }
 

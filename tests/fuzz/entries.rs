@@ -41,7 +41,7 @@ pub const ENTRIES: [(&str, Entry, &[&[u8]]); 6] = [
         notification,
         &[b"READY=1\nSTATUS=up", b"X_SYSTEMD_SIGNALS_LEVEL=2\nX_SYSTEMD_SHUTDOWN=reboot\nX_SYSTEMD_UNIT_ACTIVE=x\n"],
     ),
-    ("control_request", control_request, &[b"A\x18\0\x50\0", b"Ils\r", b"W\x01\0\x02\0"]),
+    ("control_request", control_request, &[b"A\x18\0\x50\0", b"Ils\r", b"W\x01\0\x02\0", b"L", b"C", b"T"]),
     (
         "state",
         state,

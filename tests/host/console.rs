@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::container::Container;
+use crate::container::{Container, SOON};
 use crate::harness::{Host, Result};
 
 /// Runs `containerctl console p1` on a terminal of 33 rows and 101 columns and types each text, half a second apart.
@@ -28,6 +28,19 @@ done, status = os.waitpid(pid, os.WNOHANG)
 print("ended with", os.waitstatus_to_exitcode(status) if done else "nothing")
 if not done: os.kill(pid, 9)
 "#;
+
+/// A supervisor from before it could be asked for the scrollback cuts off whoever asks.
+const OLDER: &str = r#"python3 -c '
+import os, socket
+os.makedirs("/run/containerctl/old")
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind("/run/containerctl/old/control")
+listener.listen(1)
+if os.fork() == 0:
+    os.setsid()
+    connection, _ = listener.accept()
+    connection.recv(4098)
+' >/dev/null 2>&1"#;
 
 fn on_terminal(host: &Host, typed: &str) -> Result<String> {
     host.ok(&format!("python3 /srv/terminal.py {typed}"))
@@ -59,6 +72,47 @@ fn people_attach_to_the_console() -> Result<()> {
         ensure!(printed.matches("\nto-both").count() == 2, "{printed}");
         Ok(())
     });
+    host.case("the log is what was printed, twice the same, and goes on when it was cleared", || {
+        let log = host.ok("containerctl console p1 --log")?;
+        ensure!(log.contains("p1 is up\r\n") && log.contains("word-kept"), "{log}");
+        ensure!(host.ok("containerctl console p1 --log </dev/null")? == log, "another the second time");
+        ensure!(host.ok("containerctl console p1 --clear")?.is_empty(), "clear prints");
+        ensure!(host.ok("containerctl console p1 --log")?.is_empty(), "it is still there");
+        p1.inside("echo later >/dev/console")?;
+        p1.says("later")?;
+        ensure!(host.ok("containerctl console p1 --log --clear")? == "later\r\n", "not what came since");
+        ensure!(host.ok("containerctl console p1 --log")?.is_empty(), "it was not emptied");
+        host.ok("journalctl -q CONTAINER_NAME=p1 -o cat | grep -x 'p1 is up'").map(drop)
+    });
+    host.case("on a terminal the log is text", || {
+        p1.inside("printf '\\033[31mred\\033[6n\\n' >/dev/console")?;
+        p1.says("red")?;
+        ensure!(host.ok("containerctl console p1 --log")?.contains("\x1b[31mred\x1b[6n"), "not raw");
+        let shown = host.ok("script -qec 'containerctl console p1 --log' /dev/null </dev/null")?;
+        ensure!(shown == "red\r\n", "{shown:?}");
+        Ok(())
+    });
+    host.case("of a log that was too long the end is there, and for the next supervisor too", || {
+        p1.inside("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo line $i of what makes it wrap, and wrap again; done >/dev/console")?;
+        host.wait_until(SOON, "containerctl console p1 --log | tail -n 1 | grep 'line 30000 of'")?;
+        host.ok("systemctl kill -s KILL --kill-whom=main container@p1; sleep 1")?;
+        p1.becomes("active")?;
+        let log = host.ok("containerctl console p1 --log")?;
+        ensure!(log.len() == 1 << 20, "{} bytes", log.len());
+        ensure!(log.ends_with("line 30000 of what makes it wrap, and wrap again\r\n") && !log.contains("line 1 of"), "not the end");
+        host.ok("containerctl console p1 --log | head -n 1").map(drop)
+    });
+    host.case("a supervisor that does not know of it is told from an empty log", || {
+        host.ok(OLDER)?;
+        let refused = host.fails("containerctl console old --log")?;
+        host.ok("rm -r /run/containerctl/old")?;
+        ensure!(
+            refused.code == 69 && refused.stderr.contains("'systemctl reload container@old'"),
+            "{refused}"
+        );
+        ensure!(refused.stdout.is_empty(), "{refused}");
+        Ok(())
+    });
     host.case("the end of the container ends the client", || {
         let output = host.run_within(
             Duration::from_secs(20),
@@ -70,6 +124,10 @@ fn people_attach_to_the_console() -> Result<()> {
     host.case("nobody's console is refused", || {
         let refused = host.fails("containerctl console p1 </dev/null")?;
         ensure!(refused.code == 66 && refused.stderr.contains("'p1'"), "{refused}");
+        for option in ["--log", "--clear"] {
+            let refused = host.fails(&format!("containerctl console p1 {option}"))?;
+            ensure!(refused.code == 66 && refused.stderr.contains("'containerctl start p1'"), "{refused}");
+        }
         Ok(())
     });
     host.finish()

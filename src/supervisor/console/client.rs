@@ -75,11 +75,27 @@ impl Client {
         if std::mem::replace(&mut self.attached, true) {
             return;
         }
-        // The scrollback is bounded, and it is why people attach: it is not subject to the queue's limit.
-        for chunk in scrollback().chunks(control::CHUNK) {
+        self.send_scrollback(&scrollback());
+        self.flush();
+    }
+
+    /// Gets the scrollback, or nothing, and hears that this was all. One that asks again before it has taken what it
+    /// asked for is cut off: its queue would have no bound.
+    pub fn answer(&mut self, scrollback: impl FnOnce() -> Vec<u8>) {
+        if self.gone || self.wants_to_write() {
+            self.gone = true;
+            return;
+        }
+        self.send_scrollback(&scrollback());
+        self.queue.push_back(control::encode(Answer::Done));
+        self.flush();
+    }
+
+    /// The scrollback is bounded, and it is what people come for: it is not subject to the queue's limit.
+    fn send_scrollback(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(control::CHUNK) {
             self.queue.push_back(control::encode(Answer::Output(chunk)));
         }
-        self.flush();
     }
 
     /// Passes on what the payload has printed.
@@ -141,5 +157,27 @@ mod tests {
         let mut client = Client::new(ours);
         (0..100).for_each(|_| client.attach(|| vec![b'x'; 1 << 20]));
         assert!(client.queue.len() <= (1 << 20) / control::CHUNK);
+    }
+
+    #[test]
+    fn who_asks_again_before_having_read_is_cut_off() {
+        let (ours, _theirs) = crate::sys::scm::pair().expect("pair");
+        let mut client = Client::new(ours);
+        client.answer(|| vec![b'x'; 1 << 20]);
+        assert!(!client.is_gone() && client.wants_to_write());
+        let queued = client.queue.len();
+        (0..100).for_each(|_| client.answer(|| vec![b'x'; 1 << 20]));
+        assert!(client.is_gone() && client.queue.len() == queued);
+    }
+
+    #[test]
+    fn an_answer_ends_with_done() {
+        let (ours, theirs) = crate::sys::scm::pair().expect("pair");
+        Client::new(ours).answer(|| b"up".to_vec());
+        let mut message = [0; 16];
+        for expected in [Answer::Output(b"up"), Answer::Done] {
+            let (len, _) = crate::sys::scm::receive(&theirs, &mut message).expect("received");
+            assert_eq!(control::decode(&message[..len]), Some(expected));
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::supervisor::console::client::Client;
 use crate::supervisor::console::lines::Lines;
 use crate::supervisor::console::rate::{RateLimit, Verdict};
 use crate::supervisor::console::ring::Ring;
+use crate::supervisor::control::Scrollback;
 use crate::systemd::journal::Journal;
 
 /// The console of a running container.
@@ -90,6 +91,18 @@ impl Console {
     pub fn attach(&mut self, client: usize) {
         if let Some(client) = self.clients.get_mut(client) {
             client.attach(|| self.ring.content());
+        }
+    }
+
+    /// Shows a client the scrollback, empties it, or both.
+    pub fn scrollback(&mut self, client: usize, wanted: Scrollback) {
+        let Some(client) = self.clients.get_mut(client) else { return };
+        client.answer(|| match wanted {
+            Scrollback::Clear => Vec::new(),
+            Scrollback::Show | Scrollback::Take => self.ring.content(),
+        });
+        if !client.is_gone() && wanted != Scrollback::Show {
+            self.ring.clear();
         }
     }
 

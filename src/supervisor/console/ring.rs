@@ -6,7 +6,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{MemfdFlags, fstat, ftruncate, memfd_create};
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, fstat, ftruncate, memfd_create};
 
 use crate::error::{Context, Result};
 
@@ -73,6 +73,14 @@ impl Ring {
         let _ = rustix::io::pwrite(&self.memfd, &self.written.to_ne_bytes(), 0);
     }
 
+    /// Forgets everything: the count first, then the memory, as what was printed may have been a secret.
+    pub fn clear(&mut self) {
+        self.written = 0;
+        self.write(&[]);
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let _ = fallocate(&self.memfd, hole, HEADER, self.size);
+    }
+
     /// Everything that is still there, oldest first.
     pub fn content(&self) -> Vec<u8> {
         let kept = self.written.min(self.size);
@@ -116,5 +124,18 @@ mod tests {
             let again = Ring::from_fd(ring.memfd).expect("adopt");
             prop_assert_eq!(&again.content(), expected);
         }
+    }
+
+    #[test]
+    fn a_cleared_ring_is_empty_for_a_successor_too_and_goes_on() {
+        let mut ring = Ring::new(4096).expect("ring");
+        ring.write(&[b'x'; 6000]);
+        ring.clear();
+        assert!(ring.content().is_empty());
+        assert!(ring.read(0, 4096).iter().all(|byte| *byte == 0), "the bytes are still there");
+        let mut again = Ring::from_fd(ring.into_fd()).expect("adopt");
+        assert!(again.content().is_empty());
+        again.write(b"new");
+        assert_eq!(again.content(), b"new");
     }
 }
