@@ -251,8 +251,9 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Host,
         effect: Effect::Restart,
         doc: "User namespace: pick (or yes), the default, gives the container 65536 ids of its own and \
-              keeps them; identity has one with the host's ids; BASE[:SIZE] names the range, which no other \
-              container may have a part in; no has none.",
+              keeps them; identity has one with the host's ids; BASE[:SIZE] names the range, in which no id may be \
+              another container's, nor, unless BASE is 0, that of a user, group or dynamic user of the host or \
+              one that subuid(5) or subgid(5) lend to anybody but root; no has none.",
         field: set!(exec.private_users, values::private_users),
     },
     Directive {

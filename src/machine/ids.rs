@@ -11,6 +11,7 @@ use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
 
+use super::host_ids;
 use crate::error::{Context, Error, Result};
 use crate::name::fnv1a;
 use crate::paths::Root;
@@ -43,8 +44,8 @@ pub fn range_of(root: &Root, name: impl AsRef<str>) -> Result<IdRange> {
     Ok(range)
 }
 
-/// Gives `name` the range that its definition names, in place of what it had. Refused where another machine has ids of
-/// it; the error tells whose they are.
+/// Gives `name` the range that its definition names, in place of what it had. Refused where another machine or
+/// the host has ids of it; the error tells whose they are.
 pub fn claim(root: &Root, name: impl AsRef<str>, range: IdRange) -> Result<()> {
     let name = name.as_ref();
     if find(root, name)? == Some(range) {
@@ -58,6 +59,7 @@ pub fn claim(root: &Root, name: impl AsRef<str>, range: IdRange) -> Result<()> {
         return Err(Error::config(format!("'{base}:{size}' belongs to container '{owner}'"))
             .hint("name a range that is free, or 'pick'"));
     }
+    host_ids::refuse(root, &range)?;
     table.push((name.to_string(), range));
     replace(&root.id_ranges(), &table)
 }
@@ -108,7 +110,7 @@ impl IdRange {
 }
 
 fn free_range(root: &Root, name: &str, table: &[(String, IdRange)]) -> Result<IdRange> {
-    let mut taken = foreign(root)?;
+    let mut taken: Vec<IdRange> = host_ids::used(root)?.iter().map(|used| used.range).collect();
     taken.extend(table.iter().map(|(_, range)| *range));
     choose(name, &taken)
         .ok_or_else(|| Error::failed("every range of 65536 user ids is taken").hint("destroy a container"))
@@ -130,20 +132,6 @@ fn slots(range: &IdRange) -> std::ops::Range<u32> {
     slot(range.base.into()) as u32..last as u32
 }
 
-/// What the host uses: its users and groups, and the ranges given to their own containers.
-fn foreign(root: &Root) -> Result<Vec<IdRange>> {
-    let mut ranges = Vec::new();
-    for file in ["/etc/subuid", "/etc/subgid"] {
-        ranges.extend(lines(&root.path(file))?.iter().filter_map(|line| parse(line)).map(|(_, range)| range));
-    }
-    for file in ["/etc/passwd", "/etc/group"] {
-        let ids = lines(&root.path(file))?;
-        let ids = ids.iter().filter_map(|line| line.split(':').nth(2)?.parse().ok());
-        ranges.extend(ids.map(|base| IdRange { base, size: 1 }));
-    }
-    Ok(ranges)
-}
-
 /// The whole table; a line that we did not write is an error, never overwritten.
 pub fn read(root: &Root) -> Result<Vec<(String, IdRange)>> {
     let path = &root.id_ranges();
@@ -162,7 +150,8 @@ pub fn parse(line: &str) -> Option<(String, IdRange)> {
     (fields.next().is_none() && size > 0).then(|| (name.to_string(), IdRange { base, size }))
 }
 
-fn lines(path: &Path) -> Result<Vec<String>> {
+/// The lines of a file, which need not be there.
+pub(super) fn lines(path: &Path) -> Result<Vec<String>> {
     match fs::read(path) {
         Ok(text) => Ok(String::from_utf8_lossy(&text).lines().map(str::to_string).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),

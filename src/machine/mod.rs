@@ -72,6 +72,7 @@ pub mod usage;
 pub mod watch;
 
 mod definition;
+mod host_ids;
 mod replace;
 mod unit_files;
 

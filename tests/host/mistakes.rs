@@ -124,6 +124,11 @@ fn a_start_that_fails_says_why_and_leaves_nothing() -> Result<()> {
             "78",
             "bad.conf:2: PrivateUsers= '1000000:1000' belongs to container 'other'",
         ),
+        (
+            "[Exec]\nPrivateUsers=65000\n",
+            "78",
+            "bad.conf:2: PrivateUsers= '65534:1' belongs to user 'nobody'",
+        ),
         ("[Exec]\nPrivateUsers=4294967295\n", "78", "bad.conf:2:14: PrivateUsers=:"),
         ("[Exec]\nPrivateUsers=5:6:7\n", "78", "bad.conf:2:16: PrivateUsers=:"),
         ("[Exec]\n\nSeccompProfile=/nowhere\n", "66", "bad.conf:3: SeccompProfile="),
