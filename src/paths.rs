@@ -71,6 +71,11 @@ impl Root {
         self.store().join(".network")
     }
 
+    /// The names and addresses in the managed network, as hosts(5) has them, for who answers for them.
+    pub fn network_hosts(&self) -> PathBuf {
+        self.runtime().join(".hosts")
+    }
+
     /// Who changes the managed network or a zone's bridge holds this lock.
     pub fn network_lock(&self) -> PathBuf {
         self.runtime().join(".network.lock")
@@ -109,7 +114,13 @@ mod tests {
     #[test]
     fn no_machine_has_the_place_of_something_else() {
         let root = Root::system();
-        for path in [root.id_ranges(), root.network_book(), root.network_lock(), root.seccomp_cache()] {
+        for path in [
+            root.id_ranges(),
+            root.network_book(),
+            root.network_hosts(),
+            root.network_lock(),
+            root.seccomp_cache(),
+        ] {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             assert!(MachineName::new(name).is_err(), "{name}");
         }

@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("At boot", &["enable", "disable", "autostart"]),
     ("Inside", &["attach", "execute", "console"]),
     ("Looking", &["list", "info", "top", "ps", "logs", "wait", "monitor", "audit", "plan", "generate"]),
-    ("Changing", &["config", "limit", "device"]),
+    ("Changing", &["config", "limit", "device", "network", "port"]),
     ("Images", &["images"]),
     ("Host", &["check", "doctor"]),
 ];

@@ -27,9 +27,11 @@ mod logs;
 mod machines;
 mod manual;
 mod monitor;
+mod network;
 /// Tables, JSON, escapes.
 pub mod output;
 mod plan;
+mod port;
 mod ps;
 mod relay;
 mod rename;
@@ -97,6 +99,10 @@ enum Verb {
     Generate(generate::Args),
     Check(check::Args),
     Doctor(doctor::Args),
+    #[command(subcommand)]
+    Network(network::Verb),
+    #[command(subcommand)]
+    Port(port::Verb),
     #[command(subcommand)]
     Images(images::Verb),
     #[command(hide = true)]
@@ -176,6 +182,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Check(args) => return check::run(&root, args),
         Verb::Doctor(args) => doctor::run(&root, args),
         Verb::Generate(args) => generate::run(&root, args),
+        Verb::Network(verb) => network::run(&root, verb),
+        Verb::Port(verb) => port::run(&root, verb),
         Verb::Images(images::Verb::Link) => images::link(&root),
         Verb::Manual(args) => manual::run(args),
         Verb::Completions(args) => completions::run(args),

@@ -542,6 +542,17 @@ pub static TABLE: &[Directive] = &[
         doc: "The network namespace at this path of the host, such as /run/netns/NAME. It is left as it is.",
         field: set!(network.namespace_path, values::path_below_root),
     },
+    Directive {
+        section: "Network",
+        key: "Port",
+        value: "[tcp:|udp:]HOST[:CONTAINER]",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "A port of the host's leads to one of the container's, the same one unless given: from outside, from the \
+              host and from neighbours, by IPv4 and IPv6. The container needs an address that is set from outside. \
+              tcp unless given.",
+        field: add!(network.ports, |text| links::port(text).map(Some)),
+    },
     of_interface!(
         "Type",
         "veth|macvlan|ipvlan|vlan|physical|none|empty|namespace",

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::tool;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
+use crate::network::names::resolv;
 use crate::sandbox::tree::Tree;
 use crate::sys::interrupt::Interrupt;
 
@@ -32,6 +33,7 @@ pub fn build(debian: &Debian, name: &MachineName, rootfs: &Path, interrupt: Inte
     let tree = Tree::open(rootfs)?;
     // Empty, so that the first boot makes the id, and takes the one that the host gives (machine-id(5)).
     tree.replace_file("/etc/machine-id", 0o444, "")?;
+    resolv::claim(&tree)?;
     tree.replace_file("/etc/hostname", 0o644, &format!("{name}\n"))
 }
 

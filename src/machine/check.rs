@@ -9,6 +9,7 @@ use rustix::mount::OpenTreeFlags;
 use serde::Serialize;
 
 use crate::error::{Context, Result};
+use crate::network::filter::foreign;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
 use crate::sandbox::lsm::Support;
@@ -227,10 +228,30 @@ fn tools(root: &Root) -> Vec<Feature> {
     };
     let debian = find("mmdebstrap").or_else(|| find("debootstrap"));
     vec![
+        good("nft", "networks of containers", Found::of(find("nft")), "install nftables"),
+        good(
+            "forwarding, as far as other rules go",
+            "networks of containers",
+            forwarding(root),
+            "have them accept what comes in and goes out by ctl0: with Docker, 'iptables -I DOCKER-USER -i ctl0 -j ACCEPT' \
+             and the same with -o",
+        ),
         good("busybox", "--template busybox", Found::of(find("busybox")), "install busybox-static"),
         good("mmdebstrap", "--template debian", Found::of(debian), "install it"),
         good("tar", "--from-tar", Found::of(find("tar")), "install it"),
     ]
+}
+
+/// Who may drop what we forward; only root may look.
+fn forwarding(root: &Root) -> Found {
+    if !root.is_system() || !rustix::process::geteuid().is_root() {
+        return Found::Unknown;
+    }
+    match foreign::droppers() {
+        Ok(chains) if chains.is_empty() => Found::Ok(String::new()),
+        Ok(chains) => Found::Missing(format!("dropped by {}", chains.join(", "))),
+        Err(_) => Found::Unknown,
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::{ids, links, lock, registry, state};
 use crate::error::{Error, Kind, Result};
 use crate::image::store::{self, Trash};
 use crate::name::MachineName;
-use crate::network::managed;
+use crate::network::{managed, setup};
 use crate::paths::Root;
 
 /// What to do with a machine that runs.
@@ -37,6 +37,9 @@ pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result
     links::remove(root, name, &target)?;
     unlink_journal(root, &target)?;
     ids::release(root, name)?;
+    if root.is_system() {
+        warnings.extend(setup::clear_away(root, name).iter().map(ToString::to_string));
+    }
     managed::release(root, name)?;
     warnings.extend(remove_definition(root, name)?);
     warnings.extend(unit::reload(root).err().map(|error| error.to_string()));

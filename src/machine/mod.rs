@@ -46,6 +46,8 @@ pub mod lock;
 pub mod logs;
 /// The namespaces of a machine that runs.
 pub mod namespaces;
+/// Links of machines that run, and ports that lead to them.
+pub mod network;
 /// Patterns that name several machines.
 pub mod pattern;
 /// The processes of a machine.

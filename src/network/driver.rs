@@ -65,17 +65,12 @@ pub fn validate(
                     .hint("'ip link' shows those that there are")
             };
             let found = links.find(parent.as_str())?.ok_or_else(missing)?;
-            match (&wire.driver, found.tag()) {
-                (Driver::Physical { .. }, _) if found.name == "lo" => Err(wrong(
-                    Kind::Config,
-                    "Parent",
-                    "the host's loopback interface stays with it".to_string(),
-                )),
-                (Driver::Physical { .. }, Some(Tag::Link { machine: other, .. })) if other != *machine => {
-                    Err(wrong(Kind::Busy, "Parent", format!("interface '{parent}' is container '{other}''s")))
-                }
-                _ => Ok(()),
+            let is_handed = matches!(wire.driver, Driver::Physical { .. });
+            if is_handed && (found.name == "lo" || found.tag().is_some()) {
+                let why = format!("interface '{parent}' is none that can be handed over");
+                return Err(wrong(Kind::Config, "Parent", why));
             }
+            Ok(())
         }
     }
 }
@@ -85,7 +80,7 @@ fn is_bridge(link: &Link) -> bool {
     matches!(link.kind.as_deref(), Some("bridge" | "openvswitch"))
 }
 
-/// Makes a link in `namespace`, its outer end marked and up. `master` is the number of the bridge that it is a port
+/// Makes a link in `namespace`, its outer end marked and still down. `master` is the number of the bridge that it is a port
 /// of. Returns the number of what stays on the host.
 pub fn set_up(
     links: &mut Links,
@@ -119,10 +114,9 @@ pub fn set_up(
         }),
         Driver::Physical { parent } => {
             let found = links.require(parent.as_str())?;
-            let step =
-                |what: &str, refusal: Refusal| failed(&format!("{what} interface '{parent}'"), &refusal);
-            links.mark(found.index, Some(&wire.tag(machine))).map_err(|refusal| step("mark", refusal))?;
-            links.hand_over(found.index, &wire.name, namespace).map_err(|refusal| step("hand over", refusal))
+            links
+                .hand_over(found.index, &wire.name, namespace)
+                .map_err(|refusal| failed(&format!("hand over interface '{parent}'"), &refusal))
         }
     }?;
     Ok(None)
@@ -162,7 +156,6 @@ fn pair(
     if veth.isolated {
         step("isolate", links.isolate(index))?;
     }
-    step("set up", links.set_up(index))?;
     Ok(index)
 }
 

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::link::{Link, Links, failed};
 use super::netlink::Refusal;
-use super::wiring::Wire;
+use super::wiring::{Driver, Wire};
 use crate::error::Result;
 use crate::name::MachineName;
 
@@ -21,7 +21,10 @@ pub fn configure(links: &mut Links, machine: &MachineName, wire: &Wire) -> Resul
     if mac.is_some() || mtu.is_some() {
         step("adjust", links.adjust(link.index, mac, mtu))?;
     }
-    step("mark", links.mark(link.index, Some(&wire.tag(machine))))?;
+    // What is the host's stays unmarked: it comes back with what the guest may have written on it.
+    if !matches!(wire.driver, Driver::Physical { .. }) {
+        step("mark", links.mark(link.index, Some(&wire.tag(machine))))?;
+    }
     step("set up", links.set_up(link.index))?;
     for prefix in &wire.addresses {
         let what = format!("give address {prefix} to");
@@ -35,14 +38,12 @@ pub fn configure(links: &mut Links, machine: &MachineName, wire: &Wire) -> Resul
     Ok(link)
 }
 
-/// IPv6 in the managed network is not asked for: a host without it has none.
+/// IPv6 in the managed network is not asked for: a host without it has none. And of several links there the first one
+/// leads out.
 fn unless_managed(wire: &Wire, is_ipv6: bool, result: Result<(), Refusal>) -> Result<(), Refusal> {
-    match result {
-        Err(Refusal { errno: Errno::EOPNOTSUPP | Errno::EACCES | Errno::EPERM, .. })
-            if is_ipv6 && wire.is_managed() =>
-        {
-            Ok(())
-        }
-        other => other,
+    match result.as_ref().map_err(|refusal| refusal.errno) {
+        Err(Errno::EEXIST) if wire.is_managed() => Ok(()),
+        Err(Errno::EOPNOTSUPP | Errno::EACCES | Errno::EPERM) if is_ipv6 && wire.is_managed() => Ok(()),
+        _ => result,
     }
 }

@@ -166,6 +166,15 @@ impl Links {
         }
     }
 
+    /// The link of this number.
+    pub fn by_index(&mut self, index: u32) -> Result<Option<Link>> {
+        match self.0.get(Message::new(libc::RTM_GETLINK, 0, &ifinfo(index, Admin::Same))) {
+            Ok(payload) => Ok(Link::parse(&payload)),
+            Err(Refusal { errno: Errno::ENODEV, .. }) => Ok(None),
+            Err(refusal) => Err(refusal).context(|| format!("failed to look for interface {index}")),
+        }
+    }
+
     /// The link of this name, which must be there.
     pub fn require(&mut self, name: &str) -> Result<Link> {
         self.find(name)?.ok_or_else(|| Error::failed(format!("interface '{name}' is gone")))
@@ -328,7 +337,7 @@ impl Links {
         self.0.change(message)
     }
 
-    /// Adds the route to the rest of the world. The router may be off every network that the link has an address in.
+    /// Adds the route to the rest of the world, unless there is one (EEXIST). The router may be off every network that the link has an address in.
     pub fn add_default_route(&mut self, index: u32, gateway: IpAddr) -> Result<(), Refusal> {
         let (family, bytes) = parts(gateway);
         let unspecified = 0;
@@ -342,7 +351,7 @@ impl Links {
             libc::RT_SCOPE_UNIVERSE,
             libc::RTN_UNICAST,
         ];
-        let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
         let onlink = RTNH_F_ONLINK.to_ne_bytes();
         let mut message = Message::new(libc::RTM_NEWROUTE, flags, &[&header[..], &onlink].concat());
         message.put(libc::RTA_GATEWAY, &bytes).put_u32(libc::RTA_OIF, index);

@@ -10,12 +10,18 @@
 
 /// Setting up and tearing down, one file per type.
 mod driver;
+/// The packet filter.
+pub mod filter;
+/// Interfaces of the host that a container was handed.
+pub mod handed;
 /// Addresses and routes inside.
 mod inside;
 /// Links of one namespace: found, made, changed, deleted.
 pub mod link;
 /// The network `ctl0`: its range, and who has which address.
 pub mod managed;
+/// Names of containers, for containers.
+pub mod names;
 /// Netlink messages.
 pub mod netlink;
 /// All links of a container: validated, set up, taken back.

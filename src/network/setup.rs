@@ -3,13 +3,15 @@
 
 use std::os::fd::OwnedFd;
 
+use super::filter::{self, ports, rates};
+use super::handed::Handed;
 use super::link::{Link, Links, failed};
 use super::tag::{self, Side, Tag};
-use super::wiring::{Driver, PortOf, Wire};
-use super::{driver, inside, managed};
+use super::wiring::{Driver, PortOf, Veth, Wire};
+use super::{driver, handed, inside, managed};
 use crate::config::Definition;
-use crate::config::network::IfName;
-use crate::error::{Context, Error, Result};
+use crate::config::network::{IfName, Port};
+use crate::error::{Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 
@@ -28,73 +30,92 @@ pub struct Site<'a> {
 }
 
 /// Refuses what cannot be set up, before anything is.
-pub fn validate(site: &Site, wires: &[Wire]) -> Result<()> {
+pub fn validate(site: &Site, wires: &[Wire], forwarded: &[Port]) -> Result<()> {
     let mut links = Links::here()?;
-    wires.iter().try_for_each(|wire| driver::validate(&mut links, site.definition, site.machine, wire))
+    wires.iter().try_for_each(|wire| driver::validate(&mut links, site.definition, site.machine, wire))?;
+    let told = |error: Error| site.told("Network", "Port", error);
+    ports::refuse_taken(site.machine, forwarded).map_err(told)?;
+    match forwarded.is_empty() || wires.iter().any(|wire| wire.is_managed() || !wire.addresses.is_empty()) {
+        true => Ok(()),
+        false => Err(told(Error::config("no link of the container has an address that is set from outside"))),
+    }
 }
 
-/// Sets all links up in `namespace`; their addresses are in `wires` afterwards. Returns the numbers of the outer ends.
-pub fn set_up(site: &Site, wires: &mut [Wire], namespace: &OwnedFd) -> Result<Vec<u32>> {
+impl Site<'_> {
+    /// An error with the place of the key that is its reason.
+    fn told(&self, section: &str, key: &str, error: Error) -> Error {
+        Error::new(error.kind(), format!("{}: {error}", self.definition.named(section, key)))
+    }
+}
+
+/// Sets all links up in `namespace`, and lets the host's ports `forwarded` lead there; their addresses are in `wires`
+/// afterwards. Returns the numbers of the outer ends.
+pub fn set_up(site: &Site, wires: &mut [Wire], forwarded: &[Port], namespace: &OwnedFd) -> Result<Vec<u32>> {
     if wires.is_empty() {
         return Ok(Vec::new());
     }
-    let mut here = Links::here()?;
-    let mut there = Links::of(namespace)?;
-    let mut outside = Vec::new();
-    for wire in wires {
-        match one(site, wire, namespace, &mut here, &mut there) {
-            Ok(index) => outside.extend(index),
-            Err(error) => {
-                for problem in tear_down(site.machine, Which::All, Some(&mut there)) {
-                    eprintln!("{problem}, ignoring");
-                }
-                return Err(error);
-            }
+    let (mut here, mut there) = (Links::here()?, Links::of(namespace)?);
+    let made = all(site, wires, forwarded, namespace, &mut here, &mut there);
+    if made.is_err() {
+        for wire in wires.iter().rev() {
+            let problems = tear_down(site.root, site.machine, Which::One(&wire.name));
+            problems.iter().for_each(|problem| eprintln!("{problem}, ignoring"));
         }
+    }
+    made
+}
+
+fn all(
+    site: &Site,
+    wires: &mut [Wire],
+    forwarded: &[Port],
+    namespace: &OwnedFd,
+    here: &mut Links,
+    there: &mut Links,
+) -> Result<Vec<u32>> {
+    let managed = wires.iter_mut().filter(|wire| wire.is_managed());
+    let bridges: Vec<u32> = managed
+        .map(|wire| managed::join(site.root, here, site.machine, site.host_id, wire, site.reload))
+        .collect::<Result<_>>()?;
+    if !(forwarded.is_empty() || bridges.is_empty()) {
+        filter::allow_loopback()?;
+    }
+    // The filter's tool runs beside us, and is done before anything can be sent.
+    let script = filter::script(site.machine, wires, forwarded);
+    let filtered = filter::begin(site.root, site.machine, &script)?;
+    // Nobody takes the empty bridge of a zone away before it has its port.
+    let zoned = |wire: &Wire| matches!(&wire.driver, Driver::Veth(Veth { port: PortOf::Zone(_), .. }));
+    let _lock = wires.iter().any(zoned).then(|| managed::lock(site.root)).transpose()?;
+    let mut outside = Vec::new();
+    for wire in wires.iter() {
+        let master = master(site, here, wire, bridges.first().copied())?;
+        outside.extend(driver::set_up(here, site.machine, wire, master, namespace)?);
+        let link = inside::configure(there, site.machine, wire)?;
+        if let Driver::Physical { parent } = &wire.driver {
+            handed::pin(site.root, site.machine, namespace)?;
+            let handed = Handed { was: parent.clone(), inside: wire.name.clone(), index: link.index };
+            handed::remember(site.root, site.machine, &handed)?;
+        }
+        filter::apply(site.root, site.machine, &rates::script(wire))?;
+    }
+    filtered.map_or(Ok(()), |running| running.finish().map(drop))?;
+    for index in &outside {
+        here.set_up(*index).map_err(|refusal| failed("set the host's end of a link up", &refusal))?;
     }
     Ok(outside)
 }
 
-fn one(
-    site: &Site,
-    wire: &mut Wire,
-    namespace: &OwnedFd,
-    here: &mut Links,
-    there: &mut Links,
-) -> Result<Option<u32>> {
-    // What a killed start left would have the name.
-    remove_left(here, site.machine, wire)?;
-    let (master, _lock) = match &wire.driver {
-        Driver::Veth(veth) => match veth.port.clone() {
-            PortOf::Managed => {
-                let index = managed::join(site.root, here, site.machine, site.host_id, wire, site.reload)?;
-                (Some(index), None)
-            }
-            PortOf::Bridge(bridge) => (Some(here.require(bridge.as_str())?.index), None),
-            PortOf::Zone(zone) => {
-                // Nobody takes the empty bridge away before it has its port.
-                let lock = managed::lock(site.root)?;
-                let mac = tag::mac(site.host_id, "", &format!("vz-{zone}"), Side::Outside);
-                (Some(driver::zone_bridge(here, &zone, mac)?), Some(lock))
-            }
-            PortOf::Alone => (None, None),
-        },
-        _ => (None, None),
-    };
-    let index = driver::set_up(here, site.machine, wire, master, namespace)?;
-    inside::configure(there, site.machine, wire)?;
-    Ok(index)
-}
-
-fn remove_left(here: &mut Links, machine: &MachineName, wire: &Wire) -> Result<()> {
-    let Driver::Veth(veth) = &wire.driver else { return Ok(()) };
-    match here.find(veth.outside.as_str())? {
-        Some(left) if left.tag().is_some_and(|tag| tag.is_of(machine)) => {
-            here.delete(left.index).map_err(|refusal| {
-                failed(&format!("remove '{}', left by an earlier start", left.name), &refusal)
-            })
+/// The bridge that a link is a port of.
+fn master(site: &Site, here: &mut Links, wire: &Wire, managed: Option<u32>) -> Result<Option<u32>> {
+    let Driver::Veth(veth) = &wire.driver else { return Ok(None) };
+    match &veth.port {
+        PortOf::Managed => Ok(managed),
+        PortOf::Bridge(bridge) => Ok(Some(here.require(bridge.as_str())?.index)),
+        PortOf::Zone(zone) => {
+            let mac = tag::mac(site.host_id, "", &format!("vz-{zone}"), Side::Outside);
+            driver::zone_bridge(here, zone, mac).map(Some)
         }
-        _ => Ok(()),
+        PortOf::Alone => Ok(None),
     }
 }
 
@@ -108,6 +129,11 @@ pub enum Which<'a> {
 }
 
 impl Which<'_> {
+    /// Whether a link is one of those, by what is written on it.
+    pub fn is_meant_by(self, machine: &MachineName, link: &Link) -> bool {
+        link.tag().is_some_and(|tag| self.is_meant(machine, &tag))
+    }
+
     fn is_meant(self, machine: &MachineName, tag: &Tag) -> bool {
         match (self, tag) {
             (Which::One(wanted), Tag::Link { interface, .. }) => tag.is_of(machine) && interface == wanted,
@@ -117,53 +143,29 @@ impl Which<'_> {
     }
 }
 
-/// Takes away every link of a machine that is on the host, and gives back those that were handed over and are in
-/// `namespace` still. Returns what went wrong.
-pub fn tear_down(machine: &MachineName, which: Which, namespace: Option<&mut Links>) -> Vec<Error> {
-    let mut problems = Vec::new();
-    if let Some(there) = namespace {
-        problems.extend(give_back(machine, which, there).err());
-    }
+/// Takes away a machine's links that are on the host, and has back what was handed over. Returns what went wrong.
+pub fn tear_down(root: &Root, machine: &MachineName, which: Which) -> Vec<Error> {
+    let only = if let Which::One(name) = which { Some(name) } else { None };
+    let mut problems = handed::take_back(root, machine, only);
     let (mut here, all) = match Links::here().and_then(|mut here| here.all().map(|all| (here, all))) {
         Ok(both) => both,
         Err(error) => return vec![error],
     };
-    for link in all.iter().filter(|link| link.tag().is_some_and(|tag| which.is_meant(machine, &tag))) {
-        problems.extend(let_go(&mut here, link).err());
+    for link in all.iter().filter(|link| which.is_meant_by(machine, link)) {
+        let deleted = here.delete(link.index);
+        problems
+            .extend(deleted.map_err(|refusal| failed(&format!("delete '{}'", link.name), &refusal)).err());
     }
     problems.extend(remove_empty_zones(&mut here).err());
     problems
 }
 
-/// A pair is deleted. An interface of the host that has come back is called as it was, and is ours no more.
-fn let_go(here: &mut Links, link: &Link) -> Result<()> {
-    let step = |what: &str, result: std::result::Result<(), super::netlink::Refusal>| {
-        result.map_err(|refusal| failed(&format!("{what} interface '{}'", link.name), &refusal))
-    };
-    match link.tag() {
-        Some(Tag::Link { was: Some(was), .. }) => {
-            if link.name != was.as_str() {
-                step("give its old name back to", here.rename(link.index, &was))?;
-            }
-            step("unmark", here.mark(link.index, None))
-        }
-        _ => step("delete", here.delete(link.index)),
-    }
-}
-
-/// Moves what was handed over back to the namespace that the caller is in.
-fn give_back(machine: &MachineName, which: Which, there: &mut Links) -> Result<()> {
-    let ours = std::fs::File::open("/proc/self/ns/net").map(OwnedFd::from);
-    let ours = ours.context(|| "failed to open '/proc/self/ns/net'")?;
-    for link in there.all()? {
-        if let Some(tag @ Tag::Link { was: Some(was), .. }) = &link.tag()
-            && which.is_meant(machine, tag)
-        {
-            let moved = there.hand_over(link.index, was, &ours);
-            moved.map_err(|refusal| failed(&format!("take interface '{was}' back"), &refusal))?;
-        }
-    }
-    Ok(())
+/// Takes away all of a machine that has ended: links, filters, what kept its namespace. Returns what went wrong.
+pub fn clear_away(root: &Root, machine: &MachineName) -> Vec<Error> {
+    let mut problems = tear_down(root, machine, Which::All);
+    problems.extend(filter::tear_down(root, machine).err());
+    problems.extend(handed::unpin(root, machine).err());
+    problems
 }
 
 /// The bridges of zones that have no port any more.

@@ -16,8 +16,6 @@ pub enum Tag {
         machine: MachineName,
         /// The link's name inside.
         interface: IfName,
-        /// Of an interface of the host that was handed over: its name there.
-        was: Option<IfName>,
     },
     /// The bridge of all containers.
     Managed,
@@ -29,8 +27,7 @@ impl Tag {
     /// As it stands in the alias.
     pub fn text(&self) -> String {
         match self {
-            Tag::Link { machine, interface, was: None } => format!("{OURS}{machine}:{interface}"),
-            Tag::Link { machine, interface, was: Some(was) } => format!("{OURS}{machine}:{interface}:{was}"),
+            Tag::Link { machine, interface } => format!("{OURS}{machine}:{interface}"),
             Tag::Managed => format!("{OURS}:managed"),
             Tag::Zone => format!("{OURS}:zone"),
         }
@@ -39,14 +36,12 @@ impl Tag {
     /// Of an alias; `None` is somebody else's.
     pub fn parse(alias: &str) -> Option<Tag> {
         let mut parts = alias.strip_prefix(OURS)?.split(':');
-        let tag = match (parts.next()?, parts.next()?, parts.next()) {
-            ("", "managed", None) => Tag::Managed,
-            ("", "zone", None) => Tag::Zone,
-            (machine, interface, was) => Tag::Link {
-                machine: MachineName::new(machine).ok()?,
-                interface: IfName::new(interface)?,
-                was: was.map(|was| IfName::new(was).ok_or(())).transpose().ok()?,
-            },
+        let tag = match (parts.next()?, parts.next()?) {
+            ("", "managed") => Tag::Managed,
+            ("", "zone") => Tag::Zone,
+            (machine, interface) => {
+                Tag::Link { machine: MachineName::new(machine).ok()?, interface: IfName::new(interface)? }
+            }
         };
         parts.next().is_none().then_some(tag)
     }
@@ -133,16 +128,16 @@ mod tests {
 
     #[test]
     fn a_tag_is_read_as_it_was_written_and_no_other_is() {
-        let link = |was| Tag::Link { machine: machine("web-1"), interface: interface("eth0"), was };
-        for tag in [link(None), link(Some(interface("enp3s0"))), Tag::Managed, Tag::Zone] {
+        let link = Tag::Link { machine: machine("web-1"), interface: interface("eth0") };
+        for tag in [link.clone(), Tag::Managed, Tag::Zone] {
             assert_eq!(Tag::parse(&tag.text()), Some(tag));
         }
         for alias in
-            ["", "eth0", "containerctl:", "containerctl:p1", "containerctl:p1:a/b", "containerctl:p1:a:b:c"]
+            ["", "eth0", "containerctl:", "containerctl:p1", "containerctl:p1:a/b", "containerctl:p1:a:b"]
         {
             assert_eq!(Tag::parse(alias), None, "{alias}");
         }
-        assert!(!link(None).is_of(&machine("web")));
+        assert!(!link.is_of(&machine("web")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::tag::{self, HostName, Side, Tag};
 use crate::config::Definition;
-use crate::config::network::{IfName, Interface, Kind, Mac, Mode, Network, Prefix};
+use crate::config::network::{IfName, Interface, Kind, Mac, Mode, Network, Port, Prefix};
 use crate::error::{Error, Result};
 use crate::name::MachineName;
 
@@ -39,6 +39,8 @@ pub struct Wiring {
     pub namespace: Namespace,
     /// Its links, in the order in which they are set up.
     pub links: Vec<Wire>,
+    /// Ports of the host that lead there.
+    pub ports: Vec<Port>,
 }
 
 /// One link.
@@ -144,11 +146,7 @@ impl Wire {
 
     /// What is written on it.
     pub fn tag(&self, machine: &MachineName) -> Tag {
-        let was = match &self.driver {
-            Driver::Physical { parent } => Some(parent.clone()),
-            _ => None,
-        };
-        Tag::Link { machine: machine.clone(), interface: self.name.clone(), was }
+        Tag::Link { machine: machine.clone(), interface: self.name.clone() }
     }
 }
 
@@ -163,7 +161,8 @@ pub fn wire(definition: &Definition, machine: &MachineName, host_id: &str) -> Re
     }
     if namespace != Namespace::Private {
         return match links.first() {
-            None => Ok(Wiring { namespace, links }),
+            None if network.ports.is_empty() => Ok(Wiring { namespace, links, ports: Vec::new() }),
+            None => Err(wirer.wrong("Network", "Port", "the container has no network namespace of its own")),
             Some(link) => Err(Error::config(format!(
                 "interface '{}' asks for a network namespace of the container's own, and it has none",
                 link.name
@@ -176,7 +175,7 @@ pub fn wire(definition: &Definition, machine: &MachineName, host_id: &str) -> Re
         links.push(wirer.usual());
     }
     wirer.refuse_twins(&links)?;
-    Ok(Wiring { namespace, links })
+    Ok(Wiring { namespace, links, ports: network.ports.clone() })
 }
 
 /// The link that a machine has if nothing is said.
@@ -476,7 +475,8 @@ impl fmt::Display for Wiring {
             Namespace::Path(path) => write!(f, "network: the namespace at '{}'", path.display()),
             Namespace::Machine(machine) => write!(f, "network: the namespace of container '{machine}'"),
         }?;
-        self.links.iter().try_for_each(|link| write!(f, "\n  {link}"))
+        self.links.iter().try_for_each(|link| write!(f, "\n  {link}"))?;
+        self.ports.iter().try_for_each(|port| write!(f, "\n  port {port}"))
     }
 }
 

@@ -199,7 +199,7 @@ mod tests {
             machine_id: "0123456789abcdef0123456789abcdef".to_string(),
             bounding: capabilities::all(),
             devices: Vec::new(),
-            wiring: Wiring { namespace: Namespace::Private, links: Vec::new() },
+            wiring: Wiring { namespace: Namespace::Private, links: Vec::new(), ports: Vec::new() },
             lsm: lsm::Support::default(),
             host: Vec::new(),
         }
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn sharing_the_hosts_ids_and_network_shows_in_the_namespaces() {
-        let wiring = Wiring { namespace: Namespace::Host, links: Vec::new() };
+        let wiring = Wiring { namespace: Namespace::Host, links: Vec::new(), ports: Vec::new() };
         let plan = plan(&Settings::default(), &Facts { ids: None, wiring, ..facts() });
         assert_eq!(plan.namespaces, ["mnt", "pid", "uts", "ipc", "cgroup"]);
         assert_eq!(plan.id_map, None);

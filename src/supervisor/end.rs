@@ -7,10 +7,11 @@ use crate::machine::cgroup::Cgroup;
 use crate::machine::state::{self, State};
 use crate::machine::{lock, stuck};
 use crate::name::MachineName;
+use crate::network::setup;
 use crate::paths::Root;
 use crate::sandbox::lsm::apparmor;
 use crate::supervisor::kept::Kept;
-use crate::supervisor::{links, runtime};
+use crate::supervisor::runtime;
 use crate::sys::pidfd::Exit;
 use crate::systemd::journal::Journal;
 use crate::systemd::payload;
@@ -138,7 +139,7 @@ pub fn forget(root: &Root, name: &MachineName) {
     if let Err(error) = apparmor::unload(root, &profile) {
         eprintln!("{error}, ignoring");
     }
-    for error in links::tear_down(root, name) {
+    for error in setup::clear_away(root, name) {
         eprintln!("{error}, ignoring");
     }
     Kept::unstore();

@@ -1,37 +1,32 @@
-//! The container's links, and when they come and go: made while the mounts are, taken away with the container.
-//!
-//! A network namespace that holds an interface of the host's is pinned by a mount in the run-time directory. So the
-//! interface can be had back by its old name even after a kill of everything; the kernel alone would give it to the
-//! first network namespace of all, which need not be ours, and by whatever name is free there.
+//! The container's links: made while the mounts are, taken away with the container.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-
-use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
 use crate::config::Definition;
 use crate::error::{Context, Error, Kind, Result};
+use crate::machine::network::reload;
 use crate::machine::state;
 use crate::name::MachineName;
-use crate::network::link::Links;
-use crate::network::setup::{self, Site, Which};
-use crate::network::wiring::{Driver, Namespace, Wiring};
+use crate::network::names::resolv;
+use crate::network::setup::{self, Site};
+use crate::network::wiring::{Namespace, Wiring};
 use crate::paths::Root;
 use crate::sandbox::plan::Plan;
 use crate::sandbox::survey::host_id;
-use crate::supervisor::runtime::Runtime;
+use crate::sandbox::tree::Tree;
 use crate::sys::pidfd;
-use crate::systemd::networkd;
-
-/// Below the run-time directory: the pinned namespace.
-const PIN: &str = "netns";
 
 /// Refuses links that the host does not allow.
 pub fn validate(root: &Root, name: &MachineName, definition: &Definition, wiring: &Wiring) -> Result<()> {
+    // What an earlier start left would have the names, and may hold the host's interfaces.
+    for error in setup::clear_away(root, name) {
+        eprintln!("{error}, ignoring");
+    }
     let host_id = host_id(root);
-    let site = Site { root, machine: name, definition, host_id: &host_id, reload: &networkd::reload };
-    setup::validate(&site, &wiring.links)
+    let site = Site { root, machine: name, definition, host_id: &host_id, reload: &reload };
+    setup::validate(&site, &wiring.links, &wiring.ports)
 }
 
 /// The network namespace that is there already, where the container joins one.
@@ -75,51 +70,20 @@ pub fn set_up(
     name: &MachineName,
     definition: &Definition,
     plan: &Plan,
-    runtime: &Runtime,
+    rootfs: &Path,
     namespace: impl FnOnce() -> Result<OwnedFd>,
 ) -> Result<Vec<i32>> {
-    // What an earlier start left would have the names.
-    for error in setup::tear_down(name, Which::All, None) {
-        eprintln!("{error}, ignoring");
-    }
     let mut wires = plan.network.links.clone();
     if wires.is_empty() {
         return Ok(Vec::new());
     }
     let namespace = namespace()?;
-    if wires.iter().any(|wire| matches!(wire.driver, Driver::Physical { .. })) {
-        pin(&runtime.path(PIN), &namespace)?;
-    }
     let host_id = host_id(root);
-    let site = Site { root, machine: name, definition, host_id: &host_id, reload: &networkd::reload };
-    let indices = setup::set_up(&site, &mut wires, &namespace)?;
-    Ok(indices.into_iter().filter_map(|index| i32::try_from(index).ok()).collect())
-}
-
-fn pin(path: &Path, namespace: &OwnedFd) -> Result<()> {
-    let failed = || format!("failed to keep a network namespace at '{}'", path.display());
-    File::create(path).context(failed)?;
-    mount_bind(format!("/proc/self/fd/{}", namespace.as_raw_fd()), path).context(failed)
-}
-
-/// Takes away the links of a container without processes, and gives back what was the host's. Returns what went wrong.
-pub fn tear_down(root: &Root, name: &MachineName) -> Vec<Error> {
-    let pin = root.runtime_of(name).join(PIN);
-    let mut problems = Vec::new();
-    let mut there = match File::open(&pin) {
-        Ok(namespace) => match Links::of(&namespace.into()) {
-            Ok(links) => Some(links),
-            Err(error) => {
-                problems.push(error);
-                None
-            }
-        },
-        Err(_) => None,
-    };
-    problems.extend(setup::tear_down(name, Which::All, there.as_mut()));
-    if there.is_some() {
-        let unpinned = unmount(&pin, UnmountFlags::DETACH);
-        problems.extend(unpinned.context(|| format!("failed to let go of '{}'", pin.display())).err());
+    let site = Site { root, machine: name, definition, host_id: &host_id, reload: &reload };
+    let indices = setup::set_up(&site, &mut wires, &plan.network.ports, &namespace)?;
+    // Who cannot resolve names has a link all the same.
+    if let Err(error) = Tree::open(rootfs).and_then(|tree| resolv::write(&tree, &wires)) {
+        eprintln!("{error}, ignoring");
     }
-    problems
+    Ok(indices.into_iter().filter_map(|index| i32::try_from(index).ok()).collect())
 }

@@ -165,7 +165,7 @@ fn bring_up(
     apply_limits(&spawned, plan)?;
     stages.end("spawn");
     // The mounts are made meanwhile.
-    let interfaces = links::set_up(root, name, definition, plan, runtime, || spawned.network())?;
+    let interfaces = links::set_up(root, name, definition, plan, &facts.rootfs, || spawned.network())?;
     stages.end("network");
     let leader = state.leader;
     let payload = Payload {

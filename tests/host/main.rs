@@ -17,6 +17,7 @@ mod definition;
 mod devices;
 mod ends;
 mod execute;
+mod filter;
 mod housekeeping;
 mod inits;
 mod inside;

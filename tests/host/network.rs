@@ -283,8 +283,8 @@ fn whatever_ends_a_container_nothing_of_its_links_is_left() -> Result<()> {
             match round % 4 {
                 0 => p1.stop()?,
                 1 => host.ok("kill -9 $(machinectl show --value -p Leader p1)").map(drop)?,
-                2 => host.ok("systemctl kill -s KILL --kill-whom=main container@p1; kill -9 $(machinectl show --value -p Leader p1)").map(drop)?,
-                _ => host.ok("kill -9 $(systemctl show --value -p MainPID container@p1) $(machinectl show --value -p Leader p1); systemctl stop container@p1").map(drop)?,
+                2 => host.ok("systemctl kill -s KILL --kill-whom=main container@p1; kill -9 $(machinectl show --value -p Leader p1); sleep 1; systemctl stop container@p1").map(drop)?,
+                _ => host.ok("kill -9 $(systemctl show --value -p MainPID container@p1) $(machinectl show --value -p Leader p1); sleep 1; systemctl stop container@p1").map(drop)?,
             }
             host.wait_until(Duration::from_secs(20), "systemctl show -p ActiveState container@p1 | grep -E 'inactive|failed'")?;
             host.run("systemctl reset-failed container@p1")?;
@@ -335,7 +335,7 @@ fn mistakes_with_links_are_told_and_leave_nothing() -> Result<()> {
             "p1.conf:2: HostName=: the host has an interface 'far0'",
         ),
         ("[Interface eth0]\nType=macvlan\nParent=nosuch\n", "66", "the host has no interface 'nosuch'"),
-        ("[Interface eth0]\nType=physical\nParent=lo\n", "78", "loopback"),
+        ("[Interface eth0]\nType=physical\nParent=lo\n", "78", "'lo' is none that can be handed over"),
         (
             "[Interface eth0]\nMACAddress=01:00:00:00:00:01\n",
             "78",
@@ -413,6 +413,148 @@ fn mistakes_with_links_are_told_and_leave_nothing() -> Result<()> {
         host.ok("systemctl unmask --runtime systemd-networkd.socket systemd-networkd.service && systemctl start systemd-networkd")?;
         p1.define(QUICK)?;
         p1.start()
+    });
+    host.finish()
+}
+
+#[test]
+fn containers_know_each_other_by_name() -> Result<()> {
+    let host = boot!();
+    // A name server of the world beyond, which the host asks.
+    host.ok("ip addr add 192.0.2.53/32 dev lo; rm -f /etc/resolv.conf; echo 'nameserver 192.0.2.53' >/etc/resolv.conf; systemd-run --quiet --unit=world-dns \
+        dnsmasq --keep-in-foreground --no-resolv --no-hosts --listen-address=192.0.2.53 --bind-interfaces --address=/world.example/192.0.2.80")?;
+    let [p1, p2] = ["p1", "web.one"].map(|name| Container::busybox(&host, name));
+    let (p1, p2) = (p1?, p2?);
+    p1.start()?;
+    p2.start()?;
+    p2.inside("mkdir /www && echo hello >/www/index.html && httpd -p 80 -h /www")?;
+    host.wait_until(SOON, "systemctl is-active containerctl-names && ss -Hlnu 'sport = 53' | grep 10.")?;
+    host.case("a page is fetched by name", || {
+        for name in ["web.one", "web.one.ctl.internal"] {
+            p1.inside(&format!("wget -T 5 -q -O - http://{name}/ | grep -x hello"))?;
+        }
+        Ok(())
+    });
+    host.case("both kinds of addresses, and the way back", || {
+        let (v4, v6) = (address(&p2, "4")?, address(&p2, "6")?);
+        let told = p1.inside("nslookup web.one.ctl.internal")?;
+        ensure!(told.contains(&v4) && told.contains(&v6), "{told}, not {v4} {v6}");
+        p1.inside(&format!("nslookup {v4} | grep web.one.ctl.internal"))?;
+        p1.inside(&format!("nslookup {v6} | grep web.one.ctl.internal")).map(drop)
+    });
+    host.case("names of the world are passed on, others are not", || {
+        p1.inside("nslookup world.example | grep 192.0.2.80")?;
+        host.fails(&format!("nsenter -t {} -a -r -w nslookup nosuch", p1.leader()?))?;
+        host.fails("journalctl -u world-dns | grep nosuch").map(drop)
+    });
+    host.case("a guest's own resolv.conf stays its own", || {
+        ensure!(p1.read("/etc/resolv.conf")?.contains("search ctl.internal\nnameserver 10."), "not ours");
+        p1.write("/etc/resolv.conf", "nameserver 192.0.2.1\n")?;
+        host.ok("systemctl restart container@p1")?;
+        ensure!(p1.read("/etc/resolv.conf")? == "nameserver 192.0.2.1\n", "{}", p1.read("/etc/resolv.conf")?);
+        Ok(())
+    });
+    host.case("it holds no right but that to its port", || {
+        let caps = host.ok("grep CapEff /proc/$(systemctl show --value -p MainPID containerctl-names)/status")?;
+        ensure!(caps.trim().ends_with("0000000000000400"), "{caps}");
+        // Whatever is sent to it, it answers still.
+        let leader = p2.leader()?;
+        host.ok(&format!("nsenter -t {leader} -n python3 -c 'import socket,os\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nfor i in range(3000): s.sendto(os.urandom(i%90),(\"'$(sed -n 's/^range \\(.*\\)[/]22/\\1/p' /var/lib/containerctl/.network)'\",53))'"))?;
+        p2.inside("nslookup p1.ctl.internal | grep 10.").map(drop)
+    });
+    host.finish()
+}
+
+#[test]
+fn links_and_ports_come_and_go_while_containers_run() -> Result<()> {
+    let host = boot!();
+    host.ok(LAN)?;
+    let [p1, p2] = ["p1", "p2"].map(|name| Container::busybox(&host, name));
+    let (p1, p2) = (p1?, p2?);
+    p1.start()?;
+    p2.start()?;
+    let before = host.ok(INVENTORY)?;
+    let ruleset = "nft list ruleset | grep -v 'counter packets'";
+    let rules = host.ok(ruleset)?;
+    host.case("a second link in the managed network", || {
+        host.ok("containerctl network attach p1 eth1")?;
+        let shown = host.ok("containerctl network info --json")?;
+        ensure!(shown.contains("\"eth1\"") && shown.contains("vb-p1-"), "{shown}");
+        let own = p1.inside("ip -4 -o addr show dev eth1 | sed 's/.*inet //; s,/.*,,'")?;
+        p1.inside(&format!("ping -c 1 -W 5 -I eth1 {}", address(&p2, "4")?))?;
+        host.ok(&format!("containerctl info p1 | grep -F {}", own.trim()))?;
+        host.ok("containerctl network detach p1 eth1")?;
+        p1.inside("ip route | grep '^default .* eth0'")?;
+        host.fails(&format!("nsenter -t {} -n ip link show eth1", p1.leader()?)).map(drop)
+    });
+    for (settings, prepared) in [
+        ("Bridge=lan Address=192.168.77.9/24", "true"),
+        ("Type=macvlan Parent=mac Address=192.168.77.9/24", "true"),
+        ("Type=physical Parent=nic Address=192.168.77.9/24", "! ip link show nic"),
+    ] {
+        host.case(settings, || {
+            host.ok(&format!("containerctl network attach p1 lan0 {settings} && {prepared}"))?;
+            pings(&p1, "192.168.77.1")?;
+            host.ok("containerctl network detach p1 lan0")?;
+            host.ok("ip link set nic up")?;
+            host.fails(&format!("nsenter -t {} -n ip link show lan0", p1.leader()?)).map(drop)
+        });
+    }
+    host.case("the host is as before", || {
+        let (after, now) = (host.ok(INVENTORY)?, host.ok(ruleset)?);
+        ensure!(after == before, "before\n{before}\nafter\n{after}");
+        ensure!(now == rules, "before\n{rules}\nafter\n{now}");
+        Ok(())
+    });
+    host.case("an interface of the host's comes back after a kill of everything", || {
+        host.ok("containerctl network attach p1 lan0 Type=physical Parent=nic")?;
+        // What the guest writes on it does not matter.
+        let ip = format!("nsenter -t {} -n ip link set", p1.leader()?);
+        host.ok(&format!("{ip} lan0 down && {ip} lan0 name other && {ip} other alias containerctl:p2:eth0"))?;
+        host.ok("kill -9 $(systemctl show --value -p MainPID container@p1) $(machinectl show --value -p Leader p1)")?;
+        host.wait_until(SOON, "ip link show nic")?;
+        host.ok("test \"$(cat /sys/class/net/nic/ifalias)\" = '' && ip link set nic up")?;
+        host.ok("systemctl stop container@p1")?;
+        p1.is_gone()?;
+        p1.start()
+    });
+    host.case("for good", || {
+        host.ok("containerctl network attach p1 lan0 Bridge=lan Address=192.168.77.9/24 --persist")?;
+        host.ok("containerctl port add p1 8080:80 --persist")?;
+        host.ok("systemctl restart container@p1")?;
+        pings(&p1, "192.168.77.1")?;
+        address(&p1, "4")?;
+        host.ok("containerctl port list p1 | grep -E 'tcp +8080 +p1 +[^ ]+ +80'").map(drop)
+    });
+    host.case("ports", || {
+        p2.inside("mkdir /www; echo second >/www/index.html; httpd -p 80 -h /www")?;
+        host.ok("containerctl port add p2 tcp:9090:80")?;
+        host.ok("busybox wget -T 5 -q -O - http://127.0.0.1:9090/ | grep -x second")?;
+        host.ok("containerctl port list --json | jq -e 'map(select(.machine == \"p2\" and .host == 9090)) | length == 2'")?;
+        host.ok("containerctl port remove p2 tcp:9090")?;
+        host.fails("busybox wget -T 1 -q -O - http://127.0.0.1:9090/").map(drop)
+    });
+    for (command, code, words) in [
+        ("network attach p1 eth0", 75, "'p1' has an interface 'eth0' already"),
+        ("network attach p1 eth9 Type=macvlan Parent=nosuch", 66, "the host has no interface 'nosuch'"),
+        ("network attach p1 eth9 Colour=red", 78, "unknown key 'Colour='"),
+        ("network attach p1 eth9 Type=empty", 78, "only an interface can be added"),
+        ("network attach nosuch eth9", 66, "there is no container 'nosuch'"),
+        ("network detach p1 eth9", 66, "has no interface 'eth9' of ours"),
+        ("port add p2 8080", 75, "tcp port 8080 of the host leads into container 'p1' already"),
+        ("port add p2 70000", 78, "'70000' is not a port"),
+        ("port remove p2 4711", 66, "tcp port 4711 of the host does not lead into container 'p2'"),
+    ] {
+        host.case(command, || {
+            let output = host.run(&format!("containerctl {command}"))?;
+            let told =
+                output.code == code && output.stderr.contains(words) && output.stderr.lines().count() == 1;
+            ensure!(told, "{output}");
+            Ok(())
+        });
+    }
+    host.case("the network in a line", || {
+        host.ok("containerctl network list | grep -E '^ctl0 +up +10[.].*2 of 3'").map(drop)
     });
     host.finish()
 }

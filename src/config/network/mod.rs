@@ -32,6 +32,8 @@ pub struct Network {
     pub ipvlan: Vec<(IfName, IfName)>,
     /// `Interface=`: an interface of the host, and its name inside.
     pub physical: Vec<(IfName, IfName)>,
+    /// `Port=`.
+    pub ports: Vec<Port>,
     /// The `[Interface NAME]` sections, in the order of their first lines.
     pub interfaces: Vec<Interface>,
 }
@@ -48,6 +50,7 @@ impl Default for Network {
             macvlan: Vec::new(),
             ipvlan: Vec::new(),
             physical: Vec::new(),
+            ports: Vec::new(),
             interfaces: Vec::new(),
         }
     }
@@ -233,6 +236,11 @@ pub fn mac(text: &str) -> Option<Mac> {
     values::mac(text).ok()
 }
 
+/// Reads what `Port=` takes; the error is the end of a sentence.
+pub fn port(text: &str) -> Result<Port, String> {
+    values::port(text).map_err(|wrong| wrong.why)
+}
+
 /// An address with the length of its network's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix {
@@ -251,5 +259,41 @@ impl fmt::Display for Prefix {
 impl Serialize for Prefix {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// `Port=`: a port of the host that leads into the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Port {
+    /// What is forwarded.
+    pub protocol: Protocol,
+    /// The host's.
+    pub host: u16,
+    /// The container's.
+    pub container: u16,
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.protocol, self.host, self.container)
+    }
+}
+
+/// What has ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// `tcp`.
+    Tcp,
+    /// `udp`.
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{IfName, Kind, Mac, Mode, Prefix};
+use super::{IfName, Kind, Mac, Mode, Port, Prefix, Protocol};
 use crate::config::values::{Parsed, Wrong, number};
 use crate::config::words;
 use crate::name::MachineName;
@@ -178,6 +178,23 @@ pub fn machine(text: &str) -> Parsed<MachineName> {
     MachineName::new(text).map_err(|_| Wrong::new(format!("'{text}' is not the name of a machine")))
 }
 
+/// `Port=`: `[PROTOCOL:]HOST[:CONTAINER]`, tcp unless given, the host's port inside too unless given.
+pub fn port(text: &str) -> Parsed<Port> {
+    let (protocol, rest) = match text.split_once(':') {
+        Some(("tcp", rest)) => (Protocol::Tcp, rest),
+        Some(("udp", rest)) => (Protocol::Udp, rest),
+        _ => (Protocol::Tcp, text),
+    };
+    let skipped = text.len() - rest.len();
+    let (host, container) = rest.split_once(':').unwrap_or((rest, rest));
+    let one = |text: &str, shift: usize| match text.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(Wrong::new(format!("'{text}' is not a port from 1 to 65535")).shifted(shift)),
+    };
+    let second = if rest.contains(':') { skipped + host.len() + 1 } else { skipped };
+    Ok(Port { protocol, host: one(host, skipped)?, container: one(container, second)? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +235,19 @@ mod tests {
     }
 
     #[test]
+    fn ports_are_read_as_nspawn_reads_them() {
+        let text = |text: &str| port(text).map(|port| port.to_string());
+        assert_eq!(text("80"), Ok("tcp:80:80".to_string()));
+        assert_eq!(text("8080:80"), Ok("tcp:8080:80".to_string()));
+        assert_eq!(text("udp:53:5353"), Ok("udp:53:5353".to_string()));
+        for (wrong, offset) in
+            [("0", 0), ("tcp:0", 4), ("sctp:1", 0), ("tcp:1:70000", 6), ("1:2:3", 2), ("", 0)]
+        {
+            assert_eq!(port(wrong).map_err(|wrong| wrong.offset), Err(offset), "{wrong}");
+        }
+    }
+
+    #[test]
     fn links_on_a_parent_are_called_after_it() {
         let names = |pairs: Vec<(IfName, IfName)>| {
             pairs.iter().map(|(host, inside)| format!("{host} {inside}")).collect::<Vec<_>>()
@@ -231,7 +261,7 @@ mod tests {
         #[test]
         fn no_value_panics(text in any::<String>()) {
             let _ = (interface(&text), zone(&text), physical(&text), macvlan(&text), ipvlan(&text), kind(&text));
-            let _ = (mode(&text), mac(&text), addresses(&text), hosts(&text), rate(&text));
+            let _ = (mode(&text), mac(&text), addresses(&text), hosts(&text), rate(&text), port(&text));
         }
     }
 }

@@ -18,6 +18,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use self::book::Book;
 use super::link::{Links, failed};
+use super::names;
 use super::netlink::Refusal;
 use super::tag::{self, Side, Tag};
 use super::wiring::Wire;
@@ -186,8 +187,22 @@ fn tell_networkd(root: &Root, book: &Book) -> Result<()> {
             lease.machine
         );
     }
+    write_hosts(root, book)?;
     replace(&directory.join("10-addresses.conf"), &addresses)?;
     replace(&directory.join("20-leases.conf"), &leases)
+}
+
+/// Writes what `containerctl-names` answers by.
+fn write_hosts(root: &Root, book: &Book) -> Result<()> {
+    let mut hosts = String::new();
+    for prefix in book.addresses() {
+        let _infallible = writeln!(hosts, "{} {}", prefix.address, names::GATEWAY);
+    }
+    for lease in &book.leases {
+        let (address, machine) = (lease.address, &lease.machine);
+        let _infallible = writeln!(hosts, "{address} {machine}\n{} {machine}", book.address6(lease.mac));
+    }
+    replace(&root.network_hosts(), &hosts)
 }
 
 /// Writers queue here, each for a moment.

@@ -1,0 +1,117 @@
+//! `containerctl network`.
+
+use super::Machine;
+use super::output::{self, Format};
+use crate::error::Result;
+use crate::machine::device::Keep;
+use crate::machine::network::{self, Member, Network};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// Show the managed network, and change the links of running containers
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Show the managed network in a line
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the managed network, who is in it, and what went through
+    Info {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a link to a running container
+    Attach {
+        #[command(flatten)]
+        machine: Machine,
+        /// Name of the interface inside
+        interface: String,
+        /// What stands in an [Interface NAME] section: Type=macvlan Parent=eth0 …; none is a link in the managed network
+        #[arg(value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+        /// Write it to the definition, too
+        #[arg(long)]
+        persist: bool,
+    },
+    /// Take a link from a running container
+    Detach {
+        #[command(flatten)]
+        machine: Machine,
+        /// Name of the interface inside
+        interface: String,
+    },
+}
+
+pub fn run(root: &Root, verb: &Verb) -> Result<()> {
+    super::require_root(match verb {
+        Verb::List { .. } | Verb::Info { .. } => "look at who has which address",
+        _ => "change the links of a container",
+    })?;
+    match verb {
+        Verb::List { json } => list(network::show(root)?, Format::new(*json)),
+        Verb::Info { json } => info(network::show(root)?, Format::new(*json)),
+        Verb::Attach { machine, interface, settings, persist } => {
+            let keep = if *persist { Keep::Persistent } else { Keep::UntilStop };
+            let wire = network::attach(root, &machine.name()?, interface, settings, keep)?;
+            output::print(&format!("{}\n", output::escape(&wire.to_string())))
+        }
+        Verb::Detach { machine, interface } => {
+            let name: MachineName = machine.name()?;
+            network::detach(root, &name, interface)
+        }
+    }
+}
+
+fn list(network: Option<Network>, format: Format) -> Result<()> {
+    let networks: Vec<Network> = network.into_iter().collect();
+    if format == Format::Json {
+        return output::print_json(&networks);
+    }
+    let row = |network: Network| {
+        let running = network.members.iter().filter(|member| member.port.is_some()).count();
+        let state = if network.up { "up" } else { "not there" };
+        [
+            network.name,
+            state.to_string(),
+            network.ipv4,
+            network.ipv6,
+            format!("{running} of {}", network.members.len()),
+        ]
+    };
+    output::print(&output::table(["NAME", "STATE", "IPV4", "IPV6", "RUNNING"], networks.into_iter().map(row)))
+}
+
+fn info(network: Option<Network>, format: Format) -> Result<()> {
+    if format == Format::Json {
+        return output::print_json(&network);
+    }
+    let Some(network) = network else {
+        return output::print("No container has needed the managed network yet.\n");
+    };
+    let state = if network.up { "up" } else { "not there; the next container that needs it makes it" };
+    output::print(&output::fields(&[
+        ("Name", network.name),
+        ("State", state.to_string()),
+        ("IPv4", network.ipv4),
+        ("IPv6", network.ipv6),
+        ("Domain", network.domain.to_string()),
+    ]))?;
+    let head = ["CONTAINER", "INTERFACE", "IPV4", "IPV6", "MAC", "PORT", "IN", "OUT"];
+    output::print(&format!("\n{}", output::table(head, network.members.into_iter().map(row))))
+}
+
+fn row(member: Member) -> [String; 8] {
+    [
+        member.machine,
+        member.interface,
+        member.ipv4.to_string(),
+        member.ipv6.to_string(),
+        member.mac.to_string(),
+        output::or_dash(member.port),
+        output::bytes(member.counters.map(|counters| counters.rx_bytes)),
+        output::bytes(member.counters.map(|counters| counters.tx_bytes)),
+    ]
+}

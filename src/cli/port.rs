@@ -1,0 +1,76 @@
+//! `containerctl port`.
+
+use super::Machine;
+use super::output::{self, Format};
+use crate::config::network::{self as links, Port};
+use crate::error::{Error, Result};
+use crate::machine::device::Keep;
+use crate::machine::network::{self, Forward};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// Let ports of the host lead into running containers
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Let a port of the host lead to a running container
+    Add {
+        #[command(flatten)]
+        machine: Machine,
+        /// [tcp:|udp:]HOST[:CONTAINER]
+        port: String,
+        /// Write it to the definition, too
+        #[arg(long)]
+        persist: bool,
+    },
+    /// Take a port back
+    Remove {
+        #[command(flatten)]
+        machine: Machine,
+        /// [tcp:|udp:]HOST
+        port: String,
+    },
+    /// Show the ports that lead into containers
+    List {
+        /// Only those of this container
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(root: &Root, verb: &Verb) -> Result<()> {
+    super::require_root("see and change the host's packet filter")?;
+    match verb {
+        Verb::Add { machine, port, persist } => {
+            let keep = if *persist { Keep::Persistent } else { Keep::UntilStop };
+            network::add_port(root, &machine.name()?, parse(port)?, keep)
+        }
+        Verb::Remove { machine, port } => network::remove_port(&machine.name()?, parse(port)?),
+        Verb::List { name, json } => {
+            let name = name.as_deref().map(MachineName::new).transpose()?;
+            let forwards = network::forwards(name.as_ref())?;
+            match Format::new(*json) {
+                Format::Json => output::print_json(&forwards),
+                Format::Table => {
+                    let head = ["PROTOCOL", "HOST", "CONTAINER", "ADDRESS", "PORT"];
+                    output::print(&output::table(head, forwards.into_iter().map(row)))
+                }
+            }
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Port> {
+    links::port(text).map_err(|why| Error::config(why).hint("write it as in tcp:8080:80, 8080:80 or udp:53"))
+}
+
+fn row(forward: Forward) -> [String; 5] {
+    [
+        forward.protocol,
+        forward.host.to_string(),
+        forward.machine,
+        forward.address,
+        forward.container.to_string(),
+    ]
+}

@@ -1,0 +1,279 @@
+//! Links of machines that run: added, taken away, looked at; and ports of the host that lead to them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::configuration::{self, Change};
+use super::device::Keep;
+use super::{registry, state};
+use crate::config::network::{IfName, Mac, Port};
+use crate::config::{self, Definition};
+use crate::error::{Error, Kind, Result};
+use crate::name::MachineName;
+use crate::network::filter::{self, Script, ports};
+use crate::network::link::{Counters, Links};
+use crate::network::managed::{self, BRIDGE, book::Book};
+use crate::network::setup::{self, Site, Which};
+use crate::network::wiring::{self, Wire};
+use crate::network::{handed, names};
+use crate::paths::Root;
+use crate::sandbox::survey::host_id;
+use crate::sys::pidfd;
+use crate::systemd::networkd;
+
+pub use crate::network::filter::ports::Forward;
+
+/// Has networkd read its files, and whoever answers for names run. Names are worth no failure.
+pub fn reload() -> Result<()> {
+    networkd::reload()?;
+    if let Err(error) = networkd::start_names() {
+        eprintln!("{error}, ignoring");
+    }
+    Ok(())
+}
+
+/// Adds the link `interface` to a machine that runs. `settings` are `KEY=VALUE` as in its section.
+pub fn attach(
+    root: &Root,
+    machine: &MachineName,
+    interface: &str,
+    settings: &[String],
+    keep: Keep,
+) -> Result<Wire> {
+    let text = format!("[Interface {interface}]\n{}\n", settings.join("\n"));
+    let definition = config::parse(Path::new("command line"), &text)?;
+    if let Some(unknown) = definition.warnings.first() {
+        return Err(Error::config(unknown.to_string())
+            .hint("containerctl.conf(5) lists the keys of [Interface NAME]"));
+    }
+    let host_id = host_id(root);
+    let mut wires = [wiring::interface(&definition, machine, &host_id)?];
+    let leader = leader(root, machine)?;
+    let namespace = network_of(&leader, machine)?;
+    if Links::of(&namespace)?.find(wires[0].name.as_str())?.is_some() {
+        return Err(Error::new(
+            Kind::Busy,
+            format!("container '{machine}' has an interface '{}' already", wires[0].name),
+        ));
+    }
+    let site = Site { root, machine, definition: &definition, host_id: &host_id, reload: &reload };
+    setup::validate(&site, &wires, &[])?;
+    setup::set_up(&site, &mut wires, &[], &namespace)?;
+    if keep == Keep::Persistent {
+        persist(root, machine, interface, settings)?;
+    }
+    let [wire] = wires;
+    Ok(wire)
+}
+
+/// Writes a section of a link into the definition.
+fn persist(root: &Root, machine: &MachineName, interface: &str, settings: &[String]) -> Result<()> {
+    let default = ["Type=veth".to_string()];
+    let settings = if settings.is_empty() { &default } else { settings };
+    let change = |setting: &String| Change::new(&format!("Interface {interface}.{setting}"));
+    let mut changes = settings.iter().map(change).collect::<Result<Vec<_>>>()?;
+    // The link that is there as long as nothing is said of any stays, if it is said, too.
+    let definition = config::load(root, machine)?;
+    let wired = wiring::wire(&definition, machine, &host_id(root))?;
+    if let ([usual], true) = (&wired.links[..], definition.settings.network.interfaces.is_empty())
+        && usual.is_managed()
+    {
+        changes.insert(0, Change::new(&format!("Interface {}.Type=veth", usual.name))?);
+    }
+    configuration::change(root, machine, &changes).map(drop)
+}
+
+/// Takes the link `interface` from a machine that runs. The definition is left as it is.
+pub fn detach(root: &Root, machine: &MachineName, interface: &str) -> Result<()> {
+    let missing = || {
+        Error::new(Kind::NotFound, format!("container '{machine}' has no interface '{interface}' of ours"))
+            .hint(format!("'containerctl info {machine}' and 'containerctl network info' show what there is"))
+    };
+    let name = IfName::new(interface).ok_or_else(missing)?;
+    let leader = leader(root, machine)?;
+    let namespace = network_of(&leader, machine)?;
+    let is_handed = handed::list(root, machine).iter().any(|handed| handed.inside == name);
+    let mut here = Links::here()?;
+    let is_meant = |link: &crate::network::link::Link| Which::One(&name).is_meant_by(machine, link);
+    let outside: Vec<_> = here.all()?.into_iter().filter(is_meant).collect();
+    if outside.is_empty() && !is_handed {
+        // On an interface of the host's nothing of it stays; it is inside alone.
+        let mut there = Links::of(&namespace)?;
+        let link = there.find(interface)?.filter(is_meant).ok_or_else(missing)?;
+        return there.delete(link.index).map_err(|refusal| {
+            crate::network::link::failed(&format!("delete '{interface}' in container '{machine}'"), &refusal)
+        });
+    }
+    let mut problems = setup::tear_down(root, machine, Which::One(&name));
+    if is_handed && problems.is_empty() {
+        problems.extend(handed::forget(root, machine, &name).err());
+    }
+    for link in &outside {
+        if let Some(port) = IfName::new(&link.name) {
+            let script = Script { add: String::new(), undo: filter::guard::remove(&port) };
+            problems.extend(filter::undo(&script).err());
+        }
+    }
+    problems.into_iter().next().map_or(Ok(()), Err)
+}
+
+fn leader(root: &Root, machine: &MachineName) -> Result<std::os::fd::OwnedFd> {
+    registry::require(root, machine)?;
+    state::read(root, machine).and_then(|state| state.open_leader()).ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("container '{machine}' is not running"))
+            .hint(format!("start it with 'containerctl start {machine}'"))
+    })
+}
+
+fn network_of(leader: &std::os::fd::OwnedFd, machine: &MachineName) -> Result<std::os::fd::OwnedFd> {
+    use crate::error::Context;
+    let namespace = pidfd::network_namespace(leader);
+    let namespace = namespace.context(|| format!("failed to open the network namespace of '{machine}'"))?;
+    let same =
+        |path: &str| std::fs::metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::ino(&found));
+    let theirs = rustix::fs::fstat(&namespace).ok().map(|found| found.st_ino);
+    match theirs.is_some() && same("/proc/self/ns/net") == theirs {
+        true => Err(Error::config(format!(
+            "container '{machine}' has the host's network, and no links of its own"
+        ))),
+        false => Ok(namespace),
+    }
+}
+
+/// What is shown of the managed network.
+#[derive(Clone, Debug, Serialize)]
+pub struct Network {
+    /// The bridge.
+    pub name: String,
+    /// It is there, and up.
+    pub up: bool,
+    /// Its IPv4 address with the length of its network.
+    pub ipv4: String,
+    /// Its IPv6 address with the length of its network.
+    pub ipv6: String,
+    /// Domain of the containers' names.
+    pub domain: &'static str,
+    /// Who has an address.
+    pub members: Vec<Member>,
+}
+
+/// One container's link in the managed network.
+#[derive(Clone, Debug, Serialize)]
+pub struct Member {
+    /// The container.
+    pub machine: String,
+    /// Its interface.
+    pub interface: String,
+    /// That interface's MAC address.
+    pub mac: Mac,
+    /// Its IPv4 address.
+    pub ipv4: Ipv4Addr,
+    /// Its IPv6 address.
+    pub ipv6: IpAddr,
+    /// The port of the bridge, while the container runs.
+    pub port: Option<String>,
+    /// What went through that port, as the container sees it.
+    pub counters: Option<Counters>,
+}
+
+/// The managed network; `None` where no container ever needed it.
+pub fn show(root: &Root) -> Result<Option<Network>> {
+    let Some(book) = Book::read(&root.network_book())? else { return Ok(None) };
+    let links = Links::here()?.all()?;
+    let bridge = links.iter().find(|link| link.name == BRIDGE);
+    let members = book.leases.iter().map(|lease| {
+        let port = links.iter().find(|link| {
+            link.master.is_some()
+                && link.master == bridge.map(|bridge| bridge.index)
+                && Which::One(&lease.interface).is_meant_by(&lease.machine, link)
+        });
+        // The host's end receives what the container sends.
+        let turned = |counters: Counters| Counters {
+            rx_bytes: counters.tx_bytes,
+            tx_bytes: counters.rx_bytes,
+            rx_packets: counters.tx_packets,
+            tx_packets: counters.rx_packets,
+        };
+        Member {
+            machine: lease.machine.to_string(),
+            interface: lease.interface.to_string(),
+            mac: lease.mac,
+            ipv4: lease.address,
+            ipv6: book.address6(lease.mac).into(),
+            port: port.map(|link| link.name.clone()),
+            counters: port.map(|link| turned(link.counters)),
+        }
+    });
+    let [ipv4, ipv6] = book.addresses().map(|prefix| prefix.to_string());
+    let up = bridge.is_some_and(|bridge| bridge.is_up);
+    let members = members.collect();
+    Ok(Some(Network { name: BRIDGE.to_string(), up, ipv4, ipv6, domain: names::DOMAIN, members }))
+}
+
+/// Lets a port of the host lead to a machine that runs.
+pub fn add_port(root: &Root, machine: &MachineName, port: Port, keep: Keep) -> Result<()> {
+    leader(root, machine)?;
+    ports::refuse_taken(machine, &[port])?;
+    let addresses = addresses(root, machine)?;
+    if addresses.is_empty() {
+        return Err(Error::config(format!("container '{machine}' has no address that is set from outside"))
+            .hint("set Address= of an [Interface NAME] section, or use the managed network"));
+    }
+    if Links::here()?.find(BRIDGE)?.is_some() {
+        filter::allow_loopback()?;
+    }
+    // What led elsewhere in the container leads here from now on.
+    filter::undo(&Script { add: String::new(), undo: ports::remove(&[port], &addresses) })?;
+    let script =
+        Script { add: ports::add(machine, &[port], &addresses), undo: ports::remove(&[port], &addresses) };
+    filter::apply(root, machine, &script)?;
+    match keep {
+        Keep::UntilStop => Ok(()),
+        Keep::Persistent => {
+            configuration::change(root, machine, &[Change::new(&format!("Network.Port+={port}"))?]).map(drop)
+        }
+    }
+}
+
+/// Takes a port back; the definition is left as it is.
+pub fn remove_port(machine: &MachineName, port: Port) -> Result<()> {
+    let known = ports::forwards()?;
+    let meant = known.iter().filter(|forward| {
+        forward.machine == machine.as_str()
+            && forward.protocol == port.protocol.to_string()
+            && forward.host == port.host
+    });
+    let addresses: Vec<IpAddr> = meant.filter_map(|forward| forward.address.parse().ok()).collect();
+    if addresses.is_empty() {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!(
+                "{} port {} of the host does not lead into container '{machine}'",
+                port.protocol, port.host
+            ),
+        )
+        .hint("'containerctl port list' shows those that do"));
+    }
+    filter::undo(&Script { add: String::new(), undo: ports::remove(&[port], &addresses) })
+}
+
+/// The ports that lead into containers; into one, where it is given.
+pub fn forwards(machine: Option<&MachineName>) -> Result<Vec<Forward>> {
+    let all = ports::forwards()?;
+    Ok(all
+        .into_iter()
+        .filter(|forward| machine.is_none_or(|machine| forward.machine == machine.as_str()))
+        .collect())
+}
+
+/// The addresses of a machine that were set from outside.
+fn addresses(root: &Root, machine: &MachineName) -> Result<Vec<IpAddr>> {
+    let mut addresses: Vec<IpAddr> =
+        managed::addresses_of(root, machine)?.into_iter().flat_map(|(_, addresses)| addresses).collect();
+    let definition: Definition = config::load(root, machine)?;
+    let wired = wiring::wire(&definition, machine, &host_id(root))?;
+    addresses.extend(filter::addresses(&wired.links));
+    Ok(addresses)
+}

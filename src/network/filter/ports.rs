@@ -1,0 +1,162 @@
+//! Ports of the host that lead into containers: two maps, one for IPv4 and one for IPv6, whose elements say whose
+//! they are.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+
+use serde::Serialize;
+
+use super::{TABLE, nft};
+use crate::config::network::{Port, Protocol};
+use crate::error::{Error, Kind, Result};
+use crate::name::MachineName;
+
+/// One forwarded port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Forward {
+    /// What is forwarded.
+    pub protocol: String,
+    /// The host's port.
+    pub host: u16,
+    /// Into which machine.
+    pub machine: String,
+    /// Its address.
+    pub address: String,
+    /// Its port.
+    pub container: u16,
+}
+
+/// The elements of `ports`, to those of `addresses`.
+pub fn add(machine: &MachineName, ports: &[Port], addresses: &[IpAddr]) -> String {
+    let mut script = String::new();
+    for (port, address) in pairs(ports, addresses) {
+        let Port { protocol, host, container } = port;
+        let _infallible = writeln!(
+            script,
+            "add element inet {TABLE} {} {{ {protocol} . {host} comment \"{machine}\" : {address} . {container} }}",
+            map(&address)
+        );
+    }
+    script
+}
+
+/// Takes the elements of `ports` back; they may be gone.
+pub fn remove(ports: &[Port], addresses: &[IpAddr]) -> String {
+    let mut script = String::new();
+    for (Port { protocol, host, .. }, address) in pairs(ports, addresses) {
+        let _infallible =
+            writeln!(script, "destroy element inet {TABLE} {} {{ {protocol} . {host} }}", map(&address));
+    }
+    script
+}
+
+fn pairs(ports: &[Port], addresses: &[IpAddr]) -> Vec<(Port, IpAddr)> {
+    let first = |is_v4: bool| addresses.iter().find(|address| address.is_ipv4() == is_v4).copied();
+    let both = [first(true), first(false)];
+    ports.iter().flat_map(|port| both.iter().flatten().map(|address| (*port, *address))).collect()
+}
+
+fn map(address: &IpAddr) -> &'static str {
+    if address.is_ipv4() { "dnat4" } else { "dnat6" }
+}
+
+/// Refuses ports that lead elsewhere already: into another container, or to a program of the host's.
+pub fn refuse_taken(machine: &MachineName, ports: &[Port]) -> Result<()> {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let known = forwards()?;
+    for port in ports {
+        let Port { protocol, host, .. } = port;
+        let same = |other: &&Forward| other.host == *host && other.protocol == protocol.to_string();
+        match known.iter().find(same) {
+            Some(other) if other.machine != machine.as_str() => {
+                return Err(Error::new(
+                    Kind::Busy,
+                    format!(
+                        "{protocol} port {host} of the host leads into container '{}' already",
+                        other.machine
+                    ),
+                )
+                .hint(format!(
+                    "'containerctl port remove {} {protocol}:{host}' takes it back",
+                    other.machine
+                )));
+            }
+            Some(_) => {}
+            None if is_used(port) => {
+                return Err(Error::new(
+                    Kind::Busy,
+                    format!("a program of the host uses {protocol} port {host}"),
+                )
+                .hint(format!("'ss -lnp sport = {host}' shows which; take another port")));
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_used(port: &Port) -> bool {
+    let all = SocketAddr::from(([0, 0, 0, 0], port.host));
+    let bound = match port.protocol {
+        Protocol::Tcp => TcpListener::bind(all).map(drop),
+        Protocol::Udp => UdpSocket::bind(all).map(drop),
+    };
+    bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+}
+
+/// All ports that are forwarded now.
+pub fn forwards() -> Result<Vec<Forward>> {
+    let mut forwards = Vec::new();
+    for map in ["dnat4", "dnat6"] {
+        // No container was ever in need of the table.
+        let Ok(listed) = nft::list(&["list", "map", "inet", TABLE, map]) else { continue };
+        let objects = listed["nftables"].as_array().into_iter().flatten();
+        let elements = objects.filter_map(|object| object["map"]["elem"].as_array()).flatten();
+        forwards.extend(elements.filter_map(forward));
+    }
+    forwards.sort_by(|a, b| (&a.machine, &a.protocol, a.host).cmp(&(&b.machine, &b.protocol, b.host)));
+    Ok(forwards)
+}
+
+/// Of `[{"elem": {"val": {"concat": ["tcp", 80]}, "comment": "p1"}}, {"concat": ["10.0.0.1", 80]}]`.
+fn forward(element: &serde_json::Value) -> Option<Forward> {
+    let (key, value) = (&element[0]["elem"], &element[1]["concat"]);
+    let number = |value: &serde_json::Value| u16::try_from(value.as_u64()?).ok();
+    Some(Forward {
+        protocol: key["val"]["concat"][0].as_str()?.to_string(),
+        host: number(&key["val"]["concat"][1])?,
+        machine: key["comment"].as_str()?.to_string(),
+        address: value[0].as_str()?.to_string(),
+        container: number(&value[1])?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_port_leads_to_one_address_of_each_kind() {
+        let machine = MachineName::new("p1").expect("valid");
+        let port = Port { protocol: Protocol::Tcp, host: 8080, container: 80 };
+        let addresses: Vec<IpAddr> =
+            ["10.0.0.1", "fd00::1", "fd00::2"].map(|a| a.parse().expect("address")).into();
+        let script = add(&machine, &[port], &addresses);
+        assert_eq!(
+            script,
+            "add element inet containerctl dnat4 { tcp . 8080 comment \"p1\" : 10.0.0.1 . 80 }\n\
+             add element inet containerctl dnat6 { tcp . 8080 comment \"p1\" : fd00::1 . 80 }\n"
+        );
+        assert_eq!(remove(&[port], &addresses).lines().count(), 2);
+    }
+
+    #[test]
+    fn what_nft_lists_is_read() {
+        let text = r#"[{"elem": {"val": {"concat": ["tcp", 80]}, "comment": "p1"}}, {"concat": ["10.0.0.1", 8080]}]"#;
+        let found = forward(&serde_json::from_str(text).expect("JSON")).expect("forward");
+        assert_eq!((found.host, found.machine.as_str(), found.container), (80, "p1", 8080));
+        assert_eq!(forward(&serde_json::Value::Null), None);
+    }
+}

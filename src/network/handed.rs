@@ -1,0 +1,125 @@
+//! Interfaces of the host that a container was handed: remembered in the machine's run-time directory, where nobody
+//! inside writes, and had back from its network namespace, which is pinned by a mount there.
+//!
+//! What stands on an interface inside, its name and its alias, is the guest's to change, so neither is gone by. Its
+//! number is not.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
+
+use super::link::{Links, failed};
+use crate::config::network::IfName;
+use crate::error::{Context, Error, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// One interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// What it was called on the host, and shall be again.
+    pub was: IfName,
+    /// What it was called inside first.
+    pub inside: IfName,
+    /// Its number inside.
+    pub index: u32,
+}
+
+/// The pinned namespace.
+fn pin_path(root: &Root, machine: &MachineName) -> PathBuf {
+    root.runtime_of(machine).join("netns")
+}
+
+fn list_path(root: &Root, machine: &MachineName) -> PathBuf {
+    root.runtime_of(machine).join("handed")
+}
+
+/// Keeps a namespace from going with its last process; once is enough.
+pub fn pin(root: &Root, machine: &MachineName, namespace: &OwnedFd) -> Result<()> {
+    let path = pin_path(root, machine);
+    if path.exists() {
+        return Ok(());
+    }
+    let failed = || format!("failed to keep a network namespace at '{}'", path.display());
+    File::create(&path).context(failed)?;
+    mount_bind(format!("/proc/self/fd/{}", namespace.as_raw_fd()), &path).context(failed)
+}
+
+/// Remembers one.
+pub fn remember(root: &Root, machine: &MachineName, handed: &Handed) -> Result<()> {
+    let path = list_path(root, machine);
+    let line = format!("{} {} {}\n", handed.was, handed.inside, handed.index);
+    let written = OpenOptions::new().create(true).append(true).open(&path);
+    written
+        .and_then(|mut file| file.write_all(line.as_bytes()))
+        .context(|| format!("failed to write '{}'", path.display()))
+}
+
+/// Forgets one that was taken back, and lets go of the namespace with the last one.
+pub fn forget(root: &Root, machine: &MachineName, inside: &IfName) -> Result<()> {
+    let path = list_path(root, machine);
+    let failed = || format!("failed to write '{}'", path.display());
+    let left: Vec<Handed> =
+        list(root, machine).into_iter().filter(|handed| handed.inside != *inside).collect();
+    fs::remove_file(&path).context(failed)?;
+    left.iter().try_for_each(|handed| remember(root, machine, handed))?;
+    if left.is_empty() { unpin(root, machine) } else { Ok(()) }
+}
+
+/// Those of a machine.
+pub fn list(root: &Root, machine: &MachineName) -> Vec<Handed> {
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let (was, inside) = (IfName::new(words.next()?)?, IfName::new(words.next()?)?);
+        Some(Handed { was, inside, index: words.next()?.parse().ok()? })
+    };
+    fs::read_to_string(list_path(root, machine)).unwrap_or_default().lines().filter_map(line).collect()
+}
+
+/// Has back what is still in the machine's namespace; of this name inside, where one is given. Returns what went wrong.
+pub fn take_back(root: &Root, machine: &MachineName, only: Option<&IfName>) -> Vec<Error> {
+    let pin = pin_path(root, machine);
+    let Ok(namespace) = File::open(&pin) else { return Vec::new() };
+    let mut there = match Links::of(&namespace.into()) {
+        Ok(there) => there,
+        Err(error) => return vec![error],
+    };
+    let wanted = |handed: &Handed| only.is_none_or(|only| handed.inside == *only);
+    let handed = list(root, machine).into_iter().filter(wanted);
+    handed.filter_map(|handed| one(&mut there, &handed).err()).collect()
+}
+
+fn one(there: &mut Links, handed: &Handed) -> Result<()> {
+    let Some(link) = there.by_index(handed.index)? else { return Ok(()) };
+    let ours = File::open("/proc/self/ns/net")
+        .map(OwnedFd::from)
+        .context(|| "failed to open '/proc/self/ns/net'")?;
+    let moved = there.hand_over(link.index, &handed.was, &ours);
+    moved.map_err(|refusal| failed(&format!("take interface '{}' back", handed.was), &refusal))?;
+    // Whatever the guest has written on it.
+    let mut here = Links::here()?;
+    let link = here.require(handed.was.as_str())?;
+    here.mark(link.index, None)
+        .map_err(|refusal| failed(&format!("unmark interface '{}'", handed.was), &refusal))
+}
+
+/// Lets go of the namespace, and of all that was handed over.
+pub fn unpin(root: &Root, machine: &MachineName) -> Result<()> {
+    let path = pin_path(root, machine);
+    match unmount(&path, UnmountFlags::DETACH) {
+        // It was never pinned.
+        Err(rustix::io::Errno::NOENT) => return Ok(()),
+        Err(rustix::io::Errno::INVAL) => {}
+        result => result.context(|| format!("failed to let go of '{}'", path.display()))?,
+    }
+    for path in [path, list_path(root, machine)] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            result => result.context(|| format!("failed to remove '{}'", path.display()))?,
+        }
+    }
+    Ok(())
+}
