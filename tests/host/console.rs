@@ -1,6 +1,6 @@
 //! The console: attached to, typed into, and unable to hold the container up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::container::{Container, SOON};
 use crate::harness::{Host, Result};
@@ -133,9 +133,11 @@ fn people_attach_to_the_console() -> Result<()> {
     host.finish()
 }
 
-/// Prints without end, and counts how often.
-const FLOOD: &str =
-    "i=0; while :; do i=$((i+1)); echo line $i of a flood that nobody asked for; echo $i >/count; done";
+/// Prints long lines without end, and counts how often.
+const FLOOD: &str = "i=0; wide=$(printf '%01000d' 0); \
+                     while :; do i=$((i+1)); echo line $i of a flood $wide; echo $i >/count; done";
+/// More lines than all buffers between the container and a client take in.
+const LINES: u64 = 800;
 
 /// How far it is. The file is empty for a moment with each line.
 fn count(p1: &Container) -> Result<u64> {
@@ -147,10 +149,15 @@ fn count(p1: &Container) -> Result<u64> {
 }
 
 fn goes_on(p1: &Container) -> Result<()> {
-    let before = count(p1)?;
-    std::thread::sleep(Duration::from_secs(2));
-    let after = count(p1)?;
-    ensure!(after > before + 500, "it is held up: {before} lines, two seconds later {after}");
+    let (before, begun) = (count(p1)?, Instant::now());
+    while count(p1)? < before + LINES {
+        ensure!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it is held up after {} lines",
+            count(p1)? - before
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
     Ok(())
 }
 
