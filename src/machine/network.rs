@@ -60,7 +60,10 @@ pub fn attach(
     }
     let site = Site { root, machine, definition: &definition, host_id: &host_id, reload: &reload };
     setup::validate(&site, &wires, &[])?;
-    setup::set_up(&site, &mut wires, &[], &namespace)?;
+    if let Err(error) = setup::set_up(&site, &mut wires, &[], &namespace).and_then(setup::Made::open) {
+        setup::tear_down(root, machine, Which::One(&wires[0].name));
+        return Err(error);
+    }
     if keep == Keep::Persistent {
         persist(root, machine, interface, settings)?;
     }

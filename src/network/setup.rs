@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::filter::{self, ports, rates};
+use super::filter::{self, nft, ports, rates};
 use super::handed::Handed;
 use super::link::{Link, Links, failed};
 use super::tag::{self, Side, Tag};
@@ -48,21 +48,43 @@ impl Site<'_> {
     }
 }
 
-/// Sets all links up in `namespace`, and lets the host's ports `forwarded` lead there; their addresses are in `wires`
-/// afterwards. Returns the numbers of the outer ends.
-pub fn set_up(site: &Site, wires: &mut [Wire], forwarded: &[Port], namespace: &OwnedFd) -> Result<Vec<u32>> {
-    if wires.is_empty() {
-        return Ok(Vec::new());
+/// Links that are made, whose outer ends are down until the filter stands: [`Made::open`] waits for that.
+#[must_use]
+pub struct Made {
+    here: Links,
+    filtered: Option<nft::Running>,
+    outside: Vec<u32>,
+}
+
+impl Made {
+    /// Numbers of the outer ends.
+    pub fn outside(&self) -> &[u32] {
+        &self.outside
     }
+
+    /// Lets packets through.
+    pub fn open(mut self) -> Result<()> {
+        self.filtered.map_or(Ok(()), |running| running.finish().map(drop))?;
+        for index in self.outside {
+            self.here.set_up(index).map_err(|refusal| failed("set the host's end of a link up", &refusal))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes all links in `namespace`, and lets the host's ports `forwarded` lead there; their addresses are in `wires`
+/// afterwards.
+pub fn set_up(site: &Site, wires: &mut [Wire], forwarded: &[Port], namespace: &OwnedFd) -> Result<Made> {
     let (mut here, mut there) = (Links::here()?, Links::of(namespace)?);
-    let made = all(site, wires, forwarded, namespace, &mut here, &mut there);
+    let mut filtered = None;
+    let made = all(site, wires, forwarded, namespace, (&mut here, &mut there), &mut filtered);
     if made.is_err() {
         for wire in wires.iter().rev() {
             let problems = tear_down(site.root, site.machine, Which::One(&wire.name));
             problems.iter().for_each(|problem| eprintln!("{problem}, ignoring"));
         }
     }
-    made
+    Ok(Made { outside: made?, here, filtered })
 }
 
 fn all(
@@ -70,8 +92,8 @@ fn all(
     wires: &mut [Wire],
     forwarded: &[Port],
     namespace: &OwnedFd,
-    here: &mut Links,
-    there: &mut Links,
+    (here, there): (&mut Links, &mut Links),
+    filtered: &mut Option<nft::Running>,
 ) -> Result<Vec<u32>> {
     let managed = wires.iter_mut().filter(|wire| wire.is_managed());
     let bridges: Vec<u32> = managed
@@ -80,9 +102,9 @@ fn all(
     if !(forwarded.is_empty() || bridges.is_empty()) {
         filter::allow_loopback()?;
     }
-    // The filter's tool runs beside us, and is done before anything can be sent.
+    // The filter's tool runs beside us, and is waited for before anything can be sent.
     let script = filter::script(site.machine, wires, forwarded);
-    let filtered = filter::begin(site.root, site.machine, &script)?;
+    *filtered = filter::begin(site.root, site.machine, &script)?;
     // Nobody takes the empty bridge of a zone away before it has its port.
     let zoned = |wire: &Wire| matches!(&wire.driver, Driver::Veth(Veth { port: PortOf::Zone(_), .. }));
     let _lock = wires.iter().any(zoned).then(|| managed::lock(site.root)).transpose()?;
@@ -97,10 +119,6 @@ fn all(
             handed::remember(site.root, site.machine, &handed)?;
         }
         filter::apply(site.root, site.machine, &rates::script(wire))?;
-    }
-    filtered.map_or(Ok(()), |running| running.finish().map(drop))?;
-    for index in &outside {
-        here.set_up(*index).map_err(|refusal| failed("set the host's end of a link up", &refusal))?;
     }
     Ok(outside)
 }

@@ -10,7 +10,7 @@ use crate::machine::network::reload;
 use crate::machine::state;
 use crate::name::MachineName;
 use crate::network::names::resolv;
-use crate::network::setup::{self, Site};
+use crate::network::setup::{self, Made, Site};
 use crate::network::wiring::{Namespace, Wiring};
 use crate::paths::Root;
 use crate::sandbox::plan::Plan;
@@ -64,7 +64,7 @@ fn open_namespace(path: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// Makes the links of a leader that waits, and returns the numbers of those on the host.
+/// Makes the links of a leader that waits; nothing passes them yet.
 pub fn set_up(
     root: &Root,
     name: &MachineName,
@@ -72,18 +72,18 @@ pub fn set_up(
     plan: &Plan,
     rootfs: &Path,
     namespace: impl FnOnce() -> Result<OwnedFd>,
-) -> Result<Vec<i32>> {
+) -> Result<Option<Made>> {
     let mut wires = plan.network.links.clone();
     if wires.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let namespace = namespace()?;
     let host_id = host_id(root);
     let site = Site { root, machine: name, definition, host_id: &host_id, reload: &reload };
-    let indices = setup::set_up(&site, &mut wires, &plan.network.ports, &namespace)?;
+    let made = setup::set_up(&site, &mut wires, &plan.network.ports, &namespace)?;
     // Who cannot resolve names has a link all the same.
     if let Err(error) = Tree::open(rootfs).and_then(|tree| resolv::write(&tree, &wires)) {
         eprintln!("{error}, ignoring");
     }
-    Ok(indices.into_iter().filter_map(|index| i32::try_from(index).ok()).collect())
+    Ok(Some(made))
 }

@@ -13,6 +13,7 @@ use crate::machine::cgroup::Cgroup;
 use crate::machine::state::{self, State, start_time};
 use crate::machine::{advice, execute, ids, links as images};
 use crate::name::MachineName;
+use crate::network::setup::Made;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
 use crate::sandbox::lsm;
@@ -165,7 +166,9 @@ fn bring_up(
     apply_limits(&spawned, plan)?;
     stages.end("spawn");
     // The mounts are made meanwhile.
-    let interfaces = links::set_up(root, name, definition, plan, &facts.rootfs, || spawned.network())?;
+    let made = links::set_up(root, name, definition, plan, &facts.rootfs, || spawned.network())?;
+    let outside = made.as_ref().map_or(&[][..], |made| made.outside());
+    let interfaces: Vec<i32> = outside.iter().filter_map(|index| i32::try_from(*index).ok()).collect();
     stages.end("network");
     let leader = state.leader;
     let payload = Payload {
@@ -192,6 +195,7 @@ fn bring_up(
         || {
             let assembled = spawned.placed()?;
             stages_in.borrow_mut().end("mount");
+            made.map_or(Ok(()), Made::open)?;
             running = Some(assembled.enter()?);
             stages_in.borrow_mut().end("exec");
             Ok(())
