@@ -141,7 +141,7 @@ fn services(root: &Root, patterns: &[&str]) -> Result<HashMap<String, Service>> 
         return Ok(HashMap::new());
     }
     systemd::block_on(async {
-        let units = Manager::connect().await?.list_units_by_patterns(patterns).await?;
+        let units = Manager::find_units(patterns).await?;
         let service = |UnitState { name, active, sub }| (name, Service { active, sub });
         Ok(units.into_iter().map(service).collect())
     })

@@ -18,6 +18,8 @@ use crate::systemd::{
 
 /// machines.target, which wants every enabled container.
 const TARGET: &str = "machines.target";
+/// How soon those that could not hear that they are to be killed are told again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// What became of one of several machines.
 #[derive(Debug)]
@@ -88,21 +90,21 @@ pub fn ask(root: &Root, job: Job, names: &[MachineName]) -> Result<Vec<Done<()>>
 
 /// Stops the services and waits for their end, which comes: what cannot be ended is told, as kind `Stuck`.
 pub fn stop(root: &Root, names: &[MachineName], how: Stop) -> Result<Vec<Done<Stopped>>> {
-    if how == Stop::Kill {
-        require_systemd(root)?;
-        put_down(names.iter())?;
-    }
     let begun = Instant::now();
     let mut deadline = match how {
         Stop::AskFor(limit) => Some(begun + limit),
-        Stop::Ask | Stop::Kill => None,
+        Stop::Kill => Some(begun),
+        Stop::Ask => None,
     };
     let mut killed: Vec<MachineName> = Vec::new();
     let done = run(root, Job::Stop, names, |pending| {
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            deadline = None;
-            put_down(pending.iter().copied())?;
-            killed = pending.iter().map(|name| (*name).clone()).collect();
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            deadline = Some(now + AGAIN);
+            put_down(pending)?;
+            if killed.is_empty() && how != Stop::Kill {
+                killed = pending.iter().map(|name| (*name).clone()).collect();
+            }
         }
         Ok(deadline)
     })?;
@@ -114,12 +116,16 @@ pub fn stop(root: &Root, names: &[MachineName], how: Stop) -> Result<Vec<Done<St
     Ok(done.into_iter().map(end).collect())
 }
 
-/// Has supervisors kill their payloads. One that is not there has nothing to kill.
-fn put_down<'a>(names: impl Iterator<Item = &'a MachineName>) -> Result<()> {
+/// Has supervisors kill their payloads. One that is only about to be executed cannot hear it yet, and would die of it.
+fn put_down(names: &[&MachineName]) -> Result<()> {
+    let units: Vec<String> = names.iter().map(|name| name.service()).collect();
+    let patterns: Vec<&str> = units.iter().map(String::as_str).collect();
     systemd::block_on(async {
+        let found = Manager::find_units(&patterns).await?;
         let manager = Manager::connect().await?;
-        for name in names {
-            match manager.kill_unit(&name.service(), Whom::Main, libc::SIGUSR1).await {
+        let hear = |active: &str| matches!(active, "active" | "reloading" | "deactivating");
+        for unit in found.iter().filter(|unit| hear(&unit.active)) {
+            match manager.kill_unit(&unit.name, Whom::Main, libc::SIGUSR1).await {
                 Err(error) if error.kind() == Kind::Denied => return Err(error),
                 _ => {}
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Cause, Error, Kind, Result};
 
 /// How long a bus that is being restarted is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 fn is_restarting(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, UnexpectedEof};

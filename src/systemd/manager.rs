@@ -1,6 +1,7 @@
 //! `org.freedesktop.systemd1.Manager` (org.freedesktop.systemd1(5)): units, their jobs and their files.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
@@ -262,11 +263,19 @@ impl Manager {
         result.map_err(|error| told(&format!("failed to ask for the state of '{unit}'"), &error))
     }
 
-    /// `ListUnitsByPatterns`: the loaded units whose name matches one of `patterns`.
-    pub async fn list_units_by_patterns(&self, patterns: &[&str]) -> Result<Vec<UnitState>> {
-        let units = self.proxy.list_units_by_patterns(&[], patterns).await;
-        let units = units.map_err(|error| told("failed to list units", &error))?;
-        Ok(units.into_iter().map(UnitState::from).collect())
+    /// `ListUnitsByPatterns`: the loaded units whose name matches one of `patterns`. Asked again where the bus is
+    /// restarted before there is an answer.
+    pub async fn find_units(patterns: &[&str]) -> Result<Vec<UnitState>> {
+        let began = Instant::now();
+        loop {
+            match Manager::connect().await?.proxy.list_units_by_patterns(&[], patterns).await {
+                Ok(units) => return Ok(units.into_iter().map(UnitState::from).collect()),
+                Err(error) if bus::is_lost(&error) && began.elapsed() < bus::PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(error) => return Err(told("failed to list units", &error)),
+            }
+        }
     }
 
     /// `SetUnitProperties`: all of them or none; in effect at once, and kept as `lasting` says.
