@@ -210,7 +210,8 @@ fn each_key_has_its_effect() -> Result<()> {
             "touch: /x: Read-only file system",
         ),
         ("[Network]\nPrivate=no", "ip link | grep -c lo:", "1"),
-        ("", "ip link | grep -c '^[0-9]'", "1"),
+        ("[Network]\nVirtualEthernet=no", "ip link | grep -c '^[0-9]'", "1"),
+        ("", "ip link | grep -c '^[0-9]'", "2"),
     ] {
         host.case(&format!("{} gives {expected:?}", definition.replace('\n', " ")), || {
             shows(&host, definition, command, expected)
