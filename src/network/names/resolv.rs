@@ -16,6 +16,8 @@ const OURS: &str = "# Written by containerctl at each start, as long as this lin
 /// Writes the name servers of some links; nothing is written where they have none.
 pub fn write(tree: &Tree, wires: &[Wire]) -> Result<()> {
     match text(wires) {
+        // A start changes nothing of a tree that need not be changed.
+        Some(text) if is_ours(tree) && tree.read(PATH).is_ok_and(|now| now == text) => Ok(()),
         Some(text) if is_ours(tree) => tree.replace_file(PATH, 0o644, &text),
         _ => Ok(()),
     }
