@@ -14,7 +14,7 @@ use zbus::{OwnedObjectPath, Variant};
 
 use super::bus::{connect, is, is_lost};
 use super::jobs::{Job, JobEnds, JobResult};
-use super::manager::{Manager, SystemdManagerProxy, UnitProxy};
+use super::manager::{Manager, SystemdManagerProxy};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::name::MachineName;
 
@@ -110,11 +110,7 @@ pub fn unregister(name: &MachineName) -> Result<()> {
 
 /// Thaws the machine's scope, as a frozen payload takes no signal; one that is not frozen is fine.
 pub fn thaw(name: &MachineName) -> Result<()> {
-    zbus::block_on(async {
-        let bus = connect().await?;
-        let manager = SystemdManagerProxy::new(&bus).await.context(|| "failed to reach systemd")?;
-        manager.thaw_unit(&name.scope()).await.context(|| format!("failed to thaw '{}'", name.scope()))
-    })
+    zbus::block_on(async { Manager::connect().await?.thaw_unit(&name.scope()).await })
 }
 
 /// Starts the unit that waits for the end of a payload that was killed and has not ended; it may run already.
@@ -130,14 +126,7 @@ pub fn reset_failed(name: &MachineName) -> Result<()> {
 /// Whether systemd has a job for the container's service, as during a stop, and not while it restarts one that
 /// has crashed.
 pub fn has_job(name: &MachineName) -> Result<bool> {
-    let unreachable = || format!("failed to ask systemd for '{}'", name.service());
-    zbus::block_on(async {
-        let bus = connect().await?;
-        let manager = SystemdManagerProxy::new(&bus).await.context(unreachable)?;
-        let path = manager.get_unit(&name.service()).await.context(unreachable)?;
-        let unit = UnitProxy::builder(&bus).path(path).build().await.context(unreachable)?;
-        Ok(unit.job().await.context(unreachable)?.0 != 0)
-    })
+    zbus::block_on(async { Ok(Manager::connect().await?.job_of(&name.service()).await?.is_some()) })
 }
 
 /// Places the payload, and returns the connection by which. systemd or the bus may be restarted just then: they are
