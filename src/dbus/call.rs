@@ -11,11 +11,12 @@ use super::caller::{Action, Occasion, authorize};
 use super::fault::Fault;
 use super::interface::{Interface, Method, Run};
 use super::introspect;
-use super::node::{Node, escape};
+use super::node::Node;
 use super::packet::Values;
 use super::service::Service;
 use super::work::{self, Worker};
 use crate::config;
+use crate::systemd::label;
 
 /// A reply, and the process that may outlive it.
 type Done = (zbus::Result<Message>, Option<Worker>);
@@ -115,7 +116,9 @@ async fn children(service: &Service, node: &Node, header: &Header<'_>) -> Vec<St
         Node::Containers => {
             let occasion = Occasion { container: "", method: "Introspect" };
             match authorize(&service.bus, header, Action::Look, &occasion).await {
-                Ok(()) => config::names(&service.root).iter().map(|name| escape(name.as_str())).collect(),
+                Ok(()) => {
+                    config::names(&service.root).iter().map(|name| label::encode(name.as_str())).collect()
+                }
                 Err(_) => Vec::new(),
             }
         }

@@ -13,13 +13,13 @@ use zbus::{DynamicType, Variant};
 
 use super::fault::Fault;
 use super::interface::Subscription;
-use super::node::{path_of, unescape};
+use super::node::path_of;
 use super::service::Service;
 use super::{NAME, PATH, container};
 use crate::error::{Context, Result};
 use crate::machine::registry::{self, Filter};
 use crate::name::MachineName;
-use crate::systemd::{block_on, manager::Manager};
+use crate::systemd::{block_on, label, manager::Manager};
 
 /// What we ask the bus for: units that change, definitions that were read anew, callers that leave.
 const RULES: [&str; 3] = [
@@ -161,8 +161,8 @@ fn states(service: &Service) -> Result<BTreeMap<String, String>> {
 }
 
 /// The machine that a unit belongs to, of the last part of the unit's object path.
-fn machine_of(label: &str) -> Option<MachineName> {
-    MachineName::of_unit(&unescape(label)?).map(|(name, _)| name)
+fn machine_of(part: &str) -> Option<MachineName> {
+    MachineName::of_unit(&label::decode(part)?).map(|(name, _)| name)
 }
 
 /// Something that happened.

@@ -7,6 +7,8 @@ mod bus;
 pub mod jobs;
 /// Our records in the journal.
 pub mod journal;
+/// Parts of object paths.
+pub mod label;
 /// `org.freedesktop.systemd1.Manager`.
 pub mod manager;
 /// `org.freedesktop.network1.Manager`.

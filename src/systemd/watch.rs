@@ -13,6 +13,7 @@ use zbus::{MatchRule, Message, MessageStream, ObjectPath, Variant};
 
 use super::bus::{self, told};
 use super::jobs::QUEUE;
+use super::label;
 use super::manager::{ListedUnit, SystemdManagerProxy, UnitState};
 use crate::error::{Error, Result};
 
@@ -72,7 +73,7 @@ impl Watch {
 
     /// `FreezerState` of a unit, as it is now; empty if the unit is gone.
     pub async fn freezer(&self, unit: &str) -> String {
-        let path = format!("{UNITS}{}", label(unit));
+        let path = format!("{UNITS}{}", label::encode(unit));
         let arguments = ("org.freedesktop.systemd1.Unit", "FreezerState");
         let (name, interface) = ("org.freedesktop.systemd1", "org.freedesktop.DBus.Properties");
         let reply = self.connection.call_method(Some(name), path, Some(interface), "Get", &arguments).await;
@@ -106,7 +107,7 @@ fn read(message: &Message) -> Option<Change> {
     let (header, body) = (message.header(), message.body());
     match header.member()?.as_str() {
         "PropertiesChanged" => {
-            let name = unlabel(header.path()?.as_str().strip_prefix(UNITS)?)?;
+            let name = label::decode(header.path()?.as_str().strip_prefix(UNITS)?)?;
             let (interface, changed, _): (&str, HashMap<&str, Variant<'_>>, Vec<&str>) =
                 body.deserialize().ok()?;
             let text = |(key, value): (&str, Variant<'_>)| {
@@ -124,54 +125,5 @@ fn read(message: &Message) -> Option<Change> {
             (!begins).then_some(Change::Reloaded)
         }
         _ => None,
-    }
-}
-
-/// The last part of a unit's object path: what is no letter or digit as `_` and two hexadecimal digits
-/// (sd_bus_path_encode(3)).
-fn label(unit: &str) -> String {
-    let mut label = String::new();
-    for (index, byte) in unit.bytes().enumerate() {
-        match byte {
-            b'0'..=b'9' if index > 0 => label.push(byte.into()),
-            b'a'..=b'z' | b'A'..=b'Z' => label.push(byte.into()),
-            _ => label.push_str(&format!("_{byte:02x}")),
-        }
-    }
-    label
-}
-
-fn unlabel(label: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(label.len());
-    let mut rest = label.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'_' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_units_path_is_systemds() {
-        assert_eq!(label(r"machine-web\x2d1.scope"), "machine_2dweb_5cx2d1_2escope");
-        assert_eq!(unlabel("container_40p1_2eservice").as_deref(), Some("container@p1.service"));
-        assert_eq!(unlabel("a_4"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_labelled_can_be_read_again(name in "[a-zA-Z0-9:_.@\\\\-]{1,40}") {
-            prop_assert_eq!(unlabel(&label(&name)), Some(name));
-        }
     }
 }
