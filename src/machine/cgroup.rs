@@ -19,6 +19,8 @@ use crate::name::MachineName;
 const MOUNT: &str = "/sys/fs/cgroup";
 /// The payload's child of the scope.
 const PAYLOAD: &str = "payload";
+/// A machine may have many cgroups in one another; more than this are not looked into.
+const LOOKED_INTO: usize = 10_000;
 /// What the payload's root owns beside the directory (`/sys/kernel/cgroup/delegate`, systemd's own list).
 const DELEGATED: [&str; 5] =
     ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
@@ -145,6 +147,20 @@ impl Cgroup {
     pub fn is_frozen(&self) -> bool {
         Scope::of_events(&self.events()) == Scope::Frozen
     }
+}
+
+/// The processes of the cgroup at `top` and of all below it; those of threaded ones are listed in the cgroup above.
+pub fn pids(top: &Path) -> Vec<i32> {
+    let (mut waiting, mut found) = (vec![top.to_path_buf()], Vec::new());
+    for _ in 0..LOOKED_INTO {
+        let Some(directory) = waiting.pop() else { break };
+        let procs = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        found.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+        let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+        let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        waiting.extend(below.map(|entry| entry.path()));
+    }
+    found
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

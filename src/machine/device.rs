@@ -136,7 +136,7 @@ fn refuse_moved(request: &Request, keep: Keep) -> Result<()> {
 
 fn running(root: &Root, name: &MachineName) -> Result<State> {
     unit::require_systemd(root)?;
-    state::read(root, name).filter(|state| state.open_leader().is_some()).ok_or_else(|| {
+    state::running(root, name).map(|(state, _)| state).ok_or_else(|| {
         Error::new(Kind::NotFound, format!("container '{name}' is not running"))
             .hint(format!("start it with 'containerctl start {name}', or use '--persist'"))
     })

@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
+use rustix::io::Errno;
+
 use crate::error::{Context, Error, Result};
 use crate::sys::pidfd;
 
@@ -50,6 +52,13 @@ impl Namespace {
         }
     }
 
+    /// Whether `theirs`, a namespace of this kind, is the one that the caller is in.
+    pub fn is_ours(self, theirs: &OwnedFd) -> Result<bool, Errno> {
+        let theirs = rustix::fs::fstat(theirs)?;
+        let ours = rustix::fs::stat(format!("/proc/self/ns/{}", self.name()))?;
+        Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino))
+    }
+
     fn flag(self) -> i32 {
         match self {
             Namespace::Mount => libc::CLONE_NEWNS,
@@ -88,9 +97,7 @@ impl FromStr for Namespace {
 pub fn flags(namespaces: &[Namespace], leader: &OwnedFd) -> Result<i32> {
     let failed = || "failed to look at the container's user namespace";
     let theirs = pidfd::user_namespace(leader).context(failed)?;
-    let theirs = rustix::fs::fstat(&theirs).context(failed)?;
-    let ours = rustix::fs::stat("/proc/self/ns/user").context(failed)?;
-    let shared = (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino);
+    let shared = Namespace::User.is_ours(&theirs).context(failed)?;
     let joined = namespaces.iter().filter(|namespace| !(shared && **namespace == Namespace::User));
     Ok(joined.fold(0, |flags, namespace| flags | namespace.flag()))
 }

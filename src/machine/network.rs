@@ -1,19 +1,21 @@
 //! Links of machines that run: added, taken away, looked at; and ports of the host that lead to them.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::configuration::{self, Change};
 use super::device::Keep;
+use super::namespaces::Namespace;
 use super::{registry, state};
 use crate::config::network::{IfName, Mac, Port};
 use crate::config::{self, Definition};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::network::filter::{self, Script, ports};
-use crate::network::link::{Counters, Links};
+use crate::network::link::{Counters, Link, Links, failed};
 use crate::network::managed::{self, BRIDGE, book::Book};
 use crate::network::setup::{self, Site, Which};
 use crate::network::wiring::{self, Wire};
@@ -99,15 +101,15 @@ pub fn detach(root: &Root, machine: &MachineName, interface: &str) -> Result<()>
     let namespace = network_of(&leader, machine)?;
     let is_handed = handed::list(root, machine).iter().any(|handed| handed.inside == name);
     let mut here = Links::here()?;
-    let is_meant = |link: &crate::network::link::Link| Which::One(&name).is_meant_by(machine, link);
+    let is_meant = |link: &Link| Which::One(&name).is_meant_by(machine, link);
     let outside: Vec<_> = here.all()?.into_iter().filter(is_meant).collect();
     if outside.is_empty() && !is_handed {
         // On an interface of the host's nothing of it stays; it is inside alone.
         let mut there = Links::of(&namespace)?;
         let link = there.find(interface)?.filter(is_meant).ok_or_else(missing)?;
-        return there.delete(link.index).map_err(|refusal| {
-            crate::network::link::failed(&format!("delete '{interface}' in container '{machine}'"), &refusal)
-        });
+        return there
+            .delete(link.index)
+            .map_err(|refusal| failed(&format!("delete '{interface}' in container '{machine}'"), &refusal));
     }
     let mut problems = setup::tear_down(root, machine, Which::One(&name));
     if is_handed && problems.is_empty() {
@@ -122,22 +124,16 @@ pub fn detach(root: &Root, machine: &MachineName, interface: &str) -> Result<()>
     problems.into_iter().next().map_or(Ok(()), Err)
 }
 
-fn leader(root: &Root, machine: &MachineName) -> Result<std::os::fd::OwnedFd> {
+fn leader(root: &Root, machine: &MachineName) -> Result<OwnedFd> {
     registry::require(root, machine)?;
-    state::read(root, machine).and_then(|state| state.open_leader()).ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("container '{machine}' is not running"))
-            .hint(format!("start it with 'containerctl start {machine}'"))
-    })
+    let running = state::running(root, machine).ok_or_else(|| registry::not_running(machine));
+    running.map(|(_, leader)| leader)
 }
 
-fn network_of(leader: &std::os::fd::OwnedFd, machine: &MachineName) -> Result<std::os::fd::OwnedFd> {
-    use crate::error::Context;
-    let namespace = pidfd::network_namespace(leader);
-    let namespace = namespace.context(|| format!("failed to open the network namespace of '{machine}'"))?;
-    let same =
-        |path: &str| std::fs::metadata(path).ok().map(|found| std::os::unix::fs::MetadataExt::ino(&found));
-    let theirs = rustix::fs::fstat(&namespace).ok().map(|found| found.st_ino);
-    match theirs.is_some() && same("/proc/self/ns/net") == theirs {
+fn network_of(leader: &OwnedFd, machine: &MachineName) -> Result<OwnedFd> {
+    let failed = || format!("failed to open the network namespace of '{machine}'");
+    let namespace = pidfd::network_namespace(leader).context(failed)?;
+    match Namespace::Net.is_ours(&namespace).context(failed)? {
         true => Err(Error::config(format!(
             "container '{machine}' has the host's network, and no links of its own"
         ))),

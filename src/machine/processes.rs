@@ -5,24 +5,21 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::cgroup::Cgroup;
+use super::cgroup::{Cgroup, pids};
 use super::state::{self, State};
 use super::{registry, unit};
 use crate::config;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::name::MachineName;
 use crate::paths::Root;
 
 /// How long one process's command line may take.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// A machine may have many cgroups in one another; more than this are not looked into.
-const CGROUPS: usize = 10_000;
 /// Bytes of a command line that are shown.
 const LONGEST: usize = 4096;
 
@@ -47,14 +44,12 @@ pub fn list(root: &Root, names: &[MachineName]) -> Result<Vec<Process>> {
     let mut found = Vec::new();
     for name in names {
         registry::require(root, name)?;
-        let state = running(root, name).ok_or_else(|| {
-            Error::new(Kind::NotFound, format!("container '{name}' is not running"))
-                .hint(format!("start it with 'containerctl start {name}'"))
-        })?;
+        let (state, _) = state::running(root, name).ok_or_else(|| registry::not_running(name))?;
         found.extend(of(name, &state));
     }
     if names.is_empty() {
-        let running = config::names(root).into_iter().filter_map(|name| Some((running(root, &name)?, name)));
+        let names = config::names(root).into_iter();
+        let running = names.filter_map(|name| Some((state::running(root, &name)?.0, name)));
         found.extend(running.flat_map(|(state, name)| of(&name, &state)));
     }
     let commands = commands(found.iter().map(|process| process.pid).collect());
@@ -66,32 +61,11 @@ pub fn list(root: &Root, names: &[MachineName]) -> Result<Vec<Process>> {
     Ok(found)
 }
 
-fn running(root: &Root, name: &MachineName) -> Option<State> {
-    state::read(root, name).filter(|state| state.open_leader().is_some())
-}
-
 fn of(name: &MachineName, state: &State) -> Vec<Process> {
     let Some(cgroup) = Cgroup::of(state) else { return Vec::new() };
-    let mut pids = pids(cgroup.path().to_path_buf());
+    let mut pids = pids(cgroup.path());
     pids.sort_unstable();
     pids.into_iter().filter_map(|pid| process(name, state, pid)).collect()
-}
-
-/// All below a cgroup; those of threaded ones are listed in the cgroup above.
-fn pids(top: PathBuf) -> Vec<i32> {
-    let (mut waiting, mut found) = (vec![top], Vec::new());
-    for _ in 0..CGROUPS {
-        let Some(directory) = waiting.pop() else { break };
-        let procs = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-        found.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
-        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-        waiting.extend(
-            entries
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                .map(|entry| entry.path()),
-        );
-    }
-    found
 }
 
 /// None where it is gone by now.

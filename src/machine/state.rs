@@ -158,10 +158,15 @@ impl State {
     }
 }
 
-/// The state of a machine that runs, and its leader's pidfd.
+/// The state of a machine whose leader lives, and the leader's pidfd.
+pub fn running(root: &Root, name: &MachineName) -> Option<(State, OwnedFd)> {
+    let state = read(root, name)?;
+    state.open_leader().map(|leader| (state, leader))
+}
+
+/// As [`running`], for who needs it to run, and to have been started to the end.
 pub fn require_running(root: &Root, name: &MachineName) -> Result<(State, OwnedFd)> {
-    let running = read(root, name).and_then(|state| state.open_leader().map(|leader| (state, leader)));
-    let (state, leader) = running.ok_or_else(|| registry::not_running(name))?;
+    let (state, leader) = running(root, name).ok_or_else(|| registry::not_running(name))?;
     match state.started {
         true => Ok((state, leader)),
         false => Err(Error::new(Kind::Busy, format!("container '{name}' is only just starting"))

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
+use super::cgroup::pids;
 use super::registry;
 use super::run_state::RunState;
 use crate::error::{Error, Kind, Result};
@@ -37,17 +38,7 @@ impl fmt::Display for Process {
 
 /// The processes in a cgroup and below it.
 pub fn processes(cgroup: &Path) -> Vec<Process> {
-    let mut pending: Vec<PathBuf> = vec![cgroup.to_path_buf()];
-    let mut found = Vec::new();
-    while let Some(path) = pending.pop() {
-        let procs = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
-        found.extend(procs.lines().filter_map(|pid| pid.parse().ok()).map(look));
-        let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-        pending.extend(
-            entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()),
-        );
-    }
-    found
+    pids(cgroup).into_iter().map(look).collect()
 }
 
 /// The number may be another's by now; nothing but a name is taken of it.

@@ -36,7 +36,7 @@ pub fn namespace(root: &Root, wiring: &Wiring) -> Result<Option<OwnedFd>> {
         Namespace::Path(path) => open_namespace(path).map(Some),
         Namespace::Machine(machine) => {
             let other = MachineName::new(machine)?;
-            let leader = state::read(root, &other).and_then(|state| state.open_leader());
+            let running = state::running(root, &other);
             let stopped = || {
                 Error::new(
                     Kind::NotFound,
@@ -47,7 +47,7 @@ pub fn namespace(root: &Root, wiring: &Wiring) -> Result<Option<OwnedFd>> {
                     other.service()
                 ))
             };
-            let namespace = pidfd::network_namespace(leader.ok_or_else(stopped)?);
+            let namespace = pidfd::network_namespace(running.ok_or_else(stopped)?.1);
             namespace.map(Some).context(|| format!("failed to open the network namespace of '{other}'"))
         }
     }
