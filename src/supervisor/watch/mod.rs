@@ -1,0 +1,274 @@
+//! The poll loop: leader, console, notifications, control socket, signals. One thread, nothing that blocks.
+
+/// Who is connected to the control socket.
+mod clients;
+/// What the payload's PID 1 tells.
+mod notifications;
+/// Signals to us.
+mod signals;
+/// What is waited for.
+mod sources;
+/// The ways to a payload's end.
+mod stopping;
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::sys::signalfd::SignalFd;
+use nix::time::{ClockId, clock_gettime};
+
+pub use self::signals::block_signals;
+use self::sources::{Interest, Source, Sources};
+use crate::config;
+use crate::error::{Context, Result};
+use crate::machine::state::State;
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::supervisor::console::Console;
+use crate::supervisor::console::rate::RateLimit;
+use crate::supervisor::console::ring::Ring;
+use crate::supervisor::end::{self, Outcome};
+use crate::supervisor::kept::Kept;
+use crate::supervisor::lifecycle::{Action, Event, Phase, decide, next_tick};
+use crate::supervisor::runtime::Runtime;
+use crate::supervisor::state_file::StateFile;
+use crate::sys::{memory, pidfd};
+use crate::systemd::journal::Journal;
+use crate::systemd::notify;
+
+/// Silence after which what a start has used of our program is given back.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Silence after which a line without an end is journaled as it is: a prompt.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// What `systemctl status` says of a container that runs.
+pub const STATUS: &str = "Container running.";
+
+/// A running container.
+pub struct Running {
+    /// The machine.
+    pub name: MachineName,
+    /// Its run-time directory.
+    pub runtime: Runtime,
+    /// Its descriptors.
+    pub kept: Kept,
+    /// What is known of it.
+    pub state: State,
+}
+
+/// The loop and what it holds.
+pub struct Watch<'a> {
+    name: MachineName,
+    runtime: Runtime,
+    leader: OwnedFd,
+    console: Console,
+    notifications: OwnedFd,
+    control: OwnedFd,
+    state: State,
+    file: StateFile,
+    signals: SignalFd,
+    journal: &'a Journal,
+    phase: Phase,
+    takes_signals: bool,
+    /// Signals that the leader had blocked when it was last looked at.
+    blocked: u64,
+    statuses: RateLimit,
+    reload: bool,
+    exit: Option<pidfd::Exit>,
+}
+
+/// Time since boot, suspend included.
+pub fn boottime() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
+/// Time by which limits are kept.
+fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
+}
+
+impl<'a> Watch<'a> {
+    /// Watches over `running`.
+    pub fn new(running: Running, signals: SignalFd, journal: &'a Journal) -> Result<Watch<'a>> {
+        let Running { name, runtime, kept, mut state } = running;
+        let Kept { leader, console, peer, ring, notifications, control, state: file } = kept;
+        let rate = RateLimit::new(Duration::from_micros(state.rate_interval_usec), state.rate_burst);
+        let console = Console::new(console, peer, Ring::from_fd(ring)?, rate)
+            .context(|| "failed to take the console")?;
+        let file = StateFile::from_fd(file);
+        state.watched = true;
+        file.write(&state)?;
+        let phase = Phase::Running { ready: false };
+        Ok(Watch {
+            name,
+            runtime,
+            leader,
+            console,
+            notifications,
+            control,
+            state,
+            file,
+            signals,
+            journal,
+            phase,
+            takes_signals: false,
+            blocked: 0,
+            statuses: RateLimit::new(Duration::from_secs(1), 10),
+            reload: false,
+            exit: None,
+        })
+    }
+
+    /// Runs until the container has ended; the result is the process's exit code.
+    pub fn run(mut self, root: &Root) -> Result<u8> {
+        if self.state.ready || !self.state.notify_ready {
+            self.handle(Event::Ready)?;
+        }
+        let watchdog = notify::watchdog_interval();
+        let (mut fed, mut settled) = (Duration::ZERO, None);
+        loop {
+            let now = monotonic();
+            if watchdog.is_some_and(|interval| now >= fed + interval / 2) {
+                notify::watchdog();
+                fed = now;
+            }
+            let settling = settled.is_none().then_some(SETTLE);
+            let prompt = self.console.has_partial_line().then_some(PROMPT);
+            let tick = [next_tick(self.phase, now), watchdog.map(|interval| interval / 2), settling, prompt];
+            if self.wait(tick.into_iter().flatten().min())? {
+                return self.finish(root);
+            }
+            if prompt.is_some() && monotonic() >= now + PROMPT {
+                self.console.end_line(self.journal, monotonic());
+            }
+            if settled.is_none() && monotonic() >= now + SETTLE {
+                // A convenience for hosts with hundreds of us; what it fails for is not worth a word.
+                settled = Some(memory::give_back_program());
+            }
+            // A stop that is under way is seen to its end by whoever began it.
+            if self.reload && matches!(self.phase, Phase::Running { .. }) {
+                self.apply(root);
+                match self.hand_over()? {}
+            }
+            if matches!(self.phase, Phase::Stopping { .. } | Phase::Asked { .. }) {
+                self.thaw();
+            }
+            let able = self.can_take_stop_signal();
+            self.handle(Event::Tick { able, init: self.state.init })?;
+        }
+    }
+
+    /// Waits for something to happen and takes it in; true when the leader is gone.
+    fn wait(&mut self, limit: Option<Duration>) -> Result<bool> {
+        let happened = self.sources().wait(limit)?;
+        // At once, before systemd has taken an adopted leader's status.
+        if happened.at(Source::Leader) {
+            self.exit = Some(pidfd::exit_status(&self.leader));
+        }
+        // Last words count: they are read before the leader's end is acted on.
+        if happened.at(Source::Notifications) {
+            self.take_notifications()?;
+        }
+        if happened.at(Source::Console) {
+            self.console.read(self.journal, monotonic());
+            self.console.flush_input();
+        }
+        if happened.at(Source::Leader) {
+            return Ok(true);
+        }
+        if happened.at(Source::Control) {
+            self.accept();
+        }
+        if happened.at(Source::Signals) {
+            self.take_signals()?;
+        }
+        self.serve_clients(&happened)?;
+        Ok(false)
+    }
+
+    /// Everything at which something may happen.
+    fn sources(&self) -> Sources<'_> {
+        let mut sources = Sources::default();
+        let Watch { leader, console, notifications, control, signals, .. } = self;
+        sources.add(Source::Leader, leader.as_fd(), Interest::Read);
+        sources.add(Source::Console, console.master(), Interest::with_output(console.wants_to_write()));
+        sources.add(Source::Notifications, notifications.as_fd(), Interest::Read);
+        sources.add(Source::Control, control.as_fd(), Interest::Read);
+        sources.add(Source::Signals, signals.as_fd(), Interest::Read);
+        for (index, client) in console.attached().iter().enumerate() {
+            let interest = Interest::with_output(client.wants_to_write());
+            sources.add(Source::Client(index), client.fd(), interest);
+        }
+        sources
+    }
+
+    fn handle(&mut self, event: Event) -> Result<()> {
+        let (phase, action) = decide(self.phase, event, monotonic());
+        self.phase = phase;
+        match action {
+            Action::None => {}
+            Action::TellReady => {
+                notify::ready(STATUS);
+                self.state.ready = true;
+                self.file.write(&self.state)?;
+            }
+            Action::BeginStop => self.begin_stop(),
+            Action::AskPayload => self.ask_payload(),
+            Action::Kill => {
+                self.journal.warning(&format!("container '{}' does not shut down, killing it", self.name));
+                self.kill()?;
+            }
+            Action::PutDown => {
+                notify::stopping("Container is killed.");
+                self.kill()?;
+                self.thaw();
+            }
+            Action::GiveUp => return Err(self.give_up()),
+        }
+        Ok(())
+    }
+
+    /// Takes over from the definition what need not wait for a start: the keys with [`Effect::Reload`].
+    ///
+    /// [`Effect::Reload`]: crate::config::key::Effect::Reload
+    fn apply(&mut self, root: &Root) {
+        let applied = config::load(root, &self.name).and_then(|definition| {
+            let console = definition.settings.console;
+            self.state.take_console(&console);
+            self.console.resize_ring(console.buffer_bytes)?;
+            self.runtime.write_state(&self.state)
+        });
+        if let Err(error) = applied {
+            self.journal.warning(&format!("the definition is not applied: {error}"));
+        }
+    }
+
+    /// Makes way for the program that is on disk now.
+    fn hand_over(self) -> Result<Infallible> {
+        let Watch { leader, console, notifications, control, state, file, .. } = self;
+        file.write(&State { watched: false, ..state })?;
+        let (console, peer, ring) = console.into_parts();
+        Kept { leader, console, peer, ring, notifications, control, state: file.into_fd() }.hand_over()
+    }
+
+    /// The leader is gone: says how, and takes away what was ours.
+    fn finish(mut self, root: &Root) -> Result<u8> {
+        let stopping = !matches!(self.phase, Phase::Running { .. });
+        let killed = matches!(self.phase, Phase::Killed { .. } | Phase::Stuck);
+        self.console.finish(self.journal, monotonic());
+        let exit = self.exit.unwrap_or(pidfd::Exit::Unknown);
+        let outcome = end::judge(exit, stopping, killed, &self.state.shutdown);
+        let outcome = if self.state.execution { outcome.once() } else { outcome };
+        match &outcome {
+            Outcome::PoweredOff | Outcome::Rebooted => self.journal.info(&outcome.sentence()),
+            Outcome::Exited(_) | Outcome::Failed(_) => self.journal.error(&outcome.sentence()),
+        }
+        notify::stopping(&match outcome.exit_code() {
+            0 | end::REBOOT => outcome.sentence(),
+            _ => format!("failed: {}", outcome.sentence()),
+        });
+        end::clear_away(root, &self.name, &self.state, self.journal)?;
+        Ok(outcome.exit_code())
+    }
+}

@@ -1,0 +1,139 @@
+//! What the loop waits for, by name. The order in which it is acted on is the loop's, not that of the descriptors.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::error::{Context, Result};
+
+/// Where something may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The leader ended.
+    Leader,
+    /// The payload printed, or reads what was typed.
+    Console,
+    /// The payload's PID 1 notifies.
+    Notifications,
+    /// Somebody connects to the control socket.
+    Control,
+    /// A signal to us.
+    Signals,
+    /// A client, by its index: it asks for something, takes output, or hung up.
+    Client(usize),
+}
+
+/// What is wanted of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Something to read.
+    Read,
+    /// That, and room for what waits to be written.
+    ReadWrite,
+}
+
+impl Interest {
+    /// Reading, and writing where something waits for it.
+    pub fn with_output(waits: bool) -> Interest {
+        if waits { Interest::ReadWrite } else { Interest::Read }
+    }
+
+    fn flags(self) -> PollFlags {
+        match self {
+            Interest::Read => PollFlags::POLLIN,
+            Interest::ReadWrite => PollFlags::POLLIN | PollFlags::POLLOUT,
+        }
+    }
+}
+
+/// Everything that is waited for.
+#[derive(Default)]
+pub struct Sources<'a> {
+    names: Vec<Source>,
+    fds: Vec<PollFd<'a>>,
+}
+
+impl<'a> Sources<'a> {
+    /// One more.
+    pub fn add(&mut self, source: Source, fd: BorrowedFd<'a>, interest: Interest) {
+        self.names.push(source);
+        self.fds.push(PollFd::new(fd, interest.flags()));
+    }
+
+    /// Waits until something happens, a signal comes, or `limit` is over.
+    pub fn wait(mut self, limit: Option<Duration>) -> Result<Happened> {
+        match poll(&mut self.fds, timeout(limit)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context(|| "failed to wait for events"),
+        }
+        let happened = |fd: &PollFd| fd.revents().is_some_and(|flags| !flags.is_empty());
+        let named = self.names.into_iter().zip(&self.fds);
+        Ok(Happened(named.filter(|(_, fd)| happened(fd)).map(|(name, _)| name).collect()))
+    }
+}
+
+/// Rounded up, as a tick that comes too early is a busy loop.
+fn timeout(limit: Option<Duration>) -> PollTimeout {
+    limit.map_or(PollTimeout::NONE, |limit| {
+        let millis = limit.as_millis() + u128::from(limit.subsec_nanos() % 1_000_000 != 0);
+        PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+    })
+}
+
+/// Where something happened.
+pub struct Happened(Vec<Source>);
+
+impl Happened {
+    /// Whether something happened there.
+    pub fn at(&self, source: Source) -> bool {
+        self.0.contains(&source)
+    }
+
+    /// The clients to which something happened, by index.
+    pub fn clients(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().filter_map(|source| match source {
+            Source::Client(index) => Some(*index),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn what_happened_is_told_by_name_wherever_it_was_added() {
+        let (quiet, _quiet) = crate::sys::scm::pair().expect("pair");
+        let (loud, other) = crate::sys::scm::pair().expect("pair");
+        crate::sys::scm::send(&other, b"x", None).expect("send");
+        let mut sources = Sources::default();
+        sources.add(Source::Console, quiet.as_fd(), Interest::Read);
+        sources.add(Source::Client(1), loud.as_fd(), Interest::Read);
+        sources.add(Source::Client(0), quiet.as_fd(), Interest::Read);
+        sources.add(Source::Leader, loud.as_fd(), Interest::Read);
+        let happened = sources.wait(None).expect("waited");
+        assert!(happened.at(Source::Leader) && !happened.at(Source::Console));
+        assert_eq!(happened.clients().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn room_counts_for_those_only_who_have_something_to_write() {
+        let (ours, _theirs) = crate::sys::scm::pair().expect("pair");
+        for (waits, expected) in [(false, false), (true, true)] {
+            let mut sources = Sources::default();
+            sources.add(Source::Console, ours.as_fd(), Interest::with_output(waits));
+            let happened = sources.wait(Some(Duration::ZERO)).expect("waited");
+            assert_eq!(happened.at(Source::Console), expected);
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_millisecond_is_waited_for() {
+        assert_eq!(timeout(Some(Duration::from_nanos(1))), PollTimeout::from(1_u8));
+        assert_eq!(timeout(None), PollTimeout::NONE);
+    }
+}
