@@ -3,19 +3,19 @@
 use super::output::{self, Format};
 use super::{Machine, require_root};
 use crate::error::Result;
-use crate::machine::device::{self, Keep, Request};
+use crate::machine::device::{self, Given, Keep, Request};
 use crate::paths::Root;
 
-/// Give a running container device nodes of the host, or take them back
+/// Give a running container device nodes and network interfaces of the host, or take them back
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Give a device at once, owned by the container's root
+    /// Give a device at once: a node, owned by the container's root, or an interface, which the host is without then
     Add {
         #[command(flatten)]
-        given: Given,
-        /// What it may do with it: read, write, make nodes
-        #[arg(long, value_name = "RWM", default_value = "rwm")]
-        access: String,
+        given: Wanted,
+        /// What it may do with a node: read, write, make nodes; all of it by default
+        #[arg(long, value_name = "RWM")]
+        access: Option<String>,
         /// Have it in the definition, too, for every start
         #[arg(long)]
         persist: bool,
@@ -23,7 +23,7 @@ pub enum Verb {
     /// Take a device back at once
     Remove {
         #[command(flatten)]
-        given: Given,
+        given: Wanted,
         /// Take it out of the definition, too
         #[arg(long)]
         persist: bool,
@@ -40,15 +40,15 @@ pub enum Verb {
 
 /// A device of the command line.
 #[derive(Debug, clap::Args)]
-pub struct Given {
+pub struct Wanted {
     #[command(flatten)]
     machine: Machine,
-    /// Device node of the host, below /dev
+    /// Device node of the host, below /dev, or name of a network interface
     #[arg(value_name = "DEVICE")]
     device: String,
-    /// Where it is inside, below /dev; by default in the same place
-    #[arg(value_name = "PATH")]
-    path: Option<String>,
+    /// Where a node is inside, below /dev, or what an interface is called there; as on the host by default
+    #[arg(value_name = "INSIDE")]
+    inside: Option<String>,
 }
 
 pub fn run(root: &Root, verb: &Verb) -> Result<()> {
@@ -57,13 +57,13 @@ pub fn run(root: &Root, verb: &Verb) -> Result<()> {
         Verb::Add { given, access, persist } => {
             let name = given.machine.name()?;
             require_root("give devices to a container")?;
-            let request = Request::new(&given.device, given.path.as_deref(), access)?;
+            let request = Request::new(&given.device, given.inside.as_deref(), access.as_deref())?;
             output::warn(&device::add(root, &name, &request, keep(*persist))?);
         }
         Verb::Remove { given, persist } => {
             let name = given.machine.name()?;
             require_root("take devices from a container")?;
-            let request = Request::new(&given.device, given.path.as_deref(), "rwm")?;
+            let request = Request::new(&given.device, given.inside.as_deref(), None)?;
             output::warn(&device::remove(root, &name, &request, keep(*persist))?);
         }
         Verb::List { machine, json } => {
@@ -71,8 +71,12 @@ pub fn run(root: &Root, verb: &Verb) -> Result<()> {
             match Format::new(*json) {
                 Format::Json => output::print_json(&given)?,
                 Format::Table => {
-                    let rows = given.into_iter().map(|one| [one.device, one.access]);
-                    output::print(&output::table(["DEVICE", "ACCESS"], rows))?;
+                    let row =
+                        |one: Given| [one.device, output::or_dash(one.access), output::or_dash(one.inside)];
+                    output::print(&output::table(
+                        ["DEVICE", "ACCESS", "INSIDE"],
+                        given.into_iter().map(row),
+                    ))?;
                 }
             }
         }

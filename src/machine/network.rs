@@ -19,7 +19,7 @@ use crate::network::link::{Counters, Link, Links, failed};
 use crate::network::managed::{self, BRIDGE, book::Book};
 use crate::network::setup::{self, Site, Which};
 use crate::network::wiring::{self, Wire};
-use crate::network::{handed, names};
+use crate::network::{driver, handed, names};
 use crate::paths::Root;
 use crate::sandbox::survey::host_id;
 use crate::sys::pidfd;
@@ -73,21 +73,33 @@ pub fn attach(
     Ok(wire)
 }
 
+/// Moves an interface of the host's into a machine that runs, where it is called `inside`.
+pub fn hand_over(root: &Root, machine: &MachineName, interface: &IfName, inside: &IfName) -> Result<Wire> {
+    driver::require_movable(&mut Links::here()?, interface)?;
+    let settings = ["Type=physical".to_string(), format!("Parent={interface}")];
+    attach(root, machine, inside.as_str(), &settings, Keep::UntilStop)
+}
+
 /// Writes a section of a link into the definition.
 fn persist(root: &Root, machine: &MachineName, interface: &str, settings: &[String]) -> Result<()> {
     let default = ["Type=veth".to_string()];
     let settings = if settings.is_empty() { &default } else { settings };
     let change = |setting: &String| Change::new(&format!("Interface {interface}.{setting}"));
     let mut changes = settings.iter().map(change).collect::<Result<Vec<_>>>()?;
-    // The link that is there as long as nothing is said of any stays, if it is said, too.
+    changes.splice(0..0, keep_usual(root, machine)?);
+    configuration::change(root, machine, &changes).map(drop)
+}
+
+/// The link that is there as long as nothing is said of any stays, if it is said, too: what says so.
+pub fn keep_usual(root: &Root, machine: &MachineName) -> Result<Option<Change>> {
     let definition = config::load(root, machine)?;
     let wired = wiring::wire(&definition, machine, &host_id(root))?;
-    if let ([usual], true) = (&wired.links[..], definition.settings.network.interfaces.is_empty())
-        && usual.is_managed()
-    {
-        changes.insert(0, Change::new(&format!("Interface {}.Type=veth", usual.name))?);
+    match (&wired.links[..], definition.settings.network.interfaces.is_empty()) {
+        ([usual], true) if usual.is_managed() => {
+            Change::new(&format!("Interface {}.Type=veth", usual.name)).map(Some)
+        }
+        _ => Ok(None),
     }
-    configuration::change(root, machine, &changes).map(drop)
 }
 
 /// Takes the link `interface` from a machine that runs. The definition is left as it is.

@@ -60,19 +60,45 @@ pub fn validate(
         | Driver::Ipvlan { parent, .. }
         | Driver::Vlan { parent, .. }
         | Driver::Physical { parent } => {
-            let missing = || {
-                wrong(Kind::NotFound, "Parent", format!("the host has no interface '{parent}'"))
-                    .hint("'ip link' shows those that there are")
+            let found = match &wire.driver {
+                Driver::Physical { .. } => require_movable(links, parent),
+                _ => require(links, parent).map(drop),
             };
-            let found = links.find(parent.as_str())?.ok_or_else(missing)?;
-            let is_handed = matches!(wire.driver, Driver::Physical { .. });
-            if is_handed && (found.name == "lo" || found.tag().is_some()) {
-                let why = format!("interface '{parent}' is none that can be handed over");
-                return Err(wrong(Kind::Config, "Parent", why));
-            }
-            Ok(())
+            // The place, then the sentence with its next step.
+            found.map_err(|error| wrong(error.kind(), "Parent", error.to_string()))
         }
     }
+}
+
+/// An interface of the host's.
+fn require(links: &mut Links, name: &IfName) -> Result<Link> {
+    links.find(name.as_str())?.ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("the host has no interface '{name}'"))
+            .hint("'ip link' shows those that there are")
+    })
+}
+
+/// Refuses an interface that cannot be moved into a container, or must not.
+pub fn require_movable(links: &mut Links, name: &IfName) -> Result<()> {
+    let found = require(links, name)?;
+    let refused =
+        |why: String| Error::config(format!("interface '{name}' is none that can be handed over: {why}"));
+    match found.tag() {
+        _ if found.is_loopback => Err(refused("it is the loopback interface".to_string())),
+        Some(Tag::Link { machine, .. }) => {
+            Err(refused(format!("it is the host's end of a link of container '{machine}'")))
+        }
+        Some(Tag::Managed | Tag::Zone) => Err(refused("it is a bridge of ours".to_string())),
+        None if is_wireless(&found.name) => {
+            Err(refused("it is wireless, and moves with its radio only".to_string()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// As systemd tells it: the network device of a radio (`/sys/class/net/NAME/phy80211`).
+fn is_wireless(name: &str) -> bool {
+    std::path::Path::new("/sys/class/net").join(name).join("phy80211").exists()
 }
 
 /// The kernel's, or one of Open vSwitch, which has a datapath of this name for each.

@@ -49,6 +49,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// An administrator has set it up.
     pub is_up: bool,
+    /// It is the namespace's own loopback interface.
+    pub is_loopback: bool,
     /// Bytes and packets received and sent.
     pub counters: Counters,
 }
@@ -73,9 +75,11 @@ impl Link {
     }
 
     fn parse(payload: &[u8]) -> Option<Link> {
+        let flags: u32 = number(payload.get(8..12)?)?;
         let mut link = Link {
             index: number(payload.get(4..8)?)?,
-            is_up: number(payload.get(8..12)?)? & libc::IFF_UP as u32 != 0,
+            is_up: flags & libc::IFF_UP as u32 != 0,
+            is_loopback: flags & libc::IFF_LOOPBACK as u32 != 0,
             ..Link::default()
         };
         for (kind, value) in attributes(payload.get(IFINFO..)?) {

@@ -8,8 +8,8 @@
 //! Everything of ours on the host carries a [`tag::Tag`]; clearing away goes by it and touches nothing else.
 //! The managed network `ctl0` is the kernel's bridge, configured by networkd from a file of ours.
 
-/// Setting up and tearing down, one file per type.
-mod driver;
+/// The types of links, and what each needs of the host.
+pub mod driver;
 /// The packet filter.
 pub mod filter;
 /// Interfaces of the host that a container was handed.

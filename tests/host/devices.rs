@@ -15,7 +15,7 @@ fn devices_are_given_and_taken_back() -> Result<()> {
         host.ok("containerctl device add p1 /dev/fuse")?;
         ensure!(p1.inside("stat -c '%u %F' /dev/fuse")?.trim() == "0 character special file", "another node");
         opens("/dev/fuse")?;
-        host.ok("containerctl device list p1 | grep -xE '/dev/fuse +rwm'")?;
+        host.ok("containerctl device list p1 | grep -xE '/dev/fuse +rwm +-'")?;
         host.ok("systemctl daemon-reload")?;
         opens("/dev/fuse").map(drop)
     });
@@ -54,7 +54,6 @@ fn devices_are_given_and_taken_back() -> Result<()> {
             ("p1 /dev/plain", 78, "/dev/plain: it is no device node"),
             ("p1 /dev/nowhere", 78, "/dev/nowhere: No such file or directory"),
             ("p1 /root/null", 78, "'/root/null' is not a path below /dev"),
-            ("p1 eth0", 78, "'eth0' is not a path below /dev"),
             ("p1 /dev/fuse /etc/fuse", 78, "'/etc/fuse' is not a path below /dev"),
             ("p1 /dev/fuse /dev/../etc/fuse", 78, "is not a path below /dev"),
             ("p1 /dev/fuse --access rx", 78, "'rx' is not made of r, w and m"),
@@ -80,6 +79,79 @@ fn devices_are_given_and_taken_back() -> Result<()> {
         ensure!(removed.code == 0 && removed.stderr.contains("it can no longer be used"), "{removed}");
         p1.inside("test ! -e /etc/fuse && test ! -e /dev/other")?;
         host.ok("test ! -e /etc/fuse && containerctl device list p1 --json | jq -e '. == []'").map(drop)
+    });
+    host.finish()
+}
+
+/// A cable between the host and an interface that can be given away.
+const CABLE: &str = "ip link add nic type veth peer name far && ip link set far up && ip link set nic up &&
+    ip addr add 192.168.77.1/24 dev far";
+
+#[test]
+fn interfaces_of_the_host_are_given_and_had_back() -> Result<()> {
+    let host = boot!();
+    let p1 = Container::busybox(&host, "p1")?;
+    let p2 = Container::busybox(&host, "p2")?;
+    host.ok(CABLE)?;
+    p1.start()?;
+    p2.start()?;
+    // What is back is as it was, but down.
+    let is_back =
+        || host.ok("ip link set nic up && test \"$(cat /sys/class/net/nic/ifalias)\" = ''").map(drop);
+    host.case("it goes in under another name, carries traffic, and comes back under its own", || {
+        host.ok("containerctl device add p1 nic lan0")?;
+        host.fails("ip link show nic")?;
+        host.ok("containerctl device list p1 | grep -xE 'nic +- +lan0'")?;
+        host.ok("containerctl device list p1 --json | jq -e '. == [{device: \"nic\", inside: \"lan0\"}]'")?;
+        p1.inside("ip link show lan0 | grep -w UP && ip addr add 192.168.77.2/24 dev lan0")?;
+        p1.inside("ping -c 1 -W 5 192.168.77.1")?;
+        host.ok("containerctl device remove p1 nic")?;
+        is_back()?;
+        p1.inside("! ip link show lan0 2>&1")?;
+        host.ok("containerctl device list p1 --json | jq -e '. == []'").map(drop)
+    });
+    host.case("it comes back when the container ends, whatever it calls it by then", || {
+        host.ok("containerctl device add p1 nic")?;
+        let ip = format!("nsenter -t {} -n ip link set", p1.leader()?);
+        host.ok(&format!("{ip} nic down && {ip} nic name mine && {ip} mine alias nonsense"))?;
+        p1.stop()?;
+        is_back()?;
+        p1.start()
+    });
+    host.case("for good", || {
+        host.ok("containerctl device add p1 nic lan0 --persist")?;
+        host.ok("systemctl restart container@p1 && containerctl config get p1 Network.Interface | grep -x nic:lan0")?;
+        p1.inside("ip link show lan0 && ip link show eth0")?;
+        host.ok("containerctl device remove p1 nic --persist && ! containerctl config get p1 Network.Interface 2>&1")?;
+        is_back()?;
+        p1.stop()?;
+        host.ok("containerctl device add p1 nic --persist && containerctl device remove p1 nic --persist")?;
+        refused(&host, "containerctl device add p1 nic", 66, "container 'p1' is not running")?;
+        p1.start()?;
+        p1.inside("ip link show eth0 && ! ip link show nic 2>&1").map(drop)
+    });
+    host.case("mistakes are told and change nothing", || {
+        // There is no radio here; where sysfs shows one, an interface is taken for wireless.
+        host.ok("ip link add radio type veth peer name air && mount -t tmpfs none /sys/devices/virtual/net/radio && mkdir /sys/devices/virtual/net/radio/phy80211")?;
+        for (arguments, code, words) in [
+            ("add p1 nosuch", 66, "the host has no interface 'nosuch'"),
+            ("add p1 lo", 78, "'lo' is none that can be handed over: it is the loopback interface"),
+            ("add p1 vb-p2", 78, "it is the host's end of a link of container 'p2'"),
+            ("add p1 ctl0", 78, "it is a bridge of ours"),
+            ("add p1 radio", 78, "it is wireless"),
+            ("add p1 nic eth0", 75, "container 'p1' has an interface 'eth0' already"),
+            ("add p1 nic lo", 75, "container 'p1' has an interface 'lo' already"),
+            ("add p1 nic /dev/nic", 78, "'/dev/nic' is not the name of an interface"),
+            ("add p1 nic --access rw", 78, "'nic' is a network interface"),
+            ("add p1 'a b'", 78, "'a b' is not the name of an interface"),
+            ("add nobody nic", 66, "there is no container 'nobody'"),
+            ("remove p1 nic", 66, "'p1' was not given 'nic'"),
+            ("remove p1 eth0", 66, "'p1' was not given 'eth0'"),
+        ] {
+            refused(&host, &format!("containerctl device {arguments}"), code, words)?;
+        }
+        host.ok("umount /sys/devices/virtual/net/radio && containerctl device list p1 --json | jq -e '. == []'")?;
+        host.ok("ip link show nic && ip link show radio").map(drop)
     });
     host.finish()
 }

@@ -1,4 +1,4 @@
-//! Devices given to a container that runs.
+//! Devices given to a container that runs: nodes, and network interfaces.
 
 use super::row;
 use crate::dbus::caller::Action;
@@ -23,26 +23,27 @@ pub fn methods() -> Vec<Method> {
             },
         ),
         row("RemoveDevice", Action::Change, remove, &["warnings"], |root, name, (device, path, persist)| {
-            let request = request(device, path, "rwm".to_string())?;
+            let request = request(device, path, String::new())?;
             device::remove(root, name, &request, keep(persist)).map(|warnings| (warnings,))
         }),
         row("ListDevices", Action::Look, &[], &["devices"], list),
     ]
 }
 
-/// An empty path is the one that the device has on the host.
+/// An empty path is the one that the device has on the host, an empty access all there is.
 fn request(device: String, path: String, access: String) -> Result<Request> {
-    Request::new(&device, Some(path.as_str()).filter(|path| !path.is_empty()), &access)
+    let given = |text: &'_ str| Some(text.to_string()).filter(|text| !text.is_empty());
+    Request::new(&device, given(&path).as_deref(), given(&access).as_deref())
 }
 
 fn keep(persist: bool) -> Keep {
     if persist { Keep::Persistent } else { Keep::UntilStop }
 }
 
-/// Device and access of each.
+/// Device, and a node's access, of each.
 type Devices = Vec<(String, String)>;
 
 fn list(root: &Root, name: &MachineName, (): ()) -> Result<(Devices,)> {
     let given = device::list(root, name)?.into_iter();
-    Ok((given.map(|one| (one.device, one.access)).collect(),))
+    Ok((given.map(|one| (one.device, one.access.unwrap_or_default())).collect(),))
 }

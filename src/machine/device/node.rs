@@ -1,19 +1,16 @@
-//! Devices of a machine: given while it runs, taken back, and kept in its definition.
-//!
-//! What it may use is the device policy of its scope, which is systemd's; the node in its `/dev` only gives that a
-//! name. Network interfaces are no nodes, and not given here.
+//! Device nodes: what a machine may use is the device policy of its scope, which is systemd's; the node in its `/dev`
+//! only gives that a name.
 
 use std::path::{Component, Path};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use serde::Serialize;
 
-use super::configuration::{self, Change, Key};
-use super::state::{self, State};
-use super::{registry, unit};
+use super::{Given, Keep, define, kept, not_given, require_running};
 use crate::config::resources::{Property, Value};
 use crate::error::{Cause, Context, Error, Kind, Result};
+use crate::machine::configuration::{self, Key};
+use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sandbox::device::Dev;
@@ -27,16 +24,7 @@ use crate::systemd::{
 /// Rules of every scope, beside those of devices that were given.
 const TERMINALS: &str = "char-pts";
 
-/// How long a device is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Until the machine ends.
-    UntilStop,
-    /// In its definition; at once, too, where it runs.
-    Persistent,
-}
-
-/// A device, and where the machine has it.
+/// A node, and where the machine has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// On the host, below `/dev`.
@@ -75,54 +63,45 @@ fn require_below_dev(path: &str) -> Result<()> {
     }
 }
 
-/// A device that a machine was given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Given {
-    /// On the host.
-    pub device: String,
-    /// Of `r`, `w` and `m`.
-    pub access: String,
-}
-
-/// What a machine that runs may use beyond the standard devices.
-pub fn list(root: &Root, name: &MachineName) -> Result<Vec<Given>> {
-    registry::require(root, name)?;
-    running(root, name)?;
+/// What the machine may use beyond the standard devices.
+pub fn list(name: &MachineName) -> Result<Vec<Given>> {
     let given = rules(name)?.into_iter().filter(|(device, _)| device != TERMINALS);
-    Ok(given.map(|(device, access)| Given { device, access }).collect())
+    Ok(given.map(|(device, access)| Given { device, access: Some(access), inside: None }).collect())
 }
 
-/// Gives the machine a device. Returns warnings.
+/// Gives it.
 pub fn add(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    registry::require(root, name)?;
     let device = survey::device_at(Path::new(&request.device), &request.access)?;
     refuse_moved(request, keep)?;
-    match running(root, name) {
+    match require_running(root, name) {
         Err(_) if keep == Keep::Persistent => {}
         state => give(name, &state?, request, &device)?,
     }
     if keep == Keep::UntilStop {
         return Ok(Vec::new());
     }
-    let mut kept = kept(root, name)?;
+    let mut kept = kept(root, name, &key())?;
     kept.retain(|value| device_of(value) != request.device);
     kept.push(format!("{} {}", request.device, request.access));
-    define(root, name, &kept)
+    write(root, name, &kept)
 }
 
-/// Takes a device back. Returns warnings.
+/// Takes it back.
 pub fn remove(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    registry::require(root, name)?;
-    let kept = if keep == Keep::Persistent { kept(root, name)? } else { Vec::new() };
+    let kept = if keep == Keep::Persistent { kept(root, name, &key())? } else { Vec::new() };
     let rest: Vec<String> = kept.iter().filter(|value| device_of(value) != request.device).cloned().collect();
-    let mut warnings = match running(root, name) {
+    let mut warnings = match require_running(root, name) {
         Err(_) if rest.len() < kept.len() => Vec::new(),
         state => take_back(name, &state?, request)?.into_iter().collect(),
     };
     if rest.len() < kept.len() {
-        warnings.extend(define(root, name, &rest)?);
+        warnings.extend(write(root, name, &rest)?);
     }
     Ok(warnings)
+}
+
+fn write(root: &Root, name: &MachineName, values: &[String]) -> Result<Vec<String>> {
+    Ok(configuration::change(root, name, &define(&key(), values))?.warnings)
 }
 
 /// A definition knows one path of a device.
@@ -132,14 +111,6 @@ fn refuse_moved(request: &Request, keep: Keep) -> Result<()> {
     }
     Err(Error::config(format!("'{}' cannot be kept as '{}'", request.device, request.path))
         .hint("a definition gives devices under their own names"))
-}
-
-fn running(root: &Root, name: &MachineName) -> Result<State> {
-    unit::require_systemd(root)?;
-    state::running(root, name).map(|(state, _)| state).ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("container '{name}' is not running"))
-            .hint(format!("start it with 'containerctl start {name}', or use '--persist'"))
-    })
 }
 
 /// The rule first: a node that cannot be used is of no use.
@@ -169,8 +140,7 @@ fn take_back(name: &MachineName, state: &State, request: &Request) -> Result<Opt
     let before = rules(name)?;
     let rest: Vec<_> = before.iter().filter(|(device, _)| *device != request.device).cloned().collect();
     if rest.len() == before.len() || request.device == TERMINALS {
-        return Err(Error::new(Kind::NotFound, format!("'{name}' was not given '{}'", request.device))
-            .hint(format!("'containerctl device list {name}' shows what it was given")));
+        return Err(not_given(name, &request.device));
     }
     set_rules(name, vec![Value::Rules(Vec::new()), Value::Rules(rest)])?;
     // A device that is gone from the host has left nothing to compare with; its node leads nowhere.
@@ -221,27 +191,8 @@ fn key() -> Key {
     Key { section: "Files".to_string(), name: "DeviceAllow".to_string() }
 }
 
-/// `DeviceAllow=` of the definition.
-fn kept(root: &Root, name: &MachineName) -> Result<Vec<String>> {
-    match configuration::get(root, name, &key()) {
-        Err(error) if error.kind() == Kind::NotFound => Ok(Vec::new()),
-        values => values,
-    }
-}
-
 fn device_of(value: &str) -> &str {
     value.split_whitespace().next().unwrap_or_default()
-}
-
-/// Makes `values` all that `DeviceAllow=` has.
-fn define(root: &Root, name: &MachineName, values: &[String]) -> Result<Vec<String>> {
-    let changes: Vec<Change> = match values {
-        [] => vec![Change::Unset(key())],
-        [first, rest @ ..] => std::iter::once(Change::Set(key(), first.clone()))
-            .chain(rest.iter().map(|value| Change::Add(key(), value.clone())))
-            .collect(),
-    };
-    Ok(configuration::change(root, name, &changes)?.warnings)
 }
 
 #[cfg(test)]
