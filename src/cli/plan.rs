@@ -3,11 +3,8 @@
 use super::Machine;
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::{advice, ids};
+use crate::machine::plan::plan;
 use crate::paths::Root;
-use crate::sandbox::lsm;
-use crate::sandbox::plan::plan;
-use crate::sandbox::survey::survey;
 
 /// Show every operation of a start, and do none
 #[derive(Debug, clap::Args)]
@@ -22,13 +19,8 @@ pub struct Args {
 pub fn run(root: &Root, args: &Args) -> Result<()> {
     let name = args.machine.name()?;
     super::require_root("look into a container's root file system")?;
-    let definition = advice::load(root, &name)?;
-    for warning in &definition.warnings {
-        eprintln!("containerctl: {}", output::escape(&warning.to_string()));
-    }
-    let facts = survey(root, &name, &definition, || ids::would_be(root, &name))?;
-    lsm::check(&definition, &facts.lsm)?;
-    let plan = plan(&definition.settings, &facts);
+    let (plan, warnings) = plan(root, &name)?;
+    output::warn(&warnings);
     match Format::new(args.json) {
         Format::Json => output::print_json(&plan),
         Format::Table => output::print(

@@ -1,12 +1,11 @@
 //! `containerctl start`.
 
-use std::fs;
 use std::process::ExitCode;
 
 use super::machines::{Machines, finish};
 use super::output;
-use crate::error::{Context, Result};
-use crate::machine::unit;
+use crate::error::Result;
+use crate::machine::{timings, unit};
 use crate::name::MachineName;
 use crate::paths::Root;
 
@@ -31,14 +30,8 @@ pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
     Ok(finish(done))
 }
 
-/// As the supervisor wrote them: a stage and its microseconds per line.
 fn print_timings(root: &Root, name: &MachineName) -> Result<()> {
-    let path = root.runtime_of(name).join("timings");
-    let text = fs::read_to_string(&path).context(|| format!("failed to read '{}'", path.display()))?;
-    let rows = text.lines().filter_map(|line| {
-        let (stage, usec) = line.split_once(' ')?;
-        let usec: u32 = usec.trim().parse().ok()?;
-        Some([stage.to_string(), format!("{:8.3}", f64::from(usec) / 1000.0)])
-    });
+    let rows = timings::of(root, name)?.into_iter();
+    let rows = rows.map(|(stage, took)| [stage, format!("{:8.3}", took.as_secs_f64() * 1000.0)]);
     output::print(&output::table(["STAGE", "MSEC"], rows))
 }

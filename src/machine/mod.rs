@@ -50,6 +50,8 @@ pub mod namespaces;
 pub mod network;
 /// Patterns that name several machines.
 pub mod pattern;
+/// What a start would do.
+pub mod plan;
 /// The processes of a machine.
 pub mod processes;
 /// Which machines there are.
@@ -66,6 +68,8 @@ pub mod signal;
 pub mod state;
 /// What no kill ends.
 pub mod stuck;
+/// How long the last start took.
+pub mod timings;
 /// Starting, stopping, enabling.
 pub mod unit;
 /// What a machine uses of the host.
