@@ -26,6 +26,8 @@ pub mod name;
 pub mod network;
 /// Every path that we own, below one root.
 pub mod paths;
+/// A file with another text in it.
+pub mod replace;
 /// What a container is confined by: plan, namespaces, mounts, ids, capabilities, seccomp.
 pub mod sandbox;
 /// One process per container: spawn, console, notify, control socket, adoption.

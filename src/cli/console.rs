@@ -76,7 +76,7 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
 }
 
 fn connect(root: &Root, name: &MachineName) -> Result<OwnedFd> {
-    control::connect_to(&root.runtime_of(name).join("control")).map_err(|errno| {
+    control::connect(root, name).map_err(|errno| {
         let error = format!("container '{name}' has no console to attach to: {}", errno.desc());
         Error::new(Kind::NotFound, error).hint(format!("start it with 'containerctl start {name}'"))
     })

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 
-use super::{advice, limits, registry, replace, unit};
+use super::{advice, limits, registry, unit};
 use crate::config::key::{self, Effect};
 use crate::config::{self, Assigned, Definition, edit};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::replace::replace;
 use crate::sandbox::seccomp;
 
 /// The administrator's drop-in, where he has no main file.
@@ -198,7 +199,7 @@ impl Draft {
         let mut warnings: Vec<String> = after.warnings.iter().map(ToString::to_string).collect();
         warnings.extend(changed.iter().filter_map(|change| overruled(root, name, change)));
         if text != self.text {
-            replace::replace(&self.path, text)?;
+            replace(&self.path, text)?;
             warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
         }
         let runs = !registry::state(root, name)?.is_down();

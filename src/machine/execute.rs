@@ -148,7 +148,7 @@ fn hold(root: &Root, name: &MachineName) -> Result<OwnedFd> {
     let failed = || format!("failed to reach the supervisor of '{name}'");
     let begun = std::time::Instant::now();
     let socket = loop {
-        match control::connect_to(&root.runtime_of(name).join("control")) {
+        match control::connect(root, name) {
             // It is executing itself.
             Err(_) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
             other => break other.context(failed)?,

@@ -9,13 +9,14 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 
 use super::host_ids;
 use crate::error::{Context, Error, Result};
 use crate::name::fnv1a;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
+use crate::sys::lock::lock_file;
 
 /// Ids in one range, and the alignment of its base.
 const SIZE: u32 = 65536;
@@ -164,8 +165,7 @@ fn lock(root: &Root) -> Result<Flock<File>> {
     crate::image::store::make(root)?;
     let path = root.id_ranges().with_extension("lock");
     let failed = || format!("failed to lock '{}'", path.display());
-    let file = File::options().create(true).append(true).open(&path).context(failed)?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context(failed)
+    lock_file(&path).context(failed)
 }
 
 fn replace(path: &Path, table: &[(String, IdRange)]) -> Result<()> {
@@ -173,7 +173,7 @@ fn replace(path: &Path, table: &[(String, IdRange)]) -> Result<()> {
     for (name, range) in table {
         let _infallible = writeln!(text, "{name}:{}:{}", range.base, range.size);
     }
-    super::replace::replace(path, &text)
+    crate::replace::replace(path, &text)
 }
 
 #[cfg(test)]

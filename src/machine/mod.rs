@@ -79,7 +79,6 @@ pub mod watch;
 
 mod definition;
 mod host_ids;
-mod replace;
 mod unit_files;
 
 use crate::error::Result;

@@ -12,12 +12,13 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::unit_files::{self, remove_directory, remove_file};
-use super::{create, destroy, ids, links, lock, registry, replace, state, unit};
+use super::{create, destroy, ids, links, lock, registry, state, unit};
 use crate::config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::network::managed;
 use crate::paths::Root;
+use crate::replace::replace;
 
 /// What the store holds of a rename that is under way; the rest of the name is the old machine's.
 const INTENT: &str = ".rename-";
@@ -38,7 +39,7 @@ pub fn rename(root: &Root, old: &MachineName, new: &MachineName) -> Result<Vec<S
     refuse_in_the_way(root, old, new)?;
     let intent = root.store().join(format!("{INTENT}{old}"));
     crate::image::store::make(root)?;
-    replace::replace(&intent, new.as_str())?;
+    replace(&intent, new.as_str())?;
     let unlinked = carry_out(root, old, new, &intent).map_err(|error| {
         error.hint(format!(
             "'containerctl rename' begun with '{old}' goes on with the next create, destroy or rename"
@@ -234,7 +235,7 @@ mod tests {
         let expected = look(&whole);
         for done in 0..=moves(&whole, &old, &new).len() {
             let (_dir, root, _) = host();
-            replace::replace(&root.store().join(".rename-web-1"), "p1").unwrap();
+            replace(&root.store().join(".rename-web-1"), "p1").unwrap();
             for (from, to) in moves(&root, &old, &new).iter().take(done) {
                 shift(from, to).unwrap();
             }

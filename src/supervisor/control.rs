@@ -17,17 +17,21 @@
 //! | supervisor | `E` | | the container has ended |
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, recv, send, socket,
+    self, AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, recv, send, socket,
 };
 
 use crate::error::{Context, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::supervisor::runtime::Runtime;
 use crate::sys::scm;
 use crate::sys::tty::WindowSize;
 
+/// The socket, below a machine's run-time directory.
+const SOCKET: &str = "control";
 /// The largest piece of input or output in one message.
 pub const CHUNK: usize = 4096;
 
@@ -122,14 +126,15 @@ pub fn decode(message: &[u8]) -> Option<Answer<'_>> {
     }
 }
 
-/// Listens at `path`, in place of whatever a killed predecessor left there.
-pub fn listen_at(path: &Path) -> Result<OwnedFd> {
+/// Listens for clients of a machine, in place of whatever a killed predecessor left there.
+pub fn listen(runtime: &Runtime) -> Result<OwnedFd> {
+    let path = &runtime.path(SOCKET);
     let failed = || format!("failed to listen at '{}'", path.display());
     let _ = std::fs::remove_file(path);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).context(failed)?;
     bind(fd.as_raw_fd(), &UnixAddr::new(path).context(failed)?).context(failed)?;
-    listen(&fd, Backlog::new(16).context(failed)?).context(failed)?;
+    socket::listen(&fd, Backlog::new(16).context(failed)?).context(failed)?;
     Ok(fd)
 }
 
@@ -138,10 +143,10 @@ pub fn accept(listener: impl AsFd) -> Option<OwnedFd> {
     scm::accept(listener).ok()
 }
 
-/// Connects to a supervisor.
-pub fn connect_to(path: &Path) -> Result<OwnedFd, Errno> {
+/// Connects to the supervisor of a machine.
+pub fn connect(root: &Root, name: &MachineName) -> Result<OwnedFd, Errno> {
     let fd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
-    connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    socket::connect(fd.as_raw_fd(), &UnixAddr::new(&root.runtime_of(name).join(SOCKET))?)?;
     Ok(fd)
 }
 

@@ -156,7 +156,7 @@ fn bring_up(
     if let (Some(text), Some(parser)) = (&plan.labels.profile, &facts.lsm.apparmor.parser) {
         lsm::apparmor::load(parser, &runtime.path(runtime::PROFILE), text)?;
     }
-    let control = control::listen_at(&runtime.path("control"))?;
+    let control = control::listen(runtime)?;
     let ring = Ring::new(console.buffer_bytes)?;
     let file = StateFile::new()?;
     stages.end("prepare");

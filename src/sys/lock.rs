@@ -1,4 +1,4 @@
-//! flock(2) on a directory: it needs no file of its own, and goes with its owner, however that ends.
+//! flock(2): a lock goes with its owner, however that ends. On a directory it needs no file of its own.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
@@ -19,6 +19,12 @@ pub fn lock_directory(path: &Path) -> Result<Flock<File>> {
         true => Ok(held),
         false => Err(ErrorKind::NotFound.into()),
     }
+}
+
+/// Locks the file at `path`, made where it is missing, and waits as long as somebody else has it.
+pub fn lock_file(path: &Path) -> Result<Flock<File>> {
+    let file = File::options().create(true).append(true).open(path)?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::from(errno))
 }
 
 #[cfg(test)]

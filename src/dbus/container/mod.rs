@@ -102,7 +102,7 @@ fn set_limits(root: &Root, name: &MachineName, (changes, runtime): (Vec<String>,
 /// A connection to the supervisor, on which the caller speaks for himself: nothing of ours stands in between.
 fn open_console(root: &Root, name: &MachineName) -> Result<(zbus::OwnedFd,)> {
     registry::require(root, name)?;
-    let connection = control::connect_to(&root.runtime_of(name).join("control")).map_err(|errno| {
+    let connection = control::connect(root, name).map_err(|errno| {
         let why = format!("container '{name}' has no console to attach to: {}", errno.desc());
         Error::new(Kind::NotFound, why).hint("start it first")
     })?;

@@ -9,12 +9,10 @@ pub mod book;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::net::IpAddr;
-use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 
 use self::book::Book;
 use super::link::{Links, failed};
@@ -26,6 +24,8 @@ use crate::config::network::{IfName, Prefix};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::replace::replace;
+use crate::sys::lock::lock_file;
 
 /// The bridge.
 pub const BRIDGE: &str = "ctl0";
@@ -210,19 +210,5 @@ pub fn lock(root: &Root) -> Result<Flock<File>> {
     let path = root.network_lock();
     let failed = || format!("failed to lock '{}'", path.display());
     fs::create_dir_all(root.runtime()).context(failed)?;
-    let file = File::options().create(true).append(true).open(&path).context(failed)?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context(failed)
-}
-
-/// Old or new after a power cut, never half.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let new = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        fs::create_dir_all(path.parent().unwrap_or(path))?;
-        let mut file = File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().context(|| format!("failed to write '{}'", path.display()))
+    lock_file(&path).context(failed)
 }
