@@ -81,7 +81,7 @@ fn seal(root: &Root, name: &MachineName) -> Result<()> {
 /// restarted, and otherwise the end that the supervisor could not bring about.
 pub fn cleanup(name: &MachineName) -> Result<u8> {
     let root = Root::system();
-    let Some(mut state) = state::read(&root, name) else { return Ok(0) };
+    let Some(mut state) = state::read(&root, name) else { return clear_beginnings(&root, name).map(|()| 0) };
     // A supervisor that has given up has said so, and left the rest to the reaper (systemd.exec(5), $EXIT_STATUS).
     let stuck = Kind::Stuck.exit_code().to_string();
     if std::env::var("EXIT_STATUS").is_ok_and(|status| status == stuck) {
@@ -96,6 +96,19 @@ pub fn cleanup(name: &MachineName) -> Result<u8> {
         Cgroup::of(&state).map_or(Ok(()), |cgroup| cgroup.kill())?;
     }
     end::clear_away(&root, name, &state, &Journal::open(name)).map(|()| 0)
+}
+
+/// Takes away what there is of a start whose supervisor was killed before it had written anything down. An orderly end
+/// leaves no run-time directory; one that begins anew needs what an execution has noted there.
+fn clear_beginnings(root: &Root, name: &MachineName) -> Result<()> {
+    if !root.runtime_of(name).exists() {
+        return Ok(());
+    }
+    payload::put_away(name)?;
+    if payload::has_job(name)? {
+        end::forget(root, name);
+    }
+    Ok(())
 }
 
 /// What `container-reaper@.service` does: waits for the end of a payload that was killed in vain.

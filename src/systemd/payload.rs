@@ -123,6 +123,19 @@ pub fn reset_failed(name: &MachineName) -> Result<()> {
     zbus::block_on(async { Manager::connect().await?.reset_failed_unit(&name.service()).await })
 }
 
+/// Puts the machine's scope away where no process is in it, as a start that was cut short may leave it.
+pub fn put_away(name: &MachineName) -> Result<()> {
+    let scope = name.scope();
+    zbus::block_on(async {
+        let bus = connect().await?;
+        let put_away = async {
+            let manager = SystemdManagerProxy::new(&bus).await?;
+            put_away_if_empty(&manager, &mut JobEnds::listen(&bus).await?, &scope).await
+        };
+        put_away.await.context(|| format!("failed to stop '{scope}'"))
+    })
+}
+
 /// Whether systemd has a job for the container's service, as during a stop, and not while it restarts one that
 /// has crashed.
 pub fn has_job(name: &MachineName) -> Result<bool> {
@@ -164,8 +177,9 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<Re
     let mut ends = JobEnds::listen(bus).await?;
     let job = match start_scope(&manager, payload).await {
         Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
-            // What a killed predecessor left: a failed scope can be let go of, a living one cannot.
+            // What a killed predecessor left: a failed or empty scope can be let go of, a living one cannot.
             let _ = manager.reset_failed_unit(&scope).await;
+            put_away_if_empty(&manager, &mut ends, &scope).await?;
             start_scope(&manager, payload).await
         }
         other => other,
@@ -181,6 +195,27 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<Re
         result if result.is_done() => Ok(()),
         JobResult(other) => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
     })
+}
+
+/// A process that is ending is not moved into a cgroup, and nobody is told (cgroup_migrate_add_task in
+/// kernel/cgroup/cgroup.c). A scope that was made for a leader just then has started, is empty, and never ends.
+async fn put_away_if_empty(
+    manager: &SystemdManagerProxy<'_>,
+    ends: &mut JobEnds,
+    scope: &str,
+) -> zbus::Result<()> {
+    let stop = async {
+        match manager.get_unit_processes(scope).await?.is_empty() {
+            true => Ok(Some(manager.stop_unit(scope, "replace").await?)),
+            false => Ok(None),
+        }
+    };
+    match stop.await {
+        Ok(Some(job)) => ends.of(&job).await.map(drop),
+        Ok(None) => Ok(()),
+        Err(error) if is(&error, "org.freedesktop.systemd1.NoSuchUnit") => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn start_scope(

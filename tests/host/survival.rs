@@ -109,8 +109,30 @@ fn the_supervisor_may_be_killed() -> Result<()> {
         }
         Ok(())
     });
+    host.case("an empty scope of a start that was cut short is no obstacle", || {
+        host.ok(&format!("sh -c 'sleep 0.01 & exec sleep 10' & keeper=$!; sleep 0.1; {SCOPE_OF_A_ZOMBIE}; kill $keeper"))?;
+        host.ok("systemctl is-active machine-p1.scope && systemctl show -p ControlGroup machine-p1.scope | grep scope")?;
+        p1.start()?;
+        p1.stop()?;
+        p1.is_gone()
+    });
+    host.case("a scope that somebody is in is not taken away", || {
+        host.ok("systemd-run --scope --unit machine-p1 --collect sleep 60 >/dev/null 2>&1 & sleep 0.5")?;
+        let refused = host.fails("containerctl start p1")?;
+        ensure!(
+            refused.code == 75 && refused.stderr.contains("'machine-p1.scope' still exists"),
+            "{refused}"
+        );
+        host.ok("systemctl is-active machine-p1.scope && systemctl stop machine-p1.scope")?;
+        p1.is_gone()
+    });
     host.finish()
 }
+
+/// Makes the scope of `p1` for a process that has ended and was not waited for: systemd has it started, and empty.
+const SCOPE_OF_A_ZOMBIE: &str = "busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
+    org.freedesktop.systemd1.Manager StartTransientUnit 'ssa(sv)a(sa(sv))' \
+    machine-p1.scope fail 1 PIDs au 1 $(pgrep -P $keeper) 0";
 
 #[test]
 fn the_host_may_restart_what_it_likes() -> Result<()> {
