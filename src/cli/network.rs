@@ -43,11 +43,14 @@ pub enum Verb {
         /// Name of the interface inside
         interface: String,
     },
+    /// Put back the rules of running containers that somebody has flushed
+    Restore,
 }
 
 pub fn run(root: &Root, verb: &Verb) -> Result<()> {
     super::require_root(match verb {
         Verb::List { .. } | Verb::Info { .. } => "look at who has which address",
+        Verb::Restore => "change the packet filter",
         _ => "change the links of a container",
     })?;
     match verb {
@@ -62,6 +65,13 @@ pub fn run(root: &Root, verb: &Verb) -> Result<()> {
             let name: MachineName = machine.name()?;
             network::detach(root, &name, interface)
         }
+        Verb::Restore => match &network::restore(root)?[..] {
+            [] => Ok(()),
+            restored => {
+                let names: Vec<String> = restored.iter().map(ToString::to_string).collect();
+                output::print(&format!("Put back the rules of {}.\n", names.join(", ")))
+            }
+        },
     }
 }
 

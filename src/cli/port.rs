@@ -46,7 +46,7 @@ pub fn run(root: &Root, verb: &Verb) -> Result<()> {
             let keep = if *persist { Keep::Persistent } else { Keep::UntilStop };
             network::add_port(root, &machine.name()?, parse(port)?, keep)
         }
-        Verb::Remove { machine, port } => network::remove_port(&machine.name()?, parse(port)?),
+        Verb::Remove { machine, port } => network::remove_port(root, &machine.name()?, parse(port)?),
         Verb::List { name, json } => {
             let name = name.as_deref().map(MachineName::new).transpose()?;
             let forwards = network::forwards(name.as_ref())?;

@@ -9,6 +9,7 @@ use rustix::mount::OpenTreeFlags;
 use serde::Serialize;
 
 use crate::error::{Context, Result};
+use crate::machine::network;
 use crate::network::filter::foreign;
 use crate::paths::Root;
 use crate::sandbox::idmap::IdRange;
@@ -236,6 +237,12 @@ fn tools(root: &Root) -> Vec<Feature> {
             "have them accept what comes in and goes out by ctl0: with Docker, 'iptables -I DOCKER-USER -i ctl0 -j ACCEPT' \
              and the same with -o",
         ),
+        good(
+            "rules of running containers",
+            "networks of containers",
+            rules(root),
+            "somebody has flushed them: 'containerctl network restore' puts them back",
+        ),
         good("busybox", "--template busybox", Found::of(find("busybox")), "install busybox-static"),
         good("mmdebstrap", "--template debian", Found::of(debian), "install it"),
         good("tar", "--from-tar", Found::of(find("tar")), "install it"),
@@ -250,6 +257,21 @@ fn forwarding(root: &Root) -> Found {
     match foreign::droppers() {
         Ok(chains) if chains.is_empty() => Found::Ok(String::new()),
         Ok(chains) => Found::Missing(format!("dropped by {}", chains.join(", "))),
+        Err(_) => Found::Unknown,
+    }
+}
+
+/// Whether the packet filter has what it is to have; only root may look.
+fn rules(root: &Root) -> Found {
+    if !root.is_system() || !rustix::process::geteuid().is_root() {
+        return Found::Unknown;
+    }
+    match network::lacking_rules(root) {
+        Ok(lacking) if lacking.is_empty() => Found::Ok(String::new()),
+        Ok(lacking) => {
+            let names: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+            Found::Missing(format!("not those of {}", names.join(", ")))
+        }
         Err(_) => Found::Unknown,
     }
 }

@@ -14,7 +14,8 @@ use crate::config::network::{IfName, Mac, Port};
 use crate::config::{self, Definition};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
-use crate::network::filter::{self, Script, ports};
+use crate::network::filter::record;
+use crate::network::filter::{self, ports};
 use crate::network::link::{Counters, Link, Links, failed};
 use crate::network::managed::{self, BRIDGE, book::Book};
 use crate::network::setup::{self, Site, Which};
@@ -127,12 +128,6 @@ pub fn detach(root: &Root, machine: &MachineName, interface: &str) -> Result<()>
     if is_handed && problems.is_empty() {
         problems.extend(handed::forget(root, machine, &name).err());
     }
-    for link in &outside {
-        if let Some(port) = IfName::new(&link.name) {
-            let script = Script { add: String::new(), undo: filter::guard::remove(&port) };
-            problems.extend(filter::undo(&script).err());
-        }
-    }
     problems.into_iter().next().map_or(Ok(()), Err)
 }
 
@@ -151,6 +146,18 @@ fn network_of(leader: &OwnedFd, machine: &MachineName) -> Result<OwnedFd> {
         ))),
         false => Ok(namespace),
     }
+}
+
+/// Puts back what somebody has taken out of the packet filter; returns whose it was.
+pub fn restore(root: &Root) -> Result<Vec<MachineName>> {
+    let lacking = lacking_rules(root)?;
+    filter::restore(root, &lacking).into_iter().next().map_or(Ok(lacking), Err)
+}
+
+/// The running machines whose rules are not in the packet filter.
+pub fn lacking_rules(root: &Root) -> Result<Vec<MachineName>> {
+    let runs = |machine: &MachineName| state::running(root, machine).is_some();
+    filter::lacking(root, record::machines(root).into_iter().filter(runs).collect())
 }
 
 /// What is shown of the managed network.
@@ -236,10 +243,9 @@ pub fn add_port(root: &Root, machine: &MachineName, port: Port, keep: Keep) -> R
         filter::allow_loopback()?;
     }
     // What led elsewhere in the container leads here from now on.
-    filter::undo(&Script { add: String::new(), undo: ports::remove(&[port], &addresses) })?;
-    let script =
-        Script { add: ports::add(machine, &[port], &addresses), undo: ports::remove(&[port], &addresses) };
-    filter::apply(root, machine, &script)?;
+    let rules = ports::rules(machine, port, &addresses);
+    filter::undo(root, machine, std::slice::from_ref(&rules.what))?;
+    filter::apply(root, machine, &[rules])?;
     match keep {
         Keep::UntilStop => Ok(()),
         Keep::Persistent => {
@@ -249,15 +255,14 @@ pub fn add_port(root: &Root, machine: &MachineName, port: Port, keep: Keep) -> R
 }
 
 /// Takes a port back; the definition is left as it is.
-pub fn remove_port(machine: &MachineName, port: Port) -> Result<()> {
-    let known = ports::forwards()?;
-    let meant = known.iter().filter(|forward| {
+pub fn remove_port(root: &Root, machine: &MachineName, port: Port) -> Result<()> {
+    let is_meant = |forward: &Forward| {
+        let Port { protocol, host, .. } = port;
         forward.machine == machine.as_str()
-            && forward.protocol == port.protocol.to_string()
-            && forward.host == port.host
-    });
-    let addresses: Vec<IpAddr> = meant.filter_map(|forward| forward.address.parse().ok()).collect();
-    if addresses.is_empty() {
+            && forward.protocol == protocol.to_string()
+            && forward.host == host
+    };
+    if !ports::forwards()?.iter().any(is_meant) {
         return Err(Error::new(
             Kind::NotFound,
             format!(
@@ -267,7 +272,7 @@ pub fn remove_port(machine: &MachineName, port: Port) -> Result<()> {
         )
         .hint("'containerctl port list' shows those that do"));
     }
-    filter::undo(&Script { add: String::new(), undo: ports::remove(&[port], &addresses) })
+    filter::undo(root, machine, &[ports::what(port)])
 }
 
 /// The ports that lead into containers; into one, where it is given.

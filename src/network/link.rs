@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::socket::SockProtocol;
 
 use super::netlink::{Message, Refusal, Socket, attribute, attributes, number, text};
 use super::tag::Tag;
@@ -143,7 +144,7 @@ pub struct Links(Socket);
 impl Links {
     /// Of the namespace that the caller is in.
     pub fn here() -> Result<Links> {
-        Socket::open().map(Links).context(|| "failed to open a netlink socket")
+        Socket::open(SockProtocol::NetlinkRoute).map(Links).context(|| "failed to open a netlink socket")
     }
 
     /// Of another namespace. The caller enters it for a moment, for which it must have one thread.

@@ -135,7 +135,7 @@ pub fn number(value: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(value.get(0..4)?.try_into().ok()?))
 }
 
-/// A socket to the routing family (rtnetlink(7)) of one network namespace.
+/// A socket to one netlink family of one network namespace.
 pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
@@ -143,8 +143,7 @@ pub struct Socket {
 
 impl Socket {
     /// Opens one to the network namespace that the caller is in; it stays there, wherever the caller goes.
-    pub fn open() -> Result<Socket, Errno> {
-        let protocol = SockProtocol::NetlinkRoute;
+    pub fn open(protocol: SockProtocol) -> Result<Socket, Errno> {
         let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         extended_ack(fd.as_fd())?;
@@ -257,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_loopback_interface_is_found_by_name_and_among_all() {
-        let mut socket = Socket::open().expect("socket");
+        let mut socket = Socket::open(SockProtocol::NetlinkRoute).expect("socket");
         let by_name = |name: &str| {
             let mut message = Message::new(libc::RTM_GETLINK, 0, &[0; 16]);
             message.put_str(libc::IFLA_IFNAME, name);

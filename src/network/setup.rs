@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::filter::{self, nft, ports, rates};
+use super::filter::{self, guard, nft, ports, rates};
 use super::handed::Handed;
 use super::link::{Link, Links, failed};
 use super::tag::{self, Side, Tag};
@@ -79,6 +79,8 @@ pub fn set_up(site: &Site, wires: &mut [Wire], forwarded: &[Port], namespace: &O
     let mut filtered = None;
     let made = all(site, wires, forwarded, namespace, (&mut here, &mut there), &mut filtered);
     if made.is_err() {
+        // What is being added can be taken back once it is there.
+        let _ = filtered.take().map(nft::Running::finish);
         for wire in wires.iter().rev() {
             let problems = tear_down(site.root, site.machine, Which::One(&wire.name));
             problems.iter().for_each(|problem| eprintln!("{problem}, ignoring"));
@@ -103,8 +105,8 @@ fn all(
         filter::allow_loopback()?;
     }
     // The filter's tool runs beside us, and is waited for before anything can be sent.
-    let script = filter::script(site.machine, wires, forwarded);
-    *filtered = filter::begin(site.root, site.machine, &script)?;
+    let rules = filter::rules(site.machine, wires, forwarded);
+    *filtered = filter::begin(site.root, site.machine, &rules)?;
     // Nobody takes the empty bridge of a zone away before it has its port.
     let zoned = |wire: &Wire| matches!(&wire.driver, Driver::Veth(Veth { port: PortOf::Zone(_), .. }));
     let _lock = wires.iter().any(zoned).then(|| managed::lock(site.root)).transpose()?;
@@ -118,7 +120,7 @@ fn all(
             let handed = Handed { was: parent.clone(), inside: wire.name.clone(), index: link.index };
             handed::remember(site.root, site.machine, &handed)?;
         }
-        filter::apply(site.root, site.machine, &rates::script(wire))?;
+        filter::apply(site.root, site.machine, rates::rules(wire).as_slice())?;
     }
     Ok(outside)
 }
@@ -175,6 +177,9 @@ pub fn tear_down(root: &Root, machine: &MachineName, which: Which) -> Vec<Error>
             .extend(deleted.map_err(|refusal| failed(&format!("delete '{}'", link.name), &refusal)).err());
     }
     problems.extend(remove_empty_zones(&mut here).err());
+    if let Some(name) = only {
+        problems.extend(filter::undo(root, machine, &[guard::what(name), rates::what(name)]).err());
+    }
     problems
 }
 

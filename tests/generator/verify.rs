@@ -16,6 +16,7 @@ fn packaged(dir: &Path) {
         "container@.service",
         "container-delay@.service",
         "container-reaper@.service",
+        "containerctl-filter.service",
         "containerctl-images.service",
     ] {
         let text = fs::read_to_string(units.join(name)).expect("unit");
@@ -39,12 +40,12 @@ impl Units {
         units
     }
 
-    /// Units that have drop-ins, and the packaged one that has none.
+    /// Units that have drop-ins, and the packaged ones that have none.
     fn names(&self) -> Vec<String> {
         let tree = tree(self.generated.path());
         let drop_ins =
             tree.keys().filter_map(|path| path.split_once(".d/").map(|(unit, _)| unit.to_string()));
-        drop_ins.chain(["containerctl-images.service".to_string()]).collect()
+        drop_ins.chain(["images", "filter"].map(|name| format!("containerctl-{name}.service"))).collect()
     }
 
     /// What systemd-analyze prints and complains of; `None`, loudly, where it is missing.

@@ -18,6 +18,7 @@ mod devices;
 mod ends;
 mod execute;
 mod filter;
+mod flushed;
 mod housekeeping;
 mod inits;
 mod inside;

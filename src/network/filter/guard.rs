@@ -8,6 +8,11 @@ use super::TABLE;
 use crate::config::network::{IfName, Mac};
 use crate::network::managed::book::link_local;
 
+/// What these rules are for, in the record: a link, by its name inside.
+pub fn what(inside: &IfName) -> String {
+    format!("link {inside}")
+}
+
 /// The rules of one port, in nft's words. `addresses` are those of the interface inside.
 pub fn add(port: &IfName, mac: Mac, addresses: &[IpAddr]) -> String {
     let chain = chain(port);

@@ -1,7 +1,8 @@
 //! The packet filter: tables of our own in the families bridge, inet and netdev, and nobody else's touched.
 //!
-//! Whatever is added for a container, how to take it back is written into its run-time directory first: so it goes
-//! whoever dies. All of it is idempotent, base chains included, for somebody may have flushed the whole rule set.
+//! Whatever is added for a container, it and how to take it back are written into its run-time directory first: so it
+//! goes whoever dies. All of it is idempotent, base chains included, for somebody may have flushed the whole rule set:
+//! then the next start, or `containerctl network restore`, puts back what all running containers had.
 
 /// What other people's rules do.
 pub mod foreign;
@@ -13,25 +14,27 @@ pub mod nft;
 pub mod ports;
 /// Limits of bandwidth.
 pub mod rates;
+/// What was added for whom.
+pub mod record;
+/// What is there.
+mod signs;
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::fs;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
+use self::record::Rules;
 use super::managed::BRIDGE;
-use super::wiring::{Driver, PortOf, Wire};
+use super::wiring::{Driver, Wire};
 use crate::config::network::Port;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 
 /// The name of each table of ours.
 pub const TABLE: &str = "containerctl";
-/// Below a machine's run-time directory: the script that takes all of its back.
-const UNDO: &str = "nft";
 
-/// The tables and their chains, made or made anew.
+/// The tables and their chains, made or made anew. networkd masquerades, too; but what it has added somebody may flush,
+/// and it adds it no more before it is started again.
 fn base() -> String {
     format!(
         "add table bridge {TABLE}
@@ -64,6 +67,7 @@ add rule inet {TABLE} output fib daddr type local dnat ip to meta l4proto . th d
 add rule inet {TABLE} output fib daddr type local ip6 daddr != ::1 dnat ip6 to meta l4proto . th dport map @dnat6
 add rule inet {TABLE} postrouting iifname {BRIDGE} oifname {BRIDGE} ct status dnat masquerade
 add rule inet {TABLE} postrouting oifname {BRIDGE} ip saddr 127.0.0.0/8 masquerade
+add rule inet {TABLE} postrouting iifname {BRIDGE} oifname != {BRIDGE} masquerade
 add rule inet {TABLE} forward ct status dnat accept
 add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip saddr @isolated4 drop
 add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip daddr @isolated4 drop
@@ -73,36 +77,30 @@ add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip6 daddr @isola
     )
 }
 
-/// What is to be added, and how it is taken back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Script {
-    /// Adds.
-    pub add: String,
-    /// Takes back.
-    pub undo: String,
+/// The rules for the links of a machine, all of which have their addresses, and for its ports.
+pub fn rules(machine: &MachineName, wires: &[Wire], forwarded: &[Port]) -> Vec<Rules> {
+    let managed = wires.iter().filter(|wire| wire.is_managed());
+    let mut rules: Vec<Rules> = managed.filter_map(link).collect();
+    let addresses = addresses(wires);
+    rules.extend(forwarded.iter().map(|port| ports::rules(machine, *port, &addresses)));
+    rules
 }
 
-/// The script for the links of a machine, all of which have their addresses, and for its ports.
-pub fn script(machine: &MachineName, wires: &[Wire], forwarded: &[Port]) -> Script {
-    let mut script = Script::default();
-    for wire in wires.iter().filter(|wire| wire.is_managed()) {
-        let (Driver::Veth(veth), Some(mac)) = (&wire.driver, wire.mac) else { continue };
-        let addresses = addresses(std::slice::from_ref(wire));
-        script.add.push_str(&guard::add(&veth.outside, mac, &addresses));
-        script.undo.push_str(&guard::remove(&veth.outside));
-        if veth.isolated && veth.port == PortOf::Managed {
-            script.add.push_str(&format!("add element bridge {TABLE} isolated {{ \"{}\" }}\n", veth.outside));
-            for address in &addresses {
-                let set = if address.is_ipv4() { "isolated4" } else { "isolated6" };
-                script.add.push_str(&format!("add element inet {TABLE} {set} {{ {address} }}\n"));
-                script.undo.push_str(&format!("destroy element inet {TABLE} {set} {{ {address} }}\n"));
-            }
+/// What keeps one link in the managed network to its own addresses and, where it is isolated, from its neighbours.
+fn link(wire: &Wire) -> Option<Rules> {
+    let (Driver::Veth(veth), Some(mac)) = (&wire.driver, wire.mac) else { return None };
+    let addresses = addresses(std::slice::from_ref(wire));
+    let mut add = guard::add(&veth.outside, mac, &addresses);
+    let mut undo = guard::remove(&veth.outside);
+    if veth.isolated {
+        add += &format!("add element bridge {TABLE} isolated {{ \"{}\" }}\n", veth.outside);
+        for address in &addresses {
+            let set = if address.is_ipv4() { "isolated4" } else { "isolated6" };
+            add += &format!("add element inet {TABLE} {set} {{ {address} }}\n");
+            undo += &format!("destroy element inet {TABLE} {set} {{ {address} }}\n");
         }
     }
-    let addresses = addresses(wires);
-    script.add.push_str(&ports::add(machine, forwarded, &addresses));
-    script.undo.push_str(&ports::remove(forwarded, &addresses));
-    script
+    Some(Rules { what: guard::what(&wire.name), add, undo })
 }
 
 /// All addresses of some links, without their lengths.
@@ -110,52 +108,75 @@ pub fn addresses(wires: &[Wire]) -> Vec<IpAddr> {
     wires.iter().flat_map(|wire| wire.addresses.iter().map(|prefix| prefix.address)).collect()
 }
 
-/// Begins to carry a script out; nothing is begun where there is nothing to do.
-pub fn begin(root: &Root, machine: &MachineName, script: &Script) -> Result<Option<nft::Running>> {
-    if script.add.is_empty() {
+/// Begins to add rules; nothing is begun where there are none.
+pub fn begin(root: &Root, machine: &MachineName, rules: &[Rules]) -> Result<Option<nft::Running>> {
+    if rules.is_empty() {
         return Ok(None);
     }
-    remember(&undo_path(root, machine), &script.undo)?;
-    nft::start(&format!("{}{}", base(), script.add)).map(Some)
+    record::remember(root, machine, rules)?;
+    let added: String = rules.iter().map(|rules| rules.add.as_str()).collect();
+    change(root, machine, &added).map(Some)
 }
 
-/// Carries a script out.
-pub fn apply(root: &Root, machine: &MachineName, script: &Script) -> Result<()> {
-    begin(root, machine, script)?.map_or(Ok(()), |running| running.finish().map(drop))
+/// Begins to change what is a machine's. Where somebody has flushed the rule set, the others have theirs back first.
+fn change(root: &Root, machine: &MachineName, script: &str) -> Result<nft::Running> {
+    if !nft::is_there()? {
+        let others: Vec<MachineName> =
+            record::machines(root).into_iter().filter(|other| other != machine).collect();
+        restore(root, &others).iter().for_each(|problem| eprintln!("{problem}, ignoring"));
+    }
+    nft::start(&format!("{}{script}", base()))
 }
 
-/// Carries the undoing part of a script out, now.
-pub fn undo(script: &Script) -> Result<()> {
-    if script.undo.is_empty() { Ok(()) } else { nft::run(&format!("{}{}", base(), script.undo)) }
+/// Adds rules.
+pub fn apply(root: &Root, machine: &MachineName, rules: &[Rules]) -> Result<()> {
+    begin(root, machine, rules)?.map_or(Ok(()), |running| running.finish().map(drop))
+}
+
+/// Takes back some rules of a machine, by what they are for; there may be none.
+pub fn undo(root: &Root, machine: &MachineName, meant: &[String]) -> Result<()> {
+    let undoing = record::undoing(root, machine, |what| meant.iter().any(|meant| meant == what))?;
+    if undoing.is_empty() {
+        return Ok(());
+    }
+    change(root, machine, &undoing)?.finish()?;
+    let gone = |what: &String| Rules { what: what.clone(), ..Rules::default() };
+    record::remember(root, machine, &meant.iter().map(gone).collect::<Vec<_>>())
 }
 
 /// Takes back all that was ever added for a machine since it started.
 pub fn tear_down(root: &Root, machine: &MachineName) -> Result<()> {
-    let path = undo_path(root, machine);
-    let undo = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        text => text.context(|| format!("failed to read '{}'", path.display()))?,
-    };
-    // Twice the same would be one too many for chains; and what went with its interface is fine.
-    let mut lines: Vec<&str> = Vec::new();
-    undo.lines().for_each(|line| {
-        if !lines.contains(&line) {
-            lines.push(line)
+    let undoing = record::undoing(root, machine, |_| true)?;
+    if !undoing.is_empty() {
+        // What went with its interface is fine.
+        change(root, machine, &undoing)?.finish()?;
+    }
+    record::forget(root, machine)
+}
+
+/// Puts back all that some machines are to have. Returns what went wrong.
+pub fn restore(root: &Root, machines: &[MachineName]) -> Vec<Error> {
+    let added = |machine| record::added(root, machine);
+    let all: Result<String> = machines.iter().map(added).collect();
+    // Together it is quick; by itself each where one cannot be helped, as its link is gone.
+    match all.and_then(|all| if all.is_empty() { Ok(()) } else { nft::run(&format!("{}{all}", base())) }) {
+        Ok(()) => Vec::new(),
+        Err(error) if machines.len() == 1 => vec![error],
+        Err(_) => machines.iter().flat_map(|machine| restore(root, std::slice::from_ref(machine))).collect(),
+    }
+}
+
+/// Those of some machines of which rules are not there.
+pub fn lacking(root: &Root, machines: Vec<MachineName>) -> Result<Vec<MachineName>> {
+    let there = signs::there();
+    let mut lacking = Vec::new();
+    for machine in machines {
+        let added = record::added(root, &machine)?;
+        if !added.is_empty() && !signs::of(&format!("{}{added}", base())).is_subset(&there) {
+            lacking.push(machine);
         }
-    });
-    nft::run(&format!("{}{}\n", base(), lines.join("\n")))?;
-    fs::remove_file(&path).context(|| format!("failed to remove '{}'", path.display()))
-}
-
-fn undo_path(root: &Root, machine: &MachineName) -> PathBuf {
-    root.runtime_of(machine).join(UNDO)
-}
-
-fn remember(path: &Path, undo: &str) -> Result<()> {
-    let mut open = OpenOptions::new();
-    let written =
-        open.create(true).append(true).open(path).and_then(|mut file| file.write_all(undo.as_bytes()));
-    written.context(|| format!("failed to write '{}'", path.display()))
+    }
+    Ok(lacking)
 }
 
 /// Lets the host's own programs reach forwarded ports at 127.0.0.1: their packets leave by the bridge (ip-sysctl). No

@@ -3,7 +3,15 @@
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
+use nix::errno::Errno;
+use nix::sys::socket::SockProtocol;
+
+use super::TABLE;
 use crate::error::{Context, Error, Kind, Result};
+use crate::network::netlink::{Message, Refusal, Socket};
+
+/// linux/netfilter/nf_tables.h
+const NFTA_TABLE_NAME: u16 = 1;
 
 /// A script that is being carried out.
 pub struct Running(Child);
@@ -44,6 +52,20 @@ pub fn list(arguments: &[&str]) -> Result<serde_json::Value> {
     let text = Running(spawn(&arguments)?).finish()?;
     serde_json::from_str(&text)
         .map_err(|error| Error::failed(format!("failed to read what nft printed: {error}")))
+}
+
+/// Whether our table for bridges is there: asked of the kernel itself, for every start asks.
+pub fn is_there() -> Result<bool> {
+    const GETTABLE: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8 | libc::NFT_MSG_GETTABLE as u16;
+    // `struct nfgenmsg`: the family, and what is 0.
+    let mut message = Message::new(GETTABLE, 0, &[libc::NFPROTO_BRIDGE as u8, 0, 0, 0]);
+    message.put_str(NFTA_TABLE_NAME, TABLE);
+    let found = Socket::open(SockProtocol::NetlinkNetFilter).map_err(Refusal::from);
+    match found.and_then(|mut socket| socket.get(message)) {
+        Ok(_) => Ok(true),
+        Err(refusal) if refusal.errno == Errno::ENOENT => Ok(false),
+        Err(refusal) => Err(refusal).context(|| "failed to look at the packet filter"),
+    }
 }
 
 fn spawn(arguments: &[&str]) -> Result<Child> {

@@ -1,11 +1,11 @@
 //! Ports of the host that lead into containers: two maps, one for IPv4 and one for IPv6, whose elements say whose
 //! they are.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use serde::Serialize;
 
+use super::record::Rules;
 use super::{TABLE, nft};
 use crate::config::network::{Port, Protocol};
 use crate::error::{Error, Kind, Result};
@@ -26,34 +26,24 @@ pub struct Forward {
     pub container: u16,
 }
 
-/// The elements of `ports`, to those of `addresses`.
-pub fn add(machine: &MachineName, ports: &[Port], addresses: &[IpAddr]) -> String {
-    let mut script = String::new();
-    for (port, address) in pairs(ports, addresses) {
-        let Port { protocol, host, container } = port;
-        let _infallible = writeln!(
-            script,
-            "add element inet {TABLE} {} {{ {protocol} . {host} comment \"{machine}\" : {address} . {container} }}",
-            map(&address)
+/// What these rules are for, in the record: a port of the host.
+pub fn what(port: Port) -> String {
+    format!("port {}:{}", port.protocol, port.host)
+}
+
+/// The elements of a port that leads to the first of `addresses` of each kind.
+pub fn rules(machine: &MachineName, port: Port, addresses: &[IpAddr]) -> Rules {
+    let Port { protocol, host, container } = port;
+    let mut rules = Rules { what: what(port), ..Rules::default() };
+    let first = |is_v4: bool| addresses.iter().find(|address| address.is_ipv4() == is_v4);
+    for address in [first(true), first(false)].into_iter().flatten() {
+        let element = format!("element inet {TABLE} {}", map(address));
+        rules.undo += &format!("destroy {element} {{ {protocol} . {host} }}\n");
+        rules.add += &format!(
+            "add {element} {{ {protocol} . {host} comment \"{machine}\" : {address} . {container} }}\n"
         );
     }
-    script
-}
-
-/// Takes the elements of `ports` back; they may be gone.
-pub fn remove(ports: &[Port], addresses: &[IpAddr]) -> String {
-    let mut script = String::new();
-    for (Port { protocol, host, .. }, address) in pairs(ports, addresses) {
-        let _infallible =
-            writeln!(script, "destroy element inet {TABLE} {} {{ {protocol} . {host} }}", map(&address));
-    }
-    script
-}
-
-fn pairs(ports: &[Port], addresses: &[IpAddr]) -> Vec<(Port, IpAddr)> {
-    let first = |is_v4: bool| addresses.iter().find(|address| address.is_ipv4() == is_v4).copied();
-    let both = [first(true), first(false)];
-    ports.iter().flat_map(|port| both.iter().flatten().map(|address| (*port, *address))).collect()
+    rules
 }
 
 fn map(address: &IpAddr) -> &'static str {
@@ -143,13 +133,13 @@ mod tests {
         let port = Port { protocol: Protocol::Tcp, host: 8080, container: 80 };
         let addresses: Vec<IpAddr> =
             ["10.0.0.1", "fd00::1", "fd00::2"].map(|a| a.parse().expect("address")).into();
-        let script = add(&machine, &[port], &addresses);
+        let rules = rules(&machine, port, &addresses);
         assert_eq!(
-            script,
+            rules.add,
             "add element inet containerctl dnat4 { tcp . 8080 comment \"p1\" : 10.0.0.1 . 80 }\n\
              add element inet containerctl dnat6 { tcp . 8080 comment \"p1\" : fd00::1 . 80 }\n"
         );
-        assert_eq!(remove(&[port], &addresses).lines().count(), 2);
+        assert_eq!((rules.what.as_str(), rules.undo.lines().count()), ("port tcp:8080", 2));
     }
 
     #[test]

@@ -1,15 +1,22 @@
 //! Limits of bandwidth: what is more is dropped at the host's end of a pair, where nobody inside can change it.
 
-use super::{Script, TABLE};
+use super::TABLE;
+use super::record::Rules;
+use crate::config::network::IfName;
 use crate::network::wiring::{Driver, Wire};
 
 /// Bytes that may come at once; less would hold back senders that are within their limit.
 const BURST: u64 = 256 * 1024;
 
-/// The script for one link, whose outer end must be there: its chains hang on that.
-pub fn script(wire: &Wire) -> Script {
-    let Driver::Veth(veth) = &wire.driver else { return Script::default() };
-    let mut script = Script::default();
+/// What these rules are for, in the record: a link, by its name inside.
+pub fn what(inside: &IfName) -> String {
+    format!("rate {inside}")
+}
+
+/// The limits of one link, whose outer end must be there: their chains hang on that.
+pub fn rules(wire: &Wire) -> Option<Rules> {
+    let Driver::Veth(veth) = &wire.driver else { return None };
+    let mut rules = Rules { what: what(&wire.name), ..Rules::default() };
     let port = &veth.outside;
     // What goes towards the container leaves the host by the outer end.
     for (hook, rate) in [("egress", veth.rate_in), ("ingress", veth.rate_out)] {
@@ -17,14 +24,14 @@ pub fn script(wire: &Wire) -> Script {
         let name: String = port.as_str().bytes().map(|byte| format!("{byte:02x}")).collect();
         let chain = format!("{hook}_{name}");
         let (bytes, burst) = (rate / 8, BURST.max(rate / 80));
-        script.add.push_str(&format!(
+        rules.add.push_str(&format!(
             "add table netdev {TABLE}
 add chain netdev {TABLE} {chain} {{ type filter hook {hook} device \"{port}\" priority -300; policy accept; }}
 flush chain netdev {TABLE} {chain}
 add rule netdev {TABLE} {chain} limit rate over {bytes} bytes/second burst {burst} bytes drop
 "
         ));
-        script.undo.push_str(&format!("add table netdev {TABLE}\ndestroy chain netdev {TABLE} {chain}\n"));
+        rules.undo.push_str(&format!("add table netdev {TABLE}\ndestroy chain netdev {TABLE} {chain}\n"));
     }
-    script
+    Some(rules).filter(|rules| !rules.add.is_empty())
 }
