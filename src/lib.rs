@@ -26,6 +26,8 @@ pub mod name;
 pub mod network;
 /// Every path that we own, below one root.
 pub mod paths;
+/// How far long work has come.
+pub mod progress;
 /// A file with another text in it.
 pub mod replace;
 /// What a container is confined by: plan, namespaces, mounts, ids, capabilities, seccomp.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Machine, output, require_root};
+use super::{Machine, output, progress, require_root};
 use crate::error::{Error, Result};
 use crate::image::debian::Debian;
 use crate::machine::create::{self, Request, Source};
@@ -51,7 +51,8 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
     let request =
         Request { name: args.machine.name()?, source: args.source(), command: args.command.clone() };
     require_root("create a container")?;
-    output::warn(&create::create(root, &request, Interrupt::catch()?)?);
+    let interrupt = Interrupt::catch()?;
+    output::warn(&progress::show(|listener| create::create(root, &request, interrupt, listener))?);
     Ok(())
 }
 

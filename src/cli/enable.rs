@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::machines::{Machines, finish};
+use super::progress;
 use crate::error::Result;
 use crate::machine::unit::{self, Done, Stop};
 use crate::name::MachineName;
@@ -30,13 +31,18 @@ pub struct Disable {
 
 pub fn enable(root: &Root, args: &Enable) -> Result<ExitCode> {
     let (done, names) = split(unit::enable(root, &args.machines.choose(root)?)?);
-    let started = if args.now { unit::start(root, &names)? } else { Vec::new() };
+    let started =
+        if args.now { progress::show(|listener| unit::start(root, &names, listener))? } else { Vec::new() };
     Ok(finish(done.into_iter().chain(started).collect()))
 }
 
 pub fn disable(root: &Root, args: &Disable) -> Result<ExitCode> {
     let (done, names) = split(unit::disable(root, &args.machines.choose(root)?)?);
-    let stopped = if args.now { unit::stop(root, &names, Stop::Ask)? } else { Vec::new() };
+    let stopped = if args.now {
+        progress::show(|listener| unit::stop(root, &names, Stop::Ask, listener))?
+    } else {
+        Vec::new()
+    };
     let stopped = stopped.into_iter().map(|Done { name, result }| Done { name, result: result.map(drop) });
     Ok(finish(done.into_iter().chain(stopped).collect()))
 }

@@ -32,6 +32,7 @@ mod network;
 pub mod output;
 mod plan;
 mod port;
+mod progress;
 mod ps;
 mod relay;
 mod rename;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::machines::{Machines, finish};
+use super::progress;
 use crate::error::Result;
 use crate::machine::unit;
 use crate::paths::Root;
@@ -15,5 +16,6 @@ pub struct Args {
 }
 
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    unit::restart(root, &args.machines.choose(root)?).map(finish)
+    let names = args.machines.choose(root)?;
+    progress::show(|listener| unit::restart(root, &names, listener)).map(finish)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::machines::{Machines, finish};
-use super::output;
+use super::{output, progress};
 use crate::error::Result;
 use crate::machine::{timings, unit};
 use crate::name::MachineName;
@@ -21,7 +21,7 @@ pub struct Args {
 
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
     let names = args.machines.choose(root)?;
-    let done = unit::start(root, &names)?;
+    let done = progress::show(|listener| unit::start(root, &names, listener))?;
     if args.timings {
         done.iter()
             .filter(|done| done.result.is_ok())

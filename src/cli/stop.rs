@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::machines::{Machines, finish};
-use super::output;
+use super::{output, progress};
 use crate::error::Result;
 use crate::machine::unit::{self, Done, Stop, Stopped};
 use crate::paths::Root;
@@ -36,7 +36,7 @@ pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
         (false, Some(seconds)) => Stop::AskFor(Duration::from_secs(seconds.into())),
         (false, None) => Stop::Ask,
     };
-    let done = unit::stop(root, &names, how)?;
+    let done = progress::show(|listener| unit::stop(root, &names, how, listener))?;
     output::warn(&done.iter().filter_map(was_killed).collect::<Vec<_>>());
     Ok(finish(done))
 }

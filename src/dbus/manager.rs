@@ -18,6 +18,7 @@ use crate::machine::registry::{self, Filter};
 use crate::machine::{check, doctor, rename};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::progress::Listener;
 use crate::sys::interrupt::Interrupt;
 
 const NAME: &str = "org.containerctl1.Manager";
@@ -49,7 +50,7 @@ fn methods() -> Vec<Method> {
             &["container", "warnings"],
             |root, _, (name, options): (String, Given)| -> Result<_> {
                 let request = request(&name, Options::from(options))?;
-                let warnings = create::create(root, &request, Interrupt::catch()?)?;
+                let warnings = create::create(root, &request, Interrupt::catch()?, Listener::nobody())?;
                 Ok((object(&name)?, warnings))
             },
         ),

@@ -7,6 +7,7 @@ use super::tool;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::network::names::resolv;
+use crate::progress::{Amount, Listener};
 use crate::sandbox::tree::Tree;
 use crate::sys::interrupt::Interrupt;
 
@@ -25,11 +26,18 @@ pub struct Debian {
 }
 
 /// Builds the tree at `rootfs`.
-pub fn build(debian: &Debian, name: &MachineName, rootfs: &Path, interrupt: Interrupt) -> Result<()> {
+pub fn build(
+    debian: &Debian,
+    name: &MachineName,
+    rootfs: &Path,
+    interrupt: Interrupt,
+    mut listener: Listener,
+) -> Result<()> {
     debian.check()?;
     let mut command = debian.command(rootfs)?;
     let what = format!("'{}' failed", command.get_program().to_string_lossy());
-    tool::execute(&mut command, &what, interrupt)?;
+    let work = format!("building '{name}'");
+    tool::execute(&mut command, &what, interrupt, |line| listener.tell(&work, Amount::Unknown, line))?;
     let tree = Tree::open(rootfs)?;
     // Empty, so that the first boot makes the id, and takes the one that the host gives (machine-id(5)).
     tree.replace_file("/etc/machine-id", 0o444, "")?;

@@ -45,12 +45,28 @@ pub struct Running {
     what: String,
 }
 
-/// Runs `command` to its end; `what` begins the sentence of a failure, what it complained of ends it.
-pub fn execute(command: &mut Command, what: &str, interrupt: Interrupt) -> Result<()> {
-    match start(command, what)?.wait(End::Terminate, interrupt, || Ok(()))? {
+/// Runs `command` to its end; `what` begins the sentence of a failure, what it complained of ends it. `hear` gets its
+/// last line ten times a second.
+pub fn execute(
+    command: &mut Command,
+    what: &str,
+    interrupt: Interrupt,
+    mut hear: impl FnMut(&str),
+) -> Result<()> {
+    let watch = |said: &[u8]| {
+        hear(last_line(&String::from_utf8_lossy(said)));
+        Ok(())
+    };
+    match start(command, what)?.wait(End::Terminate, interrupt, watch)? {
         Outcome::Success => Ok(()),
         Outcome::Failure(complaints) => Err(Error::failed(format!("{what}: {}", cause(&complaints)))),
     }
+}
+
+/// The last line that is complete.
+fn last_line(said: &str) -> &str {
+    let complete = said.rfind('\n').map_or("", |end| &said[..end]);
+    complete.lines().next_back().unwrap_or_default().trim()
 }
 
 /// The line that says why: Debian's tools mark errors by `E:`, and the first brings about the others; of any other
@@ -69,12 +85,13 @@ pub fn start(command: &mut Command, what: &str) -> Result<Running> {
 }
 
 impl Running {
-    /// Waits for its end. `watch` is asked ten times a second, and its error ends the program, as `end` says.
+    /// Waits for its end. `watch` is asked ten times a second and shown the end of what the program has said; its error
+    /// ends the program, as `end` says.
     pub fn wait(
         mut self,
         end: End,
         interrupt: Interrupt,
-        mut watch: impl FnMut() -> Result<()>,
+        mut watch: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<Outcome> {
         let mut complaints = Vec::new();
         let watched = follow(&mut self.child, &mut complaints, interrupt, &mut watch);
@@ -98,7 +115,7 @@ fn follow(
     child: &mut Child,
     complaints: &mut Vec<u8>,
     interrupt: Interrupt,
-    watch: &mut impl FnMut() -> Result<()>,
+    watch: &mut impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let failed = || "failed to wait for a program";
     let pid = rustix::process::Pid::from_child(child);
@@ -121,7 +138,7 @@ fn follow(
         if ended {
             return Ok(());
         }
-        watch()?;
+        watch(complaints)?;
     }
 }
 
@@ -162,7 +179,7 @@ mod tests {
     use super::*;
     use crate::error::Kind;
 
-    fn sh(script: &str, watch: impl FnMut() -> Result<()>) -> Result<Outcome> {
+    fn sh(script: &str, watch: impl FnMut(&[u8]) -> Result<()>) -> Result<Outcome> {
         let interrupt = Interrupt::catch().unwrap();
         start(Command::new("sh").args(["-c", script]), "failed to try")?.wait(
             End::Terminate,
@@ -175,7 +192,7 @@ mod tests {
     fn the_last_complaint_is_the_error() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo first >&2; echo 'E: no such suite' >&2; exit 3"]);
-        let error = execute(&mut command, "failed to try", Interrupt::catch().unwrap()).unwrap_err();
+        let error = execute(&mut command, "failed to try", Interrupt::catch().unwrap(), |_| ()).unwrap_err();
         assert_eq!(error.message(), "failed to try: E: no such suite");
     }
 
@@ -190,14 +207,14 @@ mod tests {
     #[test]
     fn a_flood_of_complaints_and_a_child_left_behind_block_nothing() {
         let started = Instant::now();
-        let outcome = sh("sleep 60 & head -c 1000000 /dev/zero >&2", || Ok(())).unwrap();
+        let outcome = sh("sleep 60 & head -c 1000000 /dev/zero >&2", |_| Ok(())).unwrap();
         assert!(matches!(outcome, Outcome::Success));
         assert!(started.elapsed() < Duration::from_secs(20));
     }
 
     #[test]
     fn the_watch_ends_the_program() {
-        let full = || Err(Error::new(Kind::Unsupported, "full"));
+        let full = |_: &[u8]| Err(Error::new(Kind::Unsupported, "full"));
         let started = Instant::now();
         assert_eq!(sh("sleep 60", full).err().unwrap().kind(), Kind::Unsupported);
         assert!(started.elapsed() < Duration::from_secs(20));

@@ -9,6 +9,7 @@ use crate::image::store::{Partial, Published};
 use crate::image::{busybox, debian, in_place, tar};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::progress::Listener;
 use crate::sandbox::init;
 use crate::sandbox::tree::Tree;
 use crate::sys::interrupt::Interrupt;
@@ -38,7 +39,12 @@ pub struct Request {
 }
 
 /// Creates the machine. Returns warnings; an error means that nothing was changed.
-pub fn create(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Vec<String>> {
+pub fn create(
+    root: &Root,
+    request: &Request,
+    interrupt: Interrupt,
+    listener: Listener,
+) -> Result<Vec<String>> {
     let name = &request.name;
     refuse_taken(root, name)?;
     let in_place = match &request.source {
@@ -48,7 +54,7 @@ pub fn create(root: &Root, request: &Request, interrupt: Interrupt) -> Result<Ve
     // Before the long part: all that can be wrong with the arguments is told now.
     let text = definition::text(in_place, &request.command)?;
     let mut warnings = super::sweep(root)?;
-    let published = publish(root, request, &text, &mut warnings, interrupt)?;
+    let published = publish(root, request, &text, &mut warnings, interrupt, listener)?;
     if let Err(error) = interrupt.check().and_then(|()| definition::write(root, name, &text)) {
         return match published.map_or(Ok(()), Published::undo) {
             Ok(()) => Err(error),
@@ -69,6 +75,7 @@ fn publish(
     text: &str,
     warnings: &mut Vec<String>,
     interrupt: Interrupt,
+    listener: Listener,
 ) -> Result<Option<Published>> {
     if let Source::Rootfs(path) = &request.source {
         let tree = in_place::open(root, path)?;
@@ -76,7 +83,7 @@ fn publish(
         return Ok(None);
     }
     let partial = Partial::new(root, &request.name)?;
-    build(root, request, &partial, interrupt)?;
+    build(root, request, &partial, interrupt, listener)?;
     let rootfs = partial.rootfs();
     // The user knows his archive, not the directory that it was unpacked to.
     let shown = if let Source::Tar(archive) = &request.source { archive } else { &rootfs };
@@ -85,15 +92,21 @@ fn publish(
     partial.publish().map(Some)
 }
 
-fn build(root: &Root, request: &Request, partial: &Partial, interrupt: Interrupt) -> Result<()> {
+fn build(
+    root: &Root,
+    request: &Request,
+    partial: &Partial,
+    interrupt: Interrupt,
+    listener: Listener,
+) -> Result<()> {
     let rootfs = partial.rootfs();
     match &request.source {
         Source::Busybox => busybox::build(&request.name, &rootfs),
-        Source::Debian(debian) => debian::build(debian, &request.name, &rootfs, interrupt),
+        Source::Debian(debian) => debian::build(debian, &request.name, &rootfs, interrupt, listener),
         Source::Tar(archive) => {
             // Ids that nobody else has, for as long as foreign bytes are being unpacked.
             let range = ids::range_of(root, partial.owner())?;
-            let built = tar::build(archive, &rootfs, range, interrupt);
+            let built = tar::build(archive, &rootfs, range, interrupt, listener);
             built.and(ids::release(root, partial.owner()))
         }
         Source::Rootfs(_) => Ok(()),

@@ -13,6 +13,7 @@ use crate::image::store::{self, Trash};
 use crate::name::MachineName;
 use crate::network::{managed, setup};
 use crate::paths::Root;
+use crate::progress::Listener;
 
 /// What to do with a machine that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,9 @@ fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
     let state = registry::state(root, name)?;
     match if_running {
         _ if state.is_down() => Ok(()),
-        IfRunning::Stop => unit::one(unit::stop(root, std::slice::from_ref(name), Stop::Ask)?).map(drop),
+        IfRunning::Stop => {
+            unit::one(unit::stop(root, std::slice::from_ref(name), Stop::Ask, Listener::nobody())?).map(drop)
+        }
         IfRunning::Refuse => Err(Error::new(Kind::Busy, format!("'{name}' is {state}"))
             .hint(format!("'containerctl stop {name}' first, or destroy it with '--force'"))),
     }
@@ -114,7 +117,7 @@ mod tests {
     fn create(root: &Root, name: &str, tree: &Path) -> Result<Vec<String>> {
         let name = MachineName::new(name).unwrap();
         let request = Request { name, source: Source::Rootfs(tree.into()), command: Vec::new() };
-        create::create(root, &request, Interrupt::catch().unwrap())
+        create::create(root, &request, Interrupt::catch().unwrap(), Listener::nobody())
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::config::settings::Settings;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::progress::Listener;
 use crate::supervisor::control;
 use crate::sys::scm;
 
@@ -88,7 +89,7 @@ impl<'a> Execution<'a> {
         note(root, name, life)?;
         // From here on what was begun is ended, too.
         let mut execution = Execution { root, name, hold: None };
-        unit::one(unit::start(root, std::slice::from_ref(name))?)?;
+        unit::one(unit::start(root, std::slice::from_ref(name), Listener::nobody())?)?;
         match state::read(root, name) {
             Some(State { execution: true, .. }) => execution.hold = Some(hold(root, name)?),
             _ => return Err(busy(name)),
@@ -108,7 +109,7 @@ impl<'a> Execution<'a> {
 
     fn stop(&mut self) -> Result<()> {
         self.hold = None;
-        unit::one(unit::stop(self.root, std::slice::from_ref(self.name), Stop::Ask)?)?;
+        unit::one(unit::stop(self.root, std::slice::from_ref(self.name), Stop::Ask, Listener::nobody())?)?;
         // Where the machine came up the supervisor has taken all of it away.
         let directory = self.root.runtime_of(self.name);
         let _ = std::fs::remove_file(directory.join(FILE)).and_then(|()| std::fs::remove_dir(directory));

@@ -10,6 +10,7 @@ use crate::config::{self, order::Order};
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::progress::{Amount, Listener};
 use crate::systemd::{
     self,
     jobs::{Job, JobResult, Jobs},
@@ -20,6 +21,8 @@ use crate::systemd::{
 const TARGET: &str = "machines.target";
 /// How soon those that could not hear that they are to be killed are told again.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How often it is told how far we are.
+const TELL: Duration = Duration::from_millis(200);
 
 /// What became of one of several machines.
 #[derive(Debug)]
@@ -62,13 +65,13 @@ pub enum Stopped {
 }
 
 /// Starts the services and waits for the end of their starting.
-pub fn start(root: &Root, names: &[MachineName]) -> Result<Vec<Done<()>>> {
-    run(root, Job::Start, names, |_| Ok(None))
+pub fn start(root: &Root, names: &[MachineName], listener: Listener) -> Result<Vec<Done<()>>> {
+    run(root, Job::Start, names, listener, |_| Ok(None))
 }
 
 /// Stops and starts the services; what does not run is started.
-pub fn restart(root: &Root, names: &[MachineName]) -> Result<Vec<Done<()>>> {
-    run(root, Job::Restart, names, |_| Ok(None))
+pub fn restart(root: &Root, names: &[MachineName], listener: Listener) -> Result<Vec<Done<()>>> {
+    run(root, Job::Restart, names, listener, |_| Ok(None))
 }
 
 /// Asks for a job for each, and waits for none.
@@ -89,7 +92,7 @@ pub fn ask(root: &Root, job: Job, names: &[MachineName]) -> Result<Vec<Done<()>>
 }
 
 /// Stops the services and waits for their end, which comes: what cannot be ended is told, as kind `Stuck`.
-pub fn stop(root: &Root, names: &[MachineName], how: Stop) -> Result<Vec<Done<Stopped>>> {
+pub fn stop(root: &Root, names: &[MachineName], how: Stop, listener: Listener) -> Result<Vec<Done<Stopped>>> {
     let begun = Instant::now();
     let mut deadline = match how {
         Stop::AskFor(limit) => Some(begun + limit),
@@ -97,7 +100,7 @@ pub fn stop(root: &Root, names: &[MachineName], how: Stop) -> Result<Vec<Done<St
         Stop::Ask => None,
     };
     let mut killed: Vec<MachineName> = Vec::new();
-    let done = run(root, Job::Stop, names, |pending| {
+    let done = run(root, Job::Stop, names, listener, |pending| {
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
             deadline = Some(now + AGAIN);
@@ -192,6 +195,7 @@ fn run<'a>(
     root: &Root,
     job: Job,
     names: &'a [MachineName],
+    mut listener: Listener,
     mut turn: impl FnMut(&[&'a MachineName]) -> Result<Option<Instant>>,
 ) -> Result<Vec<Done<()>>> {
     let mut results: Vec<Option<Result<()>>> =
@@ -213,7 +217,11 @@ fn run<'a>(
             break;
         }
         let pending: Vec<&MachineName> = open.iter().map(|index| &names[*index]).collect();
-        match conversation.next(turn(&pending)?)? {
+        let waiting = format!("waiting for '{}'", pending[0]);
+        let amount = Amount::Containers((names.len() - open.len()) as u64, names.len() as u64);
+        listener.tell(job.progressive(), amount, &waiting);
+        let told_again = listener.is_there().then(|| Instant::now() + TELL);
+        match conversation.next(turn(&pending)?.into_iter().chain(told_again).min())? {
             Heard::News(news) => {
                 let (index, result) = news?;
                 results[asked[index]] = Some(result);

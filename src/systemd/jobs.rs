@@ -38,6 +38,15 @@ impl Job {
         }
     }
 
+    /// What goes on while it runs, for messages.
+    pub fn progressive(self) -> &'static str {
+        match self {
+            Job::Start => "starting",
+            Job::Stop => "stopping",
+            Job::Restart => "restarting",
+        }
+    }
+
     /// Whether a unit in this `ActiveState` is what the job was to bring about.
     fn is_reached(self, active: &str) -> bool {
         match self {

@@ -146,6 +146,23 @@ fn several_are_started_and_stopped_at_once() -> Result<()> {
         ensure!(a.property("Result")? == "success", "result {}", a.property("Result")?);
         a.is_gone()
     });
+    host.case("what takes long is shown on a terminal, and in a log by a line now and then", || {
+        let stop = |seconds: u32| format!("containerctl stop a --timeout {seconds}");
+        let start = || {
+            host.ok(&format!("rm -f {}/ready", a.root()))?;
+            a.start()?;
+            host.wait_until(SOON, &format!("test -e {}/ready", a.root()))
+        };
+        start()?;
+        let shown = host.ok(&format!("script -qec '{}' /dev/null", stop(3)))?;
+        ensure!(shown.contains("stopping: waiting for 'a' ") && shown.contains(" 0/1 "), "{shown:?}");
+        start()?;
+        let output = host.run(&stop(12))?;
+        let line = "containerctl: stopping: waiting for 'a', 0 of 1 done";
+        ensure!(output.stdout.is_empty(), "{output}");
+        ensure!(output.stderr.lines().filter(|told| *told == line).count() == 1, "{output}");
+        Ok(())
+    });
     host.case("--kill asks nobody", || {
         host.ok(&format!("rm {0}/asked {0}/ready", a.root()))?;
         a.start()?;

@@ -10,16 +10,21 @@ use crate::error::{Error, Result};
 use crate::machine::freeze;
 use crate::machine::signal::{self, Target};
 use crate::machine::unit::{self, Stop, one};
+use crate::progress::Listener;
 
 /// The methods.
 pub fn methods() -> Vec<Method> {
     let operate = Action::Operate;
     vec![
-        row("Start", operate, &[], &[], |root, name, ()| one(unit::start(root, from_ref(name))?)),
-        row("Stop", operate, &["timeout_usec"], &[], |root, name, (usec,): (u64,)| {
-            one(unit::stop(root, from_ref(name), how(usec))?).map(drop)
+        row("Start", operate, &[], &[], |root, name, ()| {
+            one(unit::start(root, from_ref(name), Listener::nobody())?)
         }),
-        row("Restart", operate, &[], &[], |root, name, ()| one(unit::restart(root, from_ref(name))?)),
+        row("Stop", operate, &["timeout_usec"], &[], |root, name, (usec,): (u64,)| {
+            one(unit::stop(root, from_ref(name), how(usec), Listener::nobody())?).map(drop)
+        }),
+        row("Restart", operate, &[], &[], |root, name, ()| {
+            one(unit::restart(root, from_ref(name), Listener::nobody())?)
+        }),
         row("Kill", operate, &["whom", "signal"], &[], |root, name, (whom, signal): (String, i32)| {
             signal::send(root, name, target(&whom)?, number(signal)?)
         }),

@@ -11,7 +11,7 @@ mod jail;
 
 pub use compression::Compression;
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -20,6 +20,7 @@ use std::process::{Command, Stdio};
 
 use super::tool::{self, End, Outcome};
 use crate::error::{Context, Error, Result};
+use crate::progress::{Amount, Listener};
 use crate::sandbox::idmap::IdRange;
 use crate::sandbox::userns::userns;
 use crate::sys::clone::require_one_thread;
@@ -45,13 +46,20 @@ pub struct Work {
 }
 
 /// Unpacks `archive` (`-` is standard input) into a new directory `rootfs`, as root of `ids`.
-pub fn build(archive: &Path, rootfs: &Path, ids: IdRange, interrupt: Interrupt) -> Result<()> {
+pub fn build(
+    archive: &Path,
+    rootfs: &Path,
+    ids: IdRange,
+    interrupt: Interrupt,
+    mut listener: Listener,
+) -> Result<()> {
     let what = format!("failed to unpack '{}'", archive.display());
     DirBuilder::new()
         .mode(0o755)
         .create(rootfs)
         .context(|| format!("failed to make '{}'", rootfs.display()))?;
     let mut input = open(archive)?;
+    let reading = Reading::of(&input);
     let start = read_start(&mut input, archive, interrupt)?;
     let room = Room::of(rootfs)?;
     let work = Work {
@@ -67,7 +75,12 @@ pub fn build(archive: &Path, rootfs: &Path, ids: IdRange, interrupt: Interrupt) 
     drop(command);
     // After the worker was started: no thread lives while we clone.
     feeder.start();
-    match worker.wait(End::Kill, interrupt, || Room::of(rootfs)?.check(archive))? {
+    let unpacking = format!("unpacking '{}'", archive.display());
+    let watch = |_: &[u8]| {
+        listener.tell(&unpacking, reading.amount(), "");
+        Room::of(rootfs)?.check(archive)
+    };
+    match worker.wait(End::Kill, interrupt, watch)? {
         Outcome::Success if is_empty(rootfs)? => {
             Err(Error::failed(format!("{what}: there is nothing in it")))
         }
@@ -162,6 +175,22 @@ fn rewind(mut input: File, start: Vec<u8>) -> Result<(OwnedFd, Feeder)> {
     let (theirs, ours) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(|| "failed to make a pipe")?;
     Ok((theirs, Feeder(Some((start, input, ours.into())))))
+}
+
+/// How far an archive was read. The worker's descriptor is a copy of ours, and has its offset (dup(2)).
+struct Reading(Option<(OwnedFd, u64)>);
+
+impl Reading {
+    /// Of a pipe nobody knows.
+    fn of(input: &File) -> Reading {
+        let length = input.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
+        Reading(length.and_then(|length| Some((input.as_fd().try_clone_to_owned().ok()?, length))))
+    }
+
+    fn amount(&self) -> Amount {
+        let Some((fd, length)) = &self.0 else { return Amount::Unknown };
+        rustix::fs::tell(fd).map_or(Amount::Unknown, |done| Amount::Bytes(done, *length))
+    }
 }
 
 /// What copies a pipe's archive to the worker, start first.
