@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::fcntl::Flock;
 
@@ -31,6 +32,18 @@ pub fn take(root: &Root, name: &MachineName) -> Result<Lock> {
             }
             result => return result.context(|| format!("failed to lock '{}'", path.display())),
         }
+    }
+}
+
+/// Waits for a moment until nobody has the lock of a machine.
+pub fn wait(root: &Root, name: &MachineName) {
+    const STEPS: u32 = 250;
+    for _ in 0..STEPS {
+        match lock_directory(&root.runtime_of(name)) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            _ => return,
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -11,10 +11,11 @@ use crate::network::setup;
 use crate::paths::Root;
 use crate::sandbox::lsm::apparmor;
 use crate::supervisor::kept::Kept;
-use crate::supervisor::runtime;
+use crate::supervisor::runtime::{self, Runtime};
 use crate::sys::pidfd::Exit;
 use crate::systemd::journal::Journal;
-use crate::systemd::payload;
+use crate::systemd::restart::{self, Fate};
+use crate::systemd::{notify, payload};
 
 /// Exit code by which the unit is started again (`RestartForceExitStatus=`), as systemd-nspawn uses it.
 pub const REBOOT: u8 = 133;
@@ -121,7 +122,12 @@ pub fn leave(name: &MachineName, journal: &Journal) {
 /// Waits until the last process of a payload that was killed has ended, and takes away what is left. The failure of
 /// the service is over with it.
 pub fn reap(root: &Root, name: &MachineName) -> Result<()> {
-    let Some(state) = state::read(root, name) else { return Ok(()) };
+    let state = state::read(root, name);
+    if !state.as_ref().is_some_and(|state| state.killed) {
+        return follow(root, name);
+    }
+    let Some(state) = state else { return Ok(()) };
+    notify::ready("Waiting for the end of what was killed.");
     if let Some(cgroup) = Cgroup::of(&state) {
         cgroup.wait_until_empty()?;
         wait_until(|| cgroup.is_gone());
@@ -130,6 +136,27 @@ pub fn reap(root: &Root, name: &MachineName) -> Result<()> {
     let Ok(_lock) = lock::take(root, name) else { return Ok(()) };
     forget(root, name);
     payload::reset_failed(name)
+}
+
+/// Waits until a payload whose supervisor was killed is taken over; ends it where its service is stopped before that.
+fn follow(root: &Root, name: &MachineName) -> Result<()> {
+    let listening = || notify::ready("Waiting for a supervisor.");
+    if restart::fate(name, listening)? == Fate::Restarted || !root.runtime_of(name).exists() {
+        return Ok(());
+    }
+    let Ok(runtime) = Runtime::open(root, name) else { return Ok(()) };
+    // Started once more, it waits for us to let go of the lock, unless it came first.
+    if !restart::is_down(name)? {
+        return Ok(());
+    }
+    let Some(mut state) = state::read(root, name) else {
+        forget(root, name);
+        return Ok(());
+    };
+    state.killed = true;
+    runtime.write_state(&state)?;
+    Cgroup::of(&state).map_or(Ok(()), |cgroup| cgroup.kill())?;
+    clear_away(root, name, &state, &Journal::open(name))
 }
 
 /// Takes away what is only ours, of a container without processes: its AppArmor profile, kept descriptors and the

@@ -46,7 +46,7 @@ pub mod watch;
 use crate::config;
 use crate::error::{Kind, Result};
 use crate::machine::cgroup::Cgroup;
-use crate::machine::state;
+use crate::machine::{lock, state};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::runtime::Runtime;
@@ -59,6 +59,8 @@ pub fn run(name: &MachineName) -> Result<u8> {
     let root = Root::system();
     let signals = watch::block_signals()?;
     let journal = Journal::open(name);
+    // Whoever still clears away after a predecessor that was stopped comes to his end first.
+    lock::wait(&root, name);
     let Some(running) = adopt::adopt(&root, name, &journal)? else {
         seal(&root, name)?;
         match start::start(&root, name, &journal)? {}
@@ -88,7 +90,7 @@ pub fn cleanup(name: &MachineName) -> Result<u8> {
         return Ok(0);
     }
     if state.open_leader().is_some() {
-        if !payload::has_job(name)? {
+        if is_restarted(name)? {
             return Ok(0);
         }
         state.killed = true;
@@ -105,13 +107,27 @@ fn clear_beginnings(root: &Root, name: &MachineName) -> Result<()> {
         return Ok(());
     }
     payload::put_away(name)?;
-    if payload::has_job(name)? {
+    if !is_restarted(name)? {
         end::forget(root, name);
     }
     Ok(())
 }
 
-/// What `container-reaper@.service` does: waits for the end of a payload that was killed in vain.
+/// Whether systemd will start the service again, or leave it as it is; a stop has a job. Before it is started again
+/// there is a pause, and a stop in that runs nothing of ours: so somebody listens who sees to that.
+fn is_restarted(name: &MachineName) -> Result<bool> {
+    let exited = std::env::var("SERVICE_RESULT").is_ok_and(|result| result == "exit-code");
+    if !exited
+        && !payload::has_job(name)?
+        && let Err(error) = payload::await_reaper(name)
+    {
+        eprintln!("{error}, ignoring");
+    }
+    Ok(!payload::has_job(name)?)
+}
+
+/// What `container-reaper@.service` does: waits for the end of a payload that was killed in vain, or whether one that
+/// nobody watches over is taken over or has been stopped.
 pub fn reap(name: &MachineName) -> Result<u8> {
     end::reap(&Root::system(), name).map(|()| 0)
 }

@@ -17,6 +17,8 @@ pub mod networkd;
 pub mod notify;
 /// A payload's scope and its entry with machined.
 pub mod payload;
+/// What becomes of a service that was killed.
+pub mod restart;
 /// Changes of units.
 pub mod watch;
 

@@ -118,6 +118,20 @@ pub fn start_reaper(name: &MachineName) -> Result<()> {
     zbus::block_on(async { Manager::connect().await?.ask(Job::Start, &name.reaper()).await })
 }
 
+/// As [`start_reaper`], and waits until it listens.
+pub fn await_reaper(name: &MachineName) -> Result<()> {
+    let failed = || format!("failed to start '{}'", name.reaper());
+    zbus::block_on(async {
+        let manager = Manager::connect().await?;
+        let mut ends = manager.job_ends().await.context(failed)?;
+        let job = manager.queue_job(Job::Start, &name.reaper()).await.context(failed)?;
+        match ends.of(&job).await.context(failed)? {
+            result if result.is_done() => Ok(()),
+            JobResult(other) => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
+        }
+    })
+}
+
 /// Takes the failure of the container's service back.
 pub fn reset_failed(name: &MachineName) -> Result<()> {
     zbus::block_on(async { Manager::connect().await?.reset_failed_unit(&name.service()).await })

@@ -134,6 +134,64 @@ const SCOPE_OF_A_ZOMBIE: &str = "busctl call org.freedesktop.systemd1 /org/freed
     org.freedesktop.systemd1.Manager StartTransientUnit 'ssa(sv)a(sa(sv))' \
     machine-p1.scope fail 1 PIDs au 1 $(pgrep -P $keeper) 0";
 
+/// A container with links on the host that ends at once when it is asked to.
+const QUICK: &str = "[Exec]\nBoot=no\nParameters=/bin/sh -c \"trap 'exit 0' TERM; while :; do sleep 1000 & wait; done\"\n\
+    [Interface eth0]\n[Interface eth1]\nZone=z\n";
+
+#[test]
+fn a_stop_just_after_the_supervisor_was_killed_leaves_nothing() -> Result<()> {
+    let host = boot!();
+    let p1 = Container::defined(&host, "p1", QUICK)?;
+    let kill = "systemctl kill -s KILL --kill-whom=main container@p1";
+    let ended = |what: &str| {
+        host.wait_until(Duration::from_secs(10), "! test -e /run/containerctl/p1")?;
+        host.wait_until(Duration::from_secs(10), "! systemctl is-active container-reaper@p1")?;
+        let left = host.run("ip link show vz-z")?;
+        ensure!(left.code != 0, "{what}: {left}");
+        p1.is_gone()?;
+        host.run("systemctl reset-failed container@p1").map(drop)
+    };
+    host.case("in the pause before it is started again", || {
+        host.ok("mkdir -p /run/systemd/system/container@p1.service.d
+            printf '[Service]\\nRestartSec=5s\\n' >/run/systemd/system/container@p1.service.d/pause.conf; systemctl daemon-reload")?;
+        p1.start()?;
+        host.ok(&format!("{kill}; until systemctl show -p SubState container@p1 | grep -x SubState=auto-restart; do :; done; systemctl stop container@p1"))?;
+        ended("paused")
+    });
+    host.case("a start just after that stop begins anew", || {
+        p1.start()?;
+        let before = leader(&p1)?;
+        host.ok(&format!("{kill}; until systemctl show -p SubState container@p1 | grep -x SubState=auto-restart; do :; done; systemctl stop container@p1; systemctl start container@p1"))?;
+        ensure!(p1.property("ActiveState")? == "active" , "state {}", p1.property("ActiveState")?);
+        host.ok("sleep 0.5; systemctl is-active container@p1 && ip link show vz-z && ip link show vb-p1")?;
+        let after = leader(&p1)?;
+        host.ok("rm -r /run/systemd/system/container@p1.service.d; systemctl daemon-reload; systemctl stop container@p1")?;
+        ended(&format!("before {before:?}, after {after:?}"))
+    });
+    host.case("at any time", || {
+        for millis in [0, 5, 15, 30, 50, 80, 100, 110, 130] {
+            p1.start()?;
+            host.ok(&format!("{kill}; sleep {}; systemctl stop container@p1", f64::from(millis) / 1000.0))?;
+            ended(&format!("after {millis} ms"))?;
+        }
+        Ok(())
+    });
+    host.case("killed too often, it runs on without one", || {
+        host.ok("mkdir -p /run/systemd/system/container@p1.service.d
+            printf '[Unit]\\nStartLimitBurst=1\\n' >/run/systemd/system/container@p1.service.d/limit.conf; systemctl daemon-reload")?;
+        p1.start()?;
+        let before = leader(&p1)?;
+        host.ok(kill)?;
+        p1.becomes("failed")?;
+        host.wait_until(Duration::from_secs(10), "! systemctl is-active container-reaper@p1")?;
+        host.ok("rm -r /run/systemd/system/container@p1.service.d; systemctl daemon-reload; systemctl reset-failed container@p1; systemctl start container@p1")?;
+        ensure!(leader(&p1)? == before, "the leader was {before:?}, is {:?}", leader(&p1)?);
+        p1.stop()?;
+        p1.is_gone()
+    });
+    host.finish()
+}
+
 #[test]
 fn the_host_may_restart_what_it_likes() -> Result<()> {
     let host = boot!();

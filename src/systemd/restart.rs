@@ -1,0 +1,126 @@
+//! What becomes of a service whose main process was killed: systemd starts it again after a moment, in which a stop runs
+//! nothing of the service's own.
+//!
+//! ```text
+//! deactivating ──► auto-restart ──► activating ──► active       Restarted
+//!      │                │                └───────► failed       Restarted: given up later, by who started
+//!      │                ├── stopped meanwhile ───► inactive     Stopped
+//!      │                └── too often ───────────► failed       Restarted: the next start takes over
+//!      └── stopped meanwhile ────────────────────► failed       Stopped
+//! ```
+
+use super::block_on;
+use super::manager::Manager;
+use super::watch::{Change, Watch};
+use crate::error::Result;
+use crate::name::MachineName;
+
+/// How it went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was started again, or systemd has given it up: somebody sees to it, or will.
+    Restarted,
+    /// Somebody has stopped it.
+    Stopped,
+}
+
+/// Waits for the fate of a container's service; `listening` is called once nothing can be missed any more.
+pub fn fate(name: &MachineName, listening: impl FnOnce()) -> Result<Fate> {
+    let service = name.service();
+    block_on(async {
+        let mut watch = Watch::begin().await?;
+        let mut states = States::default();
+        for unit in watch.look(&[&service]).await? {
+            states.take(Some(&unit.active), Some(&unit.sub));
+        }
+        listening();
+        loop {
+            if let Some(fate) = states.fate() {
+                return Ok(fate);
+            }
+            match watch.next().await? {
+                Change::Unit { name, properties } if name == service => states.take(
+                    properties.get("ActiveState").map(String::as_str),
+                    properties.get("SubState").map(String::as_str),
+                ),
+                Change::Gone(name) if name == service => return Ok(Fate::Stopped),
+                _ => {}
+            }
+        }
+    })
+}
+
+/// Whether nobody has started a container's service again.
+pub fn is_down(name: &MachineName) -> Result<bool> {
+    let units = block_on(Manager::find_units(&[&name.service()]))?;
+    Ok(units.iter().all(|unit| ["inactive", "failed"].contains(&unit.active.as_str())))
+}
+
+/// The last state, and whether a restart was seen.
+#[derive(Default)]
+struct States {
+    active: String,
+    sub: String,
+    waited: bool,
+    ended: bool,
+}
+
+impl States {
+    fn take(&mut self, active: Option<&str>, sub: Option<&str>) {
+        for (known, told) in [(&mut self.active, active), (&mut self.sub, sub)] {
+            if let Some(told) = told {
+                *known = told.to_string();
+            }
+        }
+        self.waited |= self.is_paused();
+        self.ended |= self.active == "deactivating";
+    }
+
+    /// Of `failed-before-auto-restart`, `auto-restart`, `auto-restart-queued`.
+    fn is_paused(&self) -> bool {
+        self.sub.contains("auto-restart")
+    }
+
+    fn fate(&self) -> Option<Fate> {
+        match self.active.as_str() {
+            "deactivating" => None,
+            _ if self.is_paused() => None,
+            "inactive" => Some(Fate::Stopped),
+            "failed" if self.ended && !self.waited => Some(Fate::Stopped),
+            _ => Some(Fate::Restarted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fate_of(told: &[(&str, &str)]) -> Option<Fate> {
+        let mut states = States::default();
+        for (active, sub) in told {
+            assert_eq!(states.fate().filter(|_| !states.active.is_empty()), None, "before {active}");
+            states.take(Some(active), Some(sub));
+        }
+        states.fate()
+    }
+
+    #[test]
+    fn a_stop_is_told_from_a_restart_and_from_a_failure() {
+        let post = ("deactivating", "stop-post");
+        let pause = ("activating", "auto-restart");
+        let before = ("failed", "failed-before-auto-restart");
+        let dead = ("inactive", "dead-resources-pinned");
+        let failed = ("failed", "failed");
+        assert_eq!(fate_of(&[post]), None);
+        assert_eq!(fate_of(&[post, pause, ("activating", "auto-restart-queued")]), None);
+        assert_eq!(fate_of(&[post, pause, ("activating", "start")]), Some(Fate::Restarted));
+        assert_eq!(fate_of(&[("active", "running")]), Some(Fate::Restarted));
+        assert_eq!(fate_of(&[post, before, pause, ("activating", "start")]), Some(Fate::Restarted));
+        assert_eq!(fate_of(&[post, pause, failed]), Some(Fate::Restarted));
+        assert_eq!(fate_of(&[failed]), Some(Fate::Restarted));
+        assert_eq!(fate_of(&[post, failed]), Some(Fate::Stopped));
+        assert_eq!(fate_of(&[post, pause, dead]), Some(Fate::Stopped));
+        assert_eq!(fate_of(&[dead]), Some(Fate::Stopped));
+    }
+}
