@@ -23,6 +23,7 @@ mod housekeeping;
 mod inits;
 mod inside;
 mod looking;
+mod machined;
 mod mistakes;
 mod network;
 mod order;
