@@ -4,13 +4,19 @@
 
 usage: containers.py list
        containers.py start|stop NAME
+       containers.py start-group|stop-group GROUP
+       containers.py wait NAME STATE SECONDS
+       containers.py follow NAME TEXT       print what it says, until TEXT is among it
+       containers.py members                who is in the managed network, and what went through
        containers.py run NAME COMMAND…      run it there without input; the exit status is the command's
        containers.py console NAME LINE      type LINE, and print what comes until it is quiet for a second
-       containers.py watch SECONDS          print changes of state as they come
+       containers.py watch SECONDS          print changes of states and of the network as they come
 
 Who is not root needs polkit's leave: see the actions org.containerctl1.* in pkaction(1).
 """
 
+import os
+import select
 import socket
 import struct
 import sys
@@ -22,6 +28,7 @@ from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 
 SERVICE = "org.containerctl1"
 MANAGER = DBusAddress("/org/containerctl1", SERVICE, SERVICE + ".Manager")
+NETWORK = DBusAddress("/org/containerctl1/network", SERVICE, SERVICE + ".Network")
 FOREVER = 2**64 - 1
 
 
@@ -74,6 +81,47 @@ def run(bus, name, command):
     return int(status.read())
 
 
+def several(bus, method, group, *more):
+    """Whatever fails is told, and the others are done all the same."""
+    selection = {"Groups": ("as", [group])}
+    failures = call(bus, MANAGER, method, "a{sv}" * (1 + len(more)), selection, *more)[0]
+    for name, error, text in failures:
+        print(f"{name}: {error}: {shown(text)}", file=sys.stderr)
+    sys.exit(bool(failures))
+
+
+def wait(bus, name, state, seconds):
+    (reached,) = call(bus, container(bus, name), "Wait", "ast", [state], int(seconds * 1e6))
+    with reached.to_file("rb") as pipe:
+        if not (line := pipe.read()):
+            sys.exit(f"{name} is not {state} after {seconds} seconds")
+        print(line.decode().strip())
+
+
+def follow(bus, name, text):
+    """journalctl ends with the pipe from which its exit status could be read."""
+    options = {"Follow": ("b", True), "Output": ("s", "cat"), "Lines": ("u", 1000)}
+    pipes = call(bus, container(bus, name), "OpenJournal", "a{sv}", options)
+    output, error, status = (pipe.to_raw_fd() for pipe in pipes)
+    seen = ""
+    while text not in seen:
+        ready, _, _ = select.select([output, error], [], [])
+        if not (data := os.read(ready[0], 4096)):
+            break
+        seen += data.decode(errors="replace")
+    os.close(status)
+    for line in seen.splitlines():
+        print(shown(line))
+
+
+def show_members(bus):
+    (members,) = call(bus, NETWORK, "ListMembers")
+    for member in members:
+        values = {key: value for key, (_, value) in member.items()}
+        counters = f"{values['ReceivedBytes']} in {values['SentBytes']} out" if "Port" in values else "-"
+        print(values["Container"], values["Interface"], values["IPv4"], values["IPv6"], counters)
+
+
 def watch(bus, seconds):
     call(bus, MANAGER, "Subscribe")
     print("watching", flush=True)
@@ -84,7 +132,8 @@ def watch(bus, seconds):
         except TimeoutError:
             break
         header = message.header
-        if header.message_type == MessageType.signal and header.fields.get(2) == MANAGER.interface:
+        ours = header.fields.get(2) in (MANAGER.interface, NETWORK.interface)
+        if header.message_type == MessageType.signal and ours:
             print(header.fields[3], *(shown(word) for word in message.body), flush=True)
 
 
@@ -97,6 +146,16 @@ def main(words):
                 call(bus, container(bus, name), "Start")
             case ["stop", name]:
                 call(bus, container(bus, name), "Stop", "t", FOREVER)
+            case ["start-group", group]:
+                several(bus, "StartContainers", group)
+            case ["stop-group", group]:
+                several(bus, "StopContainers", group, {})
+            case ["wait", name, state, seconds]:
+                wait(bus, name, state, float(seconds))
+            case ["follow", name, text]:
+                follow(bus, name, text)
+            case ["members"]:
+                show_members(bus)
             case ["run", name, *command]:
                 sys.exit(run(bus, name, command))
             case ["console", name, line]:

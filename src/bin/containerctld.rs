@@ -23,6 +23,7 @@ fn command(words: &[&str]) -> Result<ExitCode> {
     match words {
         ["serve", seconds] => dbus::serve(Root::system(), idle(seconds)?)?,
         ["work"] => dbus::work()?,
+        ["work", "sealed"] => dbus::work_sealed()?,
         // An archive is unpacked by the running program, started anew.
         ["unpack", ..] => return Ok(cli::run()),
         _ => return Err(usage()),

@@ -2,8 +2,7 @@
 
 use super::Machine;
 use super::output::{self, Format};
-use crate::config::network::{self as links, Port};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::machine::device::Keep;
 use crate::machine::network::{self, Forward};
 use crate::name::MachineName;
@@ -44,9 +43,9 @@ pub fn run(root: &Root, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Add { machine, port, persist } => {
             let keep = if *persist { Keep::Persistent } else { Keep::UntilStop };
-            network::add_port(root, &machine.name()?, parse(port)?, keep)
+            network::add_port(root, &machine.name()?, network::port(port)?, keep)
         }
-        Verb::Remove { machine, port } => network::remove_port(root, &machine.name()?, parse(port)?),
+        Verb::Remove { machine, port } => network::remove_port(root, &machine.name()?, network::port(port)?),
         Verb::List { name, json } => {
             let name = name.as_deref().map(MachineName::new).transpose()?;
             let forwards = network::forwards(name.as_ref())?;
@@ -59,10 +58,6 @@ pub fn run(root: &Root, verb: &Verb) -> Result<()> {
             }
         }
     }
-}
-
-fn parse(text: &str) -> Result<Port> {
-    links::port(text).map_err(|why| Error::config(why).hint("write it as in tcp:8080:80, 8080:80 or udp:53"))
 }
 
 fn row(forward: Forward) -> [String; 5] {

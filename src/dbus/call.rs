@@ -1,7 +1,8 @@
 //! One method call, from its message to its reply.
 //!
-//! What is refused by the look of it (a path, an interface, a method that cannot be) is refused for everyone. Then
-//! the caller is judged, then the arguments, and only then, elsewhere, whether there is such a container.
+//! What is refused by the look of it (a path, an interface, a method, a type that cannot be) is refused for everyone.
+//! Then the caller is judged, for each container that the call is about, and only then, elsewhere, whether there is such
+//! a container.
 
 use std::sync::Arc;
 
@@ -9,12 +10,14 @@ use zbus::message::{Flags, Header, Message};
 
 use super::caller::{Action, Occasion, authorize};
 use super::fault::Fault;
-use super::interface::{Interface, Method, Run};
+use super::interface::{About, Interface, Method, Run};
 use super::introspect;
 use super::node::Node;
-use super::packet::Values;
+use super::options::{Given, Options};
+use super::packet::{Values, unpack};
+use super::selection;
 use super::service::Service;
-use super::work::{self, Worker};
+use super::work::{self, Job, Worker};
 use crate::config;
 use crate::systemd::label;
 
@@ -44,14 +47,13 @@ async fn judge(service: &Arc<Service>, message: &Message, header: &Header<'_>) -
     let path = header.path().map(|path| path.as_str()).unwrap_or_default();
     let member = header.member().map(|member| member.as_str()).unwrap_or_default();
     let interface = header.interface().map(|interface| interface.as_str());
+    let reply = || Message::method_return(header);
     let here = |reply| Ok((reply, None));
     match (interface, member) {
-        (Some("org.freedesktop.DBus.Peer"), "Ping") => {
-            return here(Message::method_return(header).build(&()));
-        }
+        (Some("org.freedesktop.DBus.Peer"), "Ping") => return here(reply().build(&())),
         (Some("org.freedesktop.DBus.Peer"), "GetMachineId") => {
             let id = std::fs::read_to_string(service.root.path("/etc/machine-id")).unwrap_or_default();
-            return here(Message::method_return(header).build(&id.trim()));
+            return here(reply().build(&id.trim()));
         }
         _ => {}
     }
@@ -60,22 +62,23 @@ async fn judge(service: &Arc<Service>, message: &Message, header: &Header<'_>) -
     let interfaces = service.interfaces(&node);
     if let (None | Some("org.freedesktop.DBus.Introspectable"), "Introspect") = (interface, member) {
         let children = children(service, &node, header).await;
-        return here(Message::method_return(header).build(&introspect::node(interfaces, &children)));
+        return here(reply().build(&introspect::node(interfaces, &children)));
     }
     let (interface, method) = find(interfaces, interface, member)?;
-    let occasion = Occasion { container: node.container(), method: method.name };
-    authorize(&service.bus, header, method.action, &occasion).await?;
     let values = method.read(&message.body())?;
-    match &method.run {
-        Run::Subscription(what) => {
-            service.watch.clone().change(service, header, *what).await?;
-            here(method.write(header, &values))
-        }
-        Run::Process(_) => {
-            let (results, worker) = delegate(interface.name, method.name, node.container(), values).await?;
-            Ok((method.write(header, &results), Some(worker)))
-        }
+    let names = about(service, header, &node, method, &values).await?;
+    let occasion = Occasion { containers: &names, method: method.name };
+    for action in &method.actions {
+        authorize(&service.bus, header, *action, &occasion).await?;
     }
+    if let Run::Subscription(what) = &method.run {
+        service.watch.clone().change(service, header, *what).await?;
+        return here(method.write(header, &values));
+    }
+    let (interface, path) = (interface.name, path.to_string());
+    let job = Job { path, interface, method: method.name, program: method.program, names, values };
+    let (results, worker) = zruntime::unblock(move || work::delegate(job)).await?;
+    Ok((method.write(header, &results), Some(worker)))
 }
 
 /// A method by its name, on any interface where none is named.
@@ -97,24 +100,40 @@ fn find<'a>(
         .ok_or_else(|| Fault::standard("UnknownMethod", format!("unknown method '{member}'")))
 }
 
-async fn delegate(
-    interface: &str,
-    method: &str,
-    container: &str,
-    values: Values,
-) -> Result<(Values, Worker), Fault> {
-    let [interface, method, container] = [interface, method, container].map(String::from);
-    zruntime::unblock(move || work::delegate(interface, method, container, &values)).await
+/// The containers that a call is about. Who is in a group is told to those who may look.
+async fn about(
+    service: &Arc<Service>,
+    header: &Header<'_>,
+    node: &Node,
+    method: &Method,
+    values: &Values,
+) -> Result<Vec<String>, Fault> {
+    let wrong = |error: zbus::Error| Fault::standard("InvalidArgs", format!("wrong arguments: {error}"));
+    match method.about {
+        About::Path => Ok(node.container().map(String::from).into_iter().collect()),
+        About::Argument => unpack::<(String,)>(values).map(|(name,)| vec![name]).map_err(wrong),
+        About::Selection => {
+            let (selection,) = unpack::<(Given,)>(values).map_err(wrong)?;
+            let selection = selection::parse(Options::from(selection))?;
+            if selection.all || !selection.groups.is_empty() {
+                let occasion = Occasion { containers: &[], method: method.name };
+                authorize(&service.bus, header, Action::Look, &occasion).await?;
+            }
+            let service = service.clone();
+            let machines = zruntime::unblock(move || selection.machines(&service.root)).await?;
+            Ok(machines.iter().map(ToString::to_string).collect())
+        }
+    }
 }
 
 /// The nodes below one. Containers are shown to those who may see them, and nobody is asked for a password.
 async fn children(service: &Service, node: &Node, header: &Header<'_>) -> Vec<String> {
     match node {
         Node::Above(below) => vec![below.to_string()],
-        Node::Manager => vec!["container".to_string()],
-        Node::Container(_) => Vec::new(),
+        Node::Manager => ["container", "network"].map(String::from).to_vec(),
+        Node::Container(_) | Node::Network => Vec::new(),
         Node::Containers => {
-            let occasion = Occasion { container: "", method: "Introspect" };
+            let occasion = Occasion { containers: &[], method: "Introspect" };
             match authorize(&service.bus, header, Action::Look, &occasion).await {
                 Ok(()) => {
                     config::names(&service.root).iter().map(|name| label::encode(name.as_str())).collect()

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
 use zbus::message::{Flags, Header};
 use zbus::names::BusName;
-use zbus::{Connection, Variant};
+use zbus::{Connection, DynamicType, Variant};
 
 use super::fault::Fault;
 
@@ -21,22 +22,30 @@ pub enum Action {
     Change,
     /// Create, destroy, rename.
     Create,
+    /// Run commands inside with more rights than a container's own processes have.
+    Elevate,
 }
 
 impl Action {
     /// All of them.
     #[cfg(test)]
-    pub const ALL: [Action; 5] =
-        [Action::Look, Action::Operate, Action::Shell, Action::Change, Action::Create];
+    pub const ALL: [Action; 6] =
+        [Action::Look, Action::Operate, Action::Shell, Action::Change, Action::Create, Action::Elevate];
 
     /// As polkit knows it.
-    pub fn id(self) -> &'static str {
+    pub fn id(self) -> String {
+        format!("{}.{}", super::NAME, self.word())
+    }
+
+    /// The last part of that.
+    pub fn word(self) -> &'static str {
         match self {
-            Action::Look => "org.containerctl1.look",
-            Action::Operate => "org.containerctl1.operate",
-            Action::Shell => "org.containerctl1.shell",
-            Action::Change => "org.containerctl1.change",
-            Action::Create => "org.containerctl1.create",
+            Action::Look => "look",
+            Action::Operate => "operate",
+            Action::Shell => "shell",
+            Action::Change => "change",
+            Action::Create => "create",
+            Action::Elevate => "elevate",
         }
     }
 
@@ -47,14 +56,15 @@ impl Action {
             Action::Shell => "enter containers",
             Action::Change => "change containers",
             Action::Create => "create and destroy containers",
+            Action::Elevate => "enter containers with more rights than their own",
         }
     }
 }
 
 /// What polkit is to know beside the action.
 pub struct Occasion<'a> {
-    /// The container, `""` where it is about none or many. Nobody has looked yet whether it exists.
-    pub container: &'a str,
+    /// The containers, none where it is about all or nothing. Nobody has looked yet whether they exist.
+    pub containers: &'a [String],
     /// The method.
     pub method: &'a str,
 }
@@ -62,7 +72,7 @@ pub struct Occasion<'a> {
 /// The answer of `CheckAuthorization`: allowed, allowed after a password, details.
 type Authorization = (bool, bool, HashMap<String, String>);
 
-/// Fails unless the caller may. The answer depends on who calls and on the action, and on nothing that exists.
+/// Fails unless the caller may, to each of the containers. The answer depends on who calls and on the action, and on nothing that exists.
 pub async fn authorize(
     bus: &Connection,
     call: &Header<'_>,
@@ -88,26 +98,38 @@ pub async fn authorize(
         ),
         None => ("system-bus-name", HashMap::from([("name", Variant::from(sender.as_str()))])),
     };
-    let details = HashMap::from([("container", occasion.container), ("method", occasion.method)]);
-    let question = (subject, action.id(), details, u32::from(interactive), "");
+    let none = [String::new()];
+    let containers = if occasion.containers.is_empty() { &none } else { occasion.containers };
+    for container in containers {
+        let details = HashMap::from([("container", container.as_str()), ("method", occasion.method)]);
+        let question = (&subject, action.id(), details, u32::from(interactive), "");
+        ask_polkit(bus, &question).await.map_err(|is_needed| match is_needed && !interactive {
+            true => Fault::standard(
+                "InteractiveAuthorizationRequired",
+                format!("authentication is needed to {}", action.phrase()),
+            ),
+            false => denied(),
+        })?;
+    }
+    Ok(())
+}
+
+/// Fails where polkit does not say yes, with whether a password might make it.
+async fn ask_polkit(bus: &Connection, question: &(impl Serialize + DynamicType)) -> Result<(), bool> {
     let answer = bus
         .call_method(
             Some("org.freedesktop.PolicyKit1"),
             "/org/freedesktop/PolicyKit1/Authority",
             Some("org.freedesktop.PolicyKit1.Authority"),
             "CheckAuthorization",
-            &question,
+            question,
         )
         .await;
     // Where there is no polkit, root alone may.
-    let answer = answer.map_err(|_| denied())?;
-    match answer.body().deserialize::<Authorization>() {
+    match answer.map_err(|_| false)?.body().deserialize::<Authorization>() {
         Ok((true, ..)) => Ok(()),
-        Ok((false, true, _)) if !interactive => Err(Fault::standard(
-            "InteractiveAuthorizationRequired",
-            format!("authentication is needed to {}", action.phrase()),
-        )),
-        _ => Err(denied()),
+        Ok((false, is_needed, _)) => Err(is_needed),
+        Err(_) => Err(false),
     }
 }
 

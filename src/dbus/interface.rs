@@ -11,6 +11,7 @@ use super::caller::Action;
 use super::fault::Fault;
 use super::packet::{Values, pack, unpack};
 use crate::error::{Context, Error};
+use crate::name::MachineName;
 use crate::paths::Root;
 
 /// An argument or a result.
@@ -24,12 +25,12 @@ pub struct Argument {
 /// What is left to do once the caller has his answer.
 pub type Rest = Box<dyn FnOnce()>;
 
-/// What a method does, on packed values.
-type Work = dyn Fn(&Root, &str, &Values) -> Result<(Values, Option<Rest>), Fault> + Send + Sync;
+/// What a method does to the containers that the call is about, on packed values.
+type Work = dyn Fn(&Root, &[String], &Values) -> Result<(Values, Option<Rest>), Fault> + Send + Sync;
 
 /// Where a method runs.
 pub enum Run {
-    /// In a process of its own: the machine is given by name, `""` for the manager.
+    /// In a process of its own.
     Process(Box<Work>),
     /// In the service: it is about who is told of changes.
     Subscription(Subscription),
@@ -44,12 +45,36 @@ pub enum Subscription {
     End,
 }
 
+/// Which containers a call is about: for each of them the caller must have the right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// That of the object's path; none in particular where the path has none.
+    Path,
+    /// The one that the first argument names.
+    Argument,
+    /// Those that the first argument selects ([`super::selection`]).
+    Selection,
+}
+
+/// The program of a method's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// This one.
+    Ours,
+    /// A sealed copy of it, as a container's root may come to see it.
+    Sealed,
+}
+
 /// A method.
 pub struct Method {
     /// Its name.
     pub name: &'static str,
-    /// What the caller must be allowed.
-    pub action: Action,
+    /// What the caller must be allowed, all of it.
+    pub actions: Vec<Action>,
+    /// To which containers.
+    pub about: About,
+    /// By what program it is done.
+    pub program: Program,
     /// Its arguments.
     pub takes: Vec<Argument>,
     /// Its results.
@@ -89,13 +114,33 @@ impl Method {
         I: Type + Serialize + DeserializeOwned,
         O: Type + Serialize + DeserializeOwned,
     {
-        let packed = move |root: &Root, name: &str, values: &Values| {
-            let failed =
-                |error: zbus::Error| Fault::standard("Failed", format!("failed to pass values on: {error}"));
-            let (results, rest) = run(root, name, unpack(values).map_err(failed)?).map_err(Into::into)?;
-            Ok((pack(&results).map_err(failed)?, rest))
+        let packed = move |root: &Root, names: &[String], values: &Values| {
+            let name = names.first().map_or("", String::as_str);
+            let (results, rest) = run(root, name, unpack(values).map_err(lost)?).map_err(Into::into)?;
+            Ok((pack(&results).map_err(lost)?, rest))
         };
         Method::with::<I, O>(name, action, takes, gives, Run::Process(Box::new(packed)))
+    }
+
+    /// A row of a method about several containers, which its first argument selects.
+    pub fn many<I, O>(
+        name: &'static str,
+        action: Action,
+        takes: &[&'static str],
+        gives: &[&'static str],
+        run: impl Fn(&Root, &[MachineName], I) -> Result<O, Error> + Send + Sync + 'static,
+    ) -> Method
+    where
+        I: Type + Serialize + DeserializeOwned,
+        O: Type + Serialize + DeserializeOwned,
+    {
+        let packed = move |root: &Root, names: &[String], values: &Values| {
+            let names = names.iter().map(|name| MachineName::new(name)).collect::<Result<Vec<_>, _>>()?;
+            let results = run(root, &names, unpack(values).map_err(lost)?)?;
+            Ok((pack(&results).map_err(lost)?, None))
+        };
+        Method::with::<I, O>(name, action, takes, gives, Run::Process(Box::new(packed)))
+            .about(About::Selection)
     }
 
     /// A row of the service's own.
@@ -115,7 +160,33 @@ impl Method {
         O: Type + Serialize + DeserializeOwned,
     {
         let (takes, gives) = (arguments(takes, I::SIGNATURE), arguments(gives, O::SIGNATURE));
-        Method { name, action, takes, gives, run, read: read::<I>, write: write::<O> }
+        Method {
+            name,
+            actions: vec![action],
+            about: About::Path,
+            program: Program::Ours,
+            takes,
+            gives,
+            run,
+            read: read::<I>,
+            write: write::<O>,
+        }
+    }
+
+    /// The same about other containers.
+    pub fn about(self, about: About) -> Method {
+        Method { about, ..self }
+    }
+
+    /// The same for those who are allowed another thing, too.
+    pub fn and(mut self, action: Action) -> Method {
+        self.actions.push(action);
+        self
+    }
+
+    /// The same by a sealed program.
+    pub fn sealed(self) -> Method {
+        Method { program: Program::Sealed, ..self }
     }
 
     /// The arguments of a call, checked.
@@ -127,6 +198,10 @@ impl Method {
     pub fn write(&self, call: &Header<'_>, values: &Values) -> zbus::Result<Message> {
         (self.write)(call, values)
     }
+}
+
+fn lost(error: zbus::Error) -> Fault {
+    Fault::standard("Failed", format!("failed to pass values on: {error}"))
 }
 
 fn arguments(names: &[&'static str], signature: &Signature) -> Vec<Argument> {

@@ -80,6 +80,7 @@ fn signal(xml: &mut String, signal: &Signal) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::node::Node;
     use super::*;
 
     /// Comments, indentation and empty lines are for people.
@@ -94,22 +95,43 @@ mod tests {
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(String::from).collect()
     }
 
-    #[test]
-    fn the_contract_is_what_the_tables_say() {
-        for (interface, contract) in [
+    /// Each interface of ours, and its contract.
+    fn contracts() -> [(Vec<Interface>, &'static str); 3] {
+        [
+            (Node::Manager, include_str!("../../dbus-interfaces/org.containerctl1.Manager.xml")),
             (
-                super::super::manager::interfaces(),
-                include_str!("../../dbus-interfaces/org.containerctl1.Manager.xml"),
-            ),
-            (
-                super::super::container::interfaces(),
+                Node::Container("p1".to_string()),
                 include_str!("../../dbus-interfaces/org.containerctl1.Container.xml"),
             ),
-        ] {
-            let ours =
-                interface.iter().find(|interface| interface.name.starts_with(super::super::NAME)).unwrap();
+            (Node::Network, include_str!("../../dbus-interfaces/org.containerctl1.Network.xml")),
+        ]
+        .map(|(node, contract)| (node.interfaces(), contract))
+    }
+
+    fn ours(interfaces: &[Interface]) -> &Interface {
+        interfaces.iter().find(|interface| interface.name.starts_with(super::super::NAME)).unwrap()
+    }
+
+    #[test]
+    fn the_contract_is_what_the_tables_say() {
+        for (interfaces, contract) in contracts() {
+            let ours = ours(&interfaces);
             let table = format!("{HEAD}{}</node>\n", super::interface(ours));
             assert_eq!(bare(&table), bare(contract), "dbus-interfaces/{}.xml", ours.name);
+        }
+    }
+
+    #[test]
+    fn the_contract_names_the_right_that_each_method_takes() {
+        for (interfaces, contract) in contracts() {
+            for method in &ours(&interfaces).methods {
+                let head = format!("<method name=\"{}\"", method.name);
+                let before = contract.split_once(&head).unwrap().0;
+                let comment = before.rsplit_once("<!--").unwrap().1;
+                let words: Vec<&str> = method.actions.iter().map(|action| action.word()).collect();
+                let told = format!("Action: {}.", words.join(" and "));
+                assert!(comment.contains(&told), "{}: '{told}' is not in: {comment}", method.name);
+            }
         }
     }
 }

@@ -18,17 +18,22 @@ mod fault;
 mod interface;
 mod introspect;
 mod manager;
+mod members;
+mod network;
 mod node;
 mod options;
 mod packet;
+mod selection;
 mod service;
 mod watch;
 mod work;
 
 pub use service::serve;
-pub use work::work;
+pub use work::{work, work_sealed};
 
 /// Our name on the system bus.
 const NAME: &str = "org.containerctl1";
 /// The manager's path; everything else is below it.
 const PATH: &str = "/org/containerctl1";
+/// The managed network's.
+const NETWORK_PATH: &str = "/org/containerctl1/network";

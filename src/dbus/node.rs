@@ -1,5 +1,7 @@
 //! Object paths. A path says what is asked for, never whether there is such a container.
 
+use super::interface::Interface;
+use super::{container, manager, network};
 use crate::systemd::label;
 
 /// What a path stands for.
@@ -9,6 +11,8 @@ pub enum Node {
     Above(&'static str),
     /// `/org/containerctl1`.
     Manager,
+    /// `/org/containerctl1/network`.
+    Network,
     /// `/org/containerctl1/container`, below which the containers are.
     Containers,
     /// A container by its name, which need not be a valid one.
@@ -23,6 +27,7 @@ impl Node {
             "/org" => Some(Node::Above("containerctl1")),
             _ => match path.strip_prefix(super::PATH)? {
                 "" => Some(Node::Manager),
+                "/network" => Some(Node::Network),
                 "/container" => Some(Node::Containers),
                 rest => label::decode(rest.strip_prefix("/container/")?).map(Node::Container),
             },
@@ -30,10 +35,20 @@ impl Node {
     }
 
     /// The container's name, where there is one.
-    pub fn container(&self) -> &str {
+    pub fn container(&self) -> Option<&str> {
         match self {
-            Node::Container(name) => name,
-            _ => "",
+            Node::Container(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What can be called there.
+    pub fn interfaces(&self) -> Vec<Interface> {
+        match self {
+            Node::Manager => manager::interfaces(),
+            Node::Network => network::interfaces(),
+            Node::Container(_) => container::interfaces(),
+            Node::Above(_) | Node::Containers => Vec::new(),
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::sys::scm;
 /// Values in their bytes.
 pub type Values = Data<'static, 'static>;
 
-/// A call on its way to its process: interface, member, container and arguments.
-pub type Request = (String, String, String, Vec<u8>);
+/// A call on its way to its process: path, interface, member, the containers that it is about, and arguments.
+pub type Request = (String, String, String, Vec<String>, Vec<u8>);
 /// What comes back: the name of an error or nothing, its sentence, and the results.
 pub type Response = (String, String, Vec<u8>);
 
@@ -91,13 +91,13 @@ mod tests {
         let values = pack(&(7u32, zbus::OwnedFd::from(OwnedFd::from(file)))).unwrap();
         let long = "x".repeat(1 << 20);
         let sender = std::thread::spawn(move || {
-            let request: Request = ("i".into(), "m".into(), long, values.bytes().to_vec());
+            let request: Request = ("/".into(), "i".into(), "m".into(), vec![long], values.bytes().to_vec());
             send(&ours, &request, Some(&values)).unwrap();
         });
         let (request, packet): (Request, Values) = receive(&theirs).unwrap();
         sender.join().unwrap();
-        let (number, fd): (u32, zbus::OwnedFd) = unpack(&inner(request.3, &packet).unwrap()).unwrap();
-        assert_eq!((number, request.2.len()), (7, 1 << 20));
+        let (number, fd): (u32, zbus::OwnedFd) = unpack(&inner(request.4, &packet).unwrap()).unwrap();
+        assert_eq!((number, request.3[0].len()), (7, 1 << 20));
         assert!(rustix::fs::fstat(fd.as_fd()).is_ok());
         assert!(receive::<Request>(&theirs).is_err());
     }

@@ -19,7 +19,6 @@ use super::interface::Interface;
 use super::node::Node;
 use super::watch::Watch;
 use super::work::Worker;
-use super::{container, manager};
 use crate::error::{Context, Error, Result};
 use crate::paths::Root;
 use crate::systemd::{connect, notify};
@@ -36,6 +35,7 @@ pub struct Service {
     /// Who is told of changes.
     pub watch: Arc<Watch>,
     manager: Vec<Interface>,
+    network: Vec<Interface>,
     container: Vec<Interface>,
     /// Calls that are not done.
     busy: AtomicUsize,
@@ -59,8 +59,9 @@ pub fn serve(root: Root, idle: Duration) -> Result<()> {
             bus,
             root,
             watch: Arc::default(),
-            manager: manager::interfaces(),
-            container: container::interfaces(),
+            manager: Node::Manager.interfaces(),
+            network: Node::Network.interfaces(),
+            container: Node::Container(String::new()).interfaces(),
             busy: AtomicUsize::new(0),
             last: Mutex::new(Instant::now()),
         });
@@ -77,6 +78,7 @@ impl Service {
     pub fn interfaces(&self, node: &Node) -> &[Interface] {
         match node {
             Node::Manager => &self.manager,
+            Node::Network => &self.network,
             Node::Container(_) => &self.container,
             Node::Above(_) | Node::Containers => &[],
         }

@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::interface::Subscription;
 use super::node::path_of;
 use super::service::Service;
-use super::{NAME, PATH, container};
+use super::{NAME, PATH, container, members};
 use crate::error::{Context, Result};
 use crate::machine::registry::{self, Filter};
 use crate::name::MachineName;
@@ -70,7 +70,7 @@ impl Watch {
     }
 
     /// The first time: listens, and only then looks.
-    fn begin(&self, service: &Service) -> Result<()> {
+    fn begin(&self, service: &Arc<Service>) -> Result<()> {
         let mut known = lock(&self.known);
         if known.is_some() {
             return Ok(());
@@ -83,7 +83,7 @@ impl Watch {
             Manager::on(&service.bus).await?.subscribe().await
         })?;
         *known = Some(states(service)?);
-        Ok(())
+        members::follow(service)
     }
 
     /// A signal came.
@@ -126,11 +126,16 @@ impl Watch {
         };
         // It cannot be told now; the next change tries again.
         let Ok(found) = found else { return };
-        let tell = Telling { service, subscribers: lock(&self.subscribers).iter().cloned().collect() };
+        let tell = self.telling(service);
         for change in changes(known, &found) {
             tell.change(&change);
         }
         *known = found;
+    }
+
+    /// To those who subscribed.
+    pub fn telling<'a>(&self, service: &'a Service) -> Telling<'a> {
+        Telling { service, subscribers: lock(&self.subscribers).iter().cloned().collect() }
     }
 }
 
@@ -182,7 +187,7 @@ fn changes(known: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -
 }
 
 /// Tells the subscribers.
-struct Telling<'a> {
+pub struct Telling<'a> {
     service: &'a Service,
     subscribers: Vec<String>,
 }
@@ -197,14 +202,19 @@ impl Telling<'_> {
             Change::State(name, state) => {
                 self.send(PATH, &manager, "StateChanged", &(name, object(name), state));
                 let changed = HashMap::from([("State", Variant::from(state.as_str()))]);
-                let body = (container::NAME, changed, Vec::<&str>::new());
-                self.send(&path_of(name), "org.freedesktop.DBus.Properties", "PropertiesChanged", &body);
+                self.properties(&path_of(name), container::NAME, &changed);
             }
         }
     }
 
+    /// New values of properties.
+    pub fn properties(&self, path: &str, interface: &str, changed: &HashMap<&str, Variant<'_>>) {
+        let body = (interface, changed, Vec::<&str>::new());
+        self.send(path, "org.freedesktop.DBus.Properties", "PropertiesChanged", &body);
+    }
+
     /// A subscriber who has gone is no error.
-    fn send<B: Serialize + DynamicType>(&self, path: &str, interface: &str, member: &str, body: &B) {
+    pub fn send<B: Serialize + DynamicType>(&self, path: &str, interface: &str, member: &str, body: &B) {
         block_on(async {
             for subscriber in
                 self.subscribers.iter().filter_map(|name| UniqueName::try_from(name.as_str()).ok())

@@ -8,11 +8,12 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::fault::Fault;
-use super::interface::{Interface, Rest, Run};
+use super::interface::{Program, Rest, Run};
+use super::node::Node;
 use super::packet::{self, Request, Response, Values, inner};
-use super::{container, manager};
 use crate::error::{Cause, Context, Error, Result};
 use crate::paths::Root;
+use crate::sys::sealed;
 
 /// A process that has answered, and may have more to do.
 pub struct Worker(Child);
@@ -24,22 +25,34 @@ impl Worker {
     }
 }
 
+/// A call that was judged.
+pub struct Job {
+    /// The object's path.
+    pub path: String,
+    /// The interface.
+    pub interface: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// The program that makes it.
+    pub program: Program,
+    /// The containers that it is about.
+    pub names: Vec<String>,
+    /// The arguments.
+    pub values: Values,
+}
+
 /// Has a process make the call, and waits for its answer.
-pub fn delegate(
-    interface: String,
-    method: String,
-    container: String,
-    values: &Values,
-) -> std::result::Result<(Values, Worker), Fault> {
+pub fn delegate(job: Job) -> std::result::Result<(Values, Worker), Fault> {
+    let Job { path, interface, method, program, names, values } = job;
     let lost = |error: std::io::Error| {
         Error::failed(format!("failed to have '{method}' done: {}", error.cause()))
             .hint("see 'journalctl -u containerctl'")
     };
     let (ours, theirs) = UnixStream::pair().map_err(lost)?;
-    let worker = Worker(start(theirs).map_err(lost)?);
-    let request: Request = (interface, method.clone(), container, values.bytes().to_vec());
+    let worker = Worker(start(theirs, program).map_err(lost)?);
+    let request: Request = (path, interface.into(), method.into(), names, values.bytes().to_vec());
     let answer =
-        packet::send(&ours, &request, Some(values)).and_then(|()| packet::receive::<Response>(&ours));
+        packet::send(&ours, &request, Some(&values)).and_then(|()| packet::receive::<Response>(&ours));
     match answer {
         Ok(((name, _, bytes), packet)) if name.is_empty() => {
             Ok((inner(bytes, &packet).map_err(lost)?, worker))
@@ -56,9 +69,18 @@ pub fn delegate(
 }
 
 /// This program once more, also where another version has taken its place by now.
-fn start(socket: UnixStream) -> IoResult<Child> {
+fn start(socket: UnixStream, program: Program) -> IoResult<Child> {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("containerctld").arg("work").stdin(Stdio::from(OwnedFd::from(socket))).spawn()
+    command.arg0("containerctld").arg("work").stdin(Stdio::from(OwnedFd::from(socket)));
+    if program == Program::Sealed {
+        command.arg("sealed");
+    }
+    command.spawn()
+}
+
+/// Goes on as a sealed copy of our program; what waits on the standard input is the copy's to read.
+pub fn work_sealed() -> Result<()> {
+    if sealed::is_sealed() { work() } else { Err(sealed::execute_ourselves(std::iter::empty())) }
 }
 
 /// The process' own part.
@@ -78,10 +100,10 @@ pub fn work() -> Result<()> {
 
 /// Makes the call that comes from the socket, and answers.
 fn answer(socket: &UnixStream) -> IoResult<Option<Rest>> {
-    let ((interface, method, container, arguments), packet) = packet::receive::<Request>(socket)?;
+    let ((path, interface, method, names, arguments), packet) = packet::receive::<Request>(socket)?;
     let arguments = inner(arguments, &packet)?;
     drop(packet);
-    let (response, values, rest) = match make(&interface, &method, &container, &arguments) {
+    let (response, values, rest) = match make(&path, &interface, &method, &names, &arguments) {
         Ok((values, rest)) => (packet::success(&values), Some(values), rest),
         Err(fault) => (packet::failure(fault), None, None),
     };
@@ -89,16 +111,16 @@ fn answer(socket: &UnixStream) -> IoResult<Option<Rest>> {
 }
 
 fn make(
+    path: &str,
     interface: &str,
     method: &str,
-    container: &str,
+    names: &[String],
     values: &Values,
 ) -> std::result::Result<(Values, Option<Rest>), Fault> {
-    let interfaces: Vec<Interface> =
-        if container.is_empty() { manager::interfaces() } else { container::interfaces() };
+    let interfaces = Node::of(path).map(|node| node.interfaces()).unwrap_or_default();
     let table = interfaces.iter().find(|table| table.name == interface);
     match table.and_then(|table| table.methods.iter().find(|row| row.name == method)).map(|row| &row.run) {
-        Some(Run::Process(run)) => run(&Root::system(), container, values),
+        Some(Run::Process(run)) => run(&Root::system(), names, values),
         _ => Err(Fault::standard("UnknownMethod", format!("unknown method '{method}'"))),
     }
 }

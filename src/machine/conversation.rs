@@ -40,13 +40,28 @@ pub enum Heard<T> {
 impl<T: Send + 'static> Conversation<T> {
     /// Begins it.
     pub fn begin(talk: impl FnOnce(&Teller<T>) + Send + 'static) -> Result<Conversation<T>> {
-        let failed = || "failed to start a thread";
-        let (bell, rings) = UnixStream::pair().context(failed)?;
+        let (conversation, teller) = Conversation::new()?;
+        teller.start(talk)?;
+        Ok(conversation)
+    }
+
+    /// Begins one in which two threads talk; it is over when both are done.
+    pub fn begin_both(
+        one: impl FnOnce(&Teller<T>) + Send + 'static,
+        other: impl FnOnce(&Teller<T>) + Send + 'static,
+    ) -> Result<Conversation<T>> {
+        let (conversation, teller) = Conversation::new()?;
+        let bell = teller.bell.try_clone().context(|| "failed to start a thread")?;
+        Teller { tell: teller.tell.clone(), bell }.start(other)?;
+        teller.start(one)?;
+        Ok(conversation)
+    }
+
+    fn new() -> Result<(Conversation<T>, Teller<T>)> {
+        let (bell, rings) = UnixStream::pair().context(|| "failed to start a thread")?;
         let (tell, told) = mpsc::channel();
-        let teller = Teller { tell, bell: rings };
         let interrupt = Interrupt::catch()?;
-        std::thread::Builder::new().spawn(move || talk(&teller)).context(failed)?;
-        Ok(Conversation { told, bell, interrupt })
+        Ok((Conversation { told, bell, interrupt }, Teller { tell, bell: rings }))
     }
 
     /// Waits for the next thing that is told, at most until `end`.
@@ -66,7 +81,12 @@ impl<T: Send + 'static> Conversation<T> {
     }
 }
 
-impl<T> Teller<T> {
+impl<T: Send + 'static> Teller<T> {
+    fn start(self, talk: impl FnOnce(&Teller<T>) + Send + 'static) -> Result<()> {
+        let started = std::thread::Builder::new().spawn(move || talk(&self));
+        started.map(drop).context(|| "failed to start a thread")
+    }
+
     /// Tells; false once nobody listens.
     pub fn tell(&self, news: T) -> bool {
         self.tell.send(news).is_ok() && (&self.bell).write_all(&[0]).is_ok()

@@ -75,20 +75,20 @@ pub fn asked(root: &Root, name: &MachineName) -> Option<Life> {
 }
 
 /// A machine that runs one command; stopped when it is dropped.
-pub struct Execution<'a> {
-    root: &'a Root,
-    name: &'a MachineName,
+pub struct Execution {
+    root: Root,
+    name: MachineName,
     hold: Option<OwnedFd>,
 }
 
-impl<'a> Execution<'a> {
+impl Execution {
     /// Starts the machine.
-    pub fn begin(root: &'a Root, name: &'a MachineName, life: Life) -> Result<Execution<'a>> {
+    pub fn begin(root: &Root, name: &MachineName, life: Life) -> Result<Execution> {
         registry::require(root, name)?;
         unit::require_systemd(root)?;
         note(root, name, life)?;
         // From here on what was begun is ended, too.
-        let mut execution = Execution { root, name, hold: None };
+        let mut execution = Execution { root: root.clone(), name: name.clone(), hold: None };
         unit::one(unit::start(root, std::slice::from_ref(name), Listener::nobody())?)?;
         match state::read(root, name) {
             Some(State { execution: true, .. }) => execution.hold = Some(hold(root, name)?),
@@ -99,7 +99,7 @@ impl<'a> Execution<'a> {
 
     /// Runs the command.
     pub fn run(&self, request: &Request, streams: Streams) -> Result<Attached> {
-        attach(self.root, self.name, request, streams)
+        attach(&self.root, &self.name, request, streams)
     }
 
     /// Stops the machine, and waits until it is gone.
@@ -109,17 +109,17 @@ impl<'a> Execution<'a> {
 
     fn stop(&mut self) -> Result<()> {
         self.hold = None;
-        unit::one(unit::stop(self.root, std::slice::from_ref(self.name), Stop::Ask, Listener::nobody())?)?;
+        unit::one(unit::stop(&self.root, std::slice::from_ref(&self.name), Stop::Ask, Listener::nobody())?)?;
         // Where the machine came up the supervisor has taken all of it away.
-        let directory = self.root.runtime_of(self.name);
+        let directory = self.root.runtime_of(&self.name);
         let _ = std::fs::remove_file(directory.join(FILE)).and_then(|()| std::fs::remove_dir(directory));
         Ok(())
     }
 }
 
-impl Drop for Execution<'_> {
+impl Drop for Execution {
     fn drop(&mut self) {
-        if state::read(self.root, self.name).is_none_or(|state| state.execution) {
+        if state::read(&self.root, &self.name).is_none_or(|state| state.execution) {
             let _ = self.stop();
         }
     }

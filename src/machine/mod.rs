@@ -60,6 +60,8 @@ pub mod registry;
 pub mod rename;
 /// What a machine does.
 pub mod run_state;
+/// What a console has shown.
+pub mod scrollback;
 /// Which machines a verb means.
 pub mod select;
 /// Signals to a payload.

@@ -10,23 +10,26 @@ use super::configuration::{self, Change};
 use super::device::Keep;
 use super::namespaces::Namespace;
 use super::{registry, state};
-use crate::config::network::{IfName, Mac, Port};
+use crate::config::network::{self as links, IfName, Mac, Port};
 use crate::config::{self, Definition};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::network::filter::record;
 use crate::network::filter::{self, ports};
 use crate::network::link::{Counters, Link, Links, failed};
-use crate::network::managed::{self, BRIDGE, book::Book};
+use crate::network::managed::{self, book::Book};
 use crate::network::setup::{self, Site, Which};
 use crate::network::wiring::{self, Wire};
-use crate::network::{driver, handed, names};
+use crate::network::{driver, handed};
 use crate::paths::Root;
 use crate::sandbox::survey::host_id;
 use crate::sys::pidfd;
 use crate::systemd::networkd;
 
 pub use crate::network::filter::ports::Forward;
+pub use crate::network::managed::BRIDGE;
+pub use crate::network::names::DOMAIN;
+pub use crate::network::netlink::Changes;
 
 /// Has networkd read its files, and whoever answers for names run. Names are worth no failure.
 pub fn reload() -> Result<()> {
@@ -227,7 +230,12 @@ pub fn show(root: &Root) -> Result<Option<Network>> {
     let [ipv4, ipv6] = book.addresses().map(|prefix| prefix.to_string());
     let up = bridge.is_some_and(|bridge| bridge.is_up);
     let members = members.collect();
-    Ok(Some(Network { name: BRIDGE.to_string(), up, ipv4, ipv6, domain: names::DOMAIN, members }))
+    Ok(Some(Network { name: BRIDGE.to_string(), up, ipv4, ipv6, domain: DOMAIN, members }))
+}
+
+/// Reads `[tcp:|udp:]HOST[:CONTAINER]`.
+pub fn port(text: &str) -> Result<Port> {
+    links::port(text).map_err(|why| Error::config(why).hint("write it as in tcp:8080:80, 8080:80 or udp:53"))
 }
 
 /// Lets a port of the host lead to a machine that runs.

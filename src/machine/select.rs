@@ -1,5 +1,7 @@
 //! Which machines a verb means: by name, by group, or all.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::registry;
 use crate::config;
 use crate::error::{Error, Kind, Result};
@@ -20,9 +22,9 @@ pub struct Selection {
 impl Selection {
     /// The machines, each once: those that were named in their order, then the others by name.
     pub fn machines(&self, root: &Root) -> Result<Vec<MachineName>> {
-        let mut found: Vec<MachineName> = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
         let mut add = |name: MachineName| {
-            if !found.contains(&name) {
+            if seen.insert(name.clone()) {
                 found.push(name);
             }
         };
@@ -41,6 +43,18 @@ impl Selection {
 pub fn is_member(root: &Root, name: &MachineName, group: &str) -> bool {
     let settings = config::load(root, name).map(|definition| definition.settings);
     settings.is_ok_and(|settings| settings.container.groups.iter().any(|own| own == group))
+}
+
+/// All groups and who is in them.
+pub fn groups(root: &Root) -> BTreeMap<String, Vec<MachineName>> {
+    let mut groups: BTreeMap<String, Vec<MachineName>> = BTreeMap::new();
+    for name in config::names(root) {
+        let Ok(definition) = config::load(root, &name) else { continue };
+        for group in definition.settings.container.groups {
+            groups.entry(group).or_default().push(name.clone());
+        }
+    }
+    groups
 }
 
 fn members(root: &Root, group: &str) -> Result<Vec<MachineName>> {
@@ -78,6 +92,8 @@ mod tests {
         assert_eq!(machines(&["b"], &["db"], false).expect("found"), "b a");
         // A definition that cannot be read is in no group.
         assert_eq!(machines(&[], &["web"], false).expect("found"), "a");
+        let all: Vec<_> = groups(&root).into_iter().map(|(group, members)| (group, members.len())).collect();
+        assert_eq!(all, [("db".to_string(), 2), ("web".to_string(), 1)]);
         assert_eq!(machines(&["c"], &[], true).expect("found"), "c a b d");
         assert_eq!(machines(&[], &["nosuch"], false).expect_err("refused").kind(), Kind::NotFound);
     }

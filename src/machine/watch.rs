@@ -1,16 +1,19 @@
 //! What machines do from now on, as systemd tells it; nothing is asked again and again.
 
 use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 
 use super::conversation::{Conversation, Heard, Teller};
 use super::registry;
 use super::run_state::{RunState, Scope, Service};
 use super::unit::require_systemd;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::name::{MachineName, UnitOf};
 use crate::paths::Root;
 use crate::sys::interrupt::interrupted;
@@ -46,9 +49,42 @@ pub fn wait(
 ) -> Result<RunState> {
     registry::require(root, name)?;
     require_systemd(root)?;
-    let end = limit.map(|limit| Instant::now() + limit);
     let wanted = name.clone();
-    let mut conversation = Conversation::begin(move |teller| follow(teller, &|name| *name == wanted))?;
+    let conversation = Conversation::begin(move |teller| follow(teller, &|name| *name == wanted))?;
+    hear_of(name, conversation, states, limit)
+}
+
+/// The same, given up as soon as nobody reads from the pipe any more.
+pub fn wait_for_reader(
+    root: &Root,
+    name: &MachineName,
+    states: &[RunState],
+    limit: Option<Duration>,
+    pipe: &OwnedFd,
+) -> Result<RunState> {
+    registry::require(root, name)?;
+    require_systemd(root)?;
+    let pipe = pipe.try_clone().context(|| "failed to copy a descriptor")?;
+    let wanted = name.clone();
+    let conversation = Conversation::begin_both(
+        move |teller| follow(teller, &|name| *name == wanted),
+        move |teller| {
+            // A pipe without a reader is an error, which is always told.
+            let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
+            while let Err(Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
+            teller.tell(Err(interrupted()));
+        },
+    )?;
+    hear_of(name, conversation, states, limit)
+}
+
+fn hear_of(
+    name: &MachineName,
+    mut conversation: Conversation<Result<Told>>,
+    states: &[RunState],
+    limit: Option<Duration>,
+) -> Result<RunState> {
+    let end = limit.map(|limit| Instant::now() + limit);
     let mut state = RunState::default();
     loop {
         match conversation.next(end)? {

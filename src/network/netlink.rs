@@ -197,6 +197,33 @@ impl Socket {
     }
 }
 
+/// Hears whenever a link of a namespace changes. What has changed is to be looked at.
+pub struct Changes(OwnedFd);
+
+impl Changes {
+    /// From now on, in the network namespace that the caller is in.
+    pub fn listen() -> Result<Changes, Errno> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, libc::RTMGRP_LINK as u32))?;
+        Ok(Changes(fd))
+    }
+
+    /// Waits for the next one, and takes those that came with it.
+    pub fn wait(&self) -> Result<(), Errno> {
+        let mut buffer = vec![0; BUFFER];
+        let mut flags = MsgFlags::empty();
+        loop {
+            match recv(self.0.as_raw_fd(), &mut buffer, flags) {
+                Err(Errno::EAGAIN) => return Ok(()),
+                // More than the socket holds is a change, too.
+                Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR) => flags = MsgFlags::MSG_DONTWAIT,
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
 /// One message of the kernel's.
 struct Answer<'a> {
     kind: u16,

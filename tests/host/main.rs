@@ -28,6 +28,7 @@ mod mistakes;
 mod network;
 mod order;
 mod posture;
+mod programs;
 mod sandboxing;
 mod signals;
 mod smoke;

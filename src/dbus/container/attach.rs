@@ -4,76 +4,162 @@
 //! The call's process stays as long as the command: it tells how it ended, and ends it when the caller lets go.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::dbus::interface::Rest;
+use super::lasting;
+use crate::dbus::caller::Action;
+use crate::dbus::interface::{Method, Rest};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Context, Error, Result};
-use crate::machine::attach::{self, Attached, Environment, Request, Stream, Streams};
+use crate::machine::attach::{self, Attached, Environment, Power, Request, Stream, Streams};
+use crate::machine::execute::{Execution, Life};
+use crate::machine::namespaces::Namespace;
 use crate::name::MachineName;
 use crate::paths::Root;
 
 /// A descriptor on the bus.
-type Handle = zbus::OwnedFd;
+pub type Handle = zbus::OwnedFd;
 /// The ends of standard input, output and error, and of the pipe that tells the exit status.
 type Pipes = (Handle, Handle, Handle, Handle);
 
-/// `OpenShell`: the login shell, or a command, on a terminal.
-pub fn open_shell(
+/// The methods.
+pub fn methods() -> Vec<Method> {
+    let (elevate, shell) = (Action::Elevate, Action::Shell);
+    let (command, pipes) = (&["command", "options"], &["input", "output", "error", "status"]);
+    let terminal = &["terminal", "status"];
+    let open = |power| move |root: &Root, name: &MachineName, values| open_shell(root, name, values, power);
+    let execute = |power| move |root: &Root, name: &MachineName, values| execute(root, name, values, power);
+    vec![
+        lasting("OpenShell", shell, &["options"], terminal, open(Power::Payload)),
+        lasting("Execute", shell, command, pipes, execute(Power::Payload)),
+        lasting("OpenElevatedShell", elevate, &["options"], terminal, open(Power::Elevated)),
+        lasting("ExecuteElevated", elevate, command, pipes, execute(Power::Elevated)),
+        lasting("ExecuteAlone", shell, command, pipes, execute_alone).and(Action::Operate),
+    ]
+}
+
+/// The login shell, or a command, on a terminal.
+fn open_shell(
     root: &Root,
     name: &MachineName,
-    options: Given,
+    (options,): (Given,),
+    power: Power,
 ) -> Result<((Handle, Handle), Option<Rest>)> {
     let mut options = Options::from(options);
     let command: Vec<String> = options.take("Command")?.unwrap_or_default();
-    let request = request(command, options)?;
-    let [input, output, error] = [Stream::Terminal, Stream::Terminal, Stream::Terminal];
-    let streams = Streams { input, output, error, size: None };
-    let mut attached = attach::attach(root, name, &request, streams)?;
-    let terminal = attached.terminal.take().ok_or_else(|| Error::failed("the command has no terminal"))?;
+    let request = request(command, options, power)?;
+    let mut attached = attach::attach(root, name, &request, terminal())?;
+    let terminal = master(&mut attached)?;
     let (status, rest) = tell_end(attached)?;
     Ok(((terminal.into(), status), Some(rest)))
 }
 
-/// `Execute`: a command with a pipe for each of its streams.
-pub fn execute(
+/// A command with a pipe for each of its streams.
+fn execute(
+    root: &Root,
+    name: &MachineName,
+    (command, options): (Vec<String>, Given),
+    power: Power,
+) -> Result<(Pipes, Option<Rest>)> {
+    require(&command)?;
+    let request = request(command, Options::from(options), power)?;
+    let (streams, [input, output, error]) = pipes()?;
+    let attached = attach::attach(root, name, &request, streams)?;
+    let (status, rest) = tell_end(attached)?;
+    Ok(((input, output, error, status), Some(rest)))
+}
+
+/// A command in a container that is started for it alone; told of when the container has ended.
+fn execute_alone(
     root: &Root,
     name: &MachineName,
     (command, options): (Vec<String>, Given),
 ) -> Result<(Pipes, Option<Rest>)> {
-    if command.is_empty() {
-        return Err(Error::config("there is no command to execute"));
-    }
-    let request = request(command, Options::from(options))?;
-    let ((in_reader, in_writer), (out_reader, out_writer), (err_reader, err_writer)) =
-        (pipe()?, pipe()?, pipe()?);
-    let [input, output, error] = [in_reader, out_writer, err_writer].map(Stream::Pipe);
-    let attached = attach::attach(root, name, &request, Streams { input, output, error, size: None })?;
-    let (status, rest) = tell_end(attached)?;
-    Ok(((in_writer.into(), out_reader.into(), err_reader.into(), status), Some(rest)))
+    require(&command)?;
+    let mut options = Options::from(options);
+    let life = if options.take("Ephemeral")?.unwrap_or(false) { Life::Ephemeral } else { Life::Lasting };
+    let on_terminal = options.take("Terminal")?.unwrap_or(false);
+    let request = request(command, options, Power::Payload)?;
+    let execution = Execution::begin(root, name, life)?;
+    let (attached, ends) = match on_terminal {
+        true => {
+            let mut attached = execution.run(&request, terminal())?;
+            let master = master(&mut attached)?;
+            let again = || master.try_clone().map(Handle::from).context(|| "failed to copy a descriptor");
+            (attached, [again()?, again()?, again()?])
+        }
+        false => {
+            let (streams, ends) = pipes()?;
+            (execution.run(&request, streams)?, ends)
+        }
+    };
+    let (theirs, ours) = pipe()?;
+    let rest = move || {
+        let code = see_through(attached, &ours);
+        // However it goes, who hears of the end finds the container ended.
+        let ended = execution.end();
+        if let (Some(code), Ok(())) = (code, ended) {
+            tell(ours, code);
+        }
+    };
+    let [input, output, error] = ends;
+    Ok(((input, output, error, theirs.into()), Some(Box::new(rest))))
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+fn require(command: &[String]) -> Result<()> {
+    match command {
+        [] => Err(Error::config("there is no command to execute")),
+        _ => Ok(()),
+    }
+}
+
+fn terminal() -> Streams {
+    Streams { input: Stream::Terminal, output: Stream::Terminal, error: Stream::Terminal, size: None }
+}
+
+fn master(attached: &mut Attached) -> Result<OwnedFd> {
+    attached.terminal.take().ok_or_else(|| Error::failed("the command has no terminal"))
+}
+
+/// Streams of a command, and the caller's ends of them.
+fn pipes() -> Result<(Streams, [Handle; 3])> {
+    let ((input, in_writer), (out_reader, output), (err_reader, error)) = (pipe()?, pipe()?, pipe()?);
+    let [input, output, error] = [input, output, error].map(Stream::Pipe);
+    let streams = Streams { input, output, error, size: None };
+    Ok((streams, [in_writer.into(), out_reader.into(), err_reader.into()]))
+}
+
+/// Reader and writer.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe_with(PipeFlags::CLOEXEC).context(|| "failed to create a pipe")
 }
 
-fn request(command: Vec<String>, mut options: Options) -> Result<Request> {
+fn request(command: Vec<String>, mut options: Options, power: Power) -> Result<Request> {
     let user: Option<String> = options.take("User")?;
     let working_directory: Option<String> = options.take("WorkingDirectory")?;
     let environment: Vec<String> = options.take("Environment")?.unwrap_or_default();
+    let environment = environment.iter().map(|text| assignment(text)).collect::<Result<_>>()?;
+    let is_bare = options.take("ClearEnvironment")?.unwrap_or(false);
+    let namespaces: Option<Vec<String>> = match power {
+        Power::Elevated => options.take("Namespaces")?,
+        Power::Payload => None,
+    };
     options.refuse_rest()?;
     Ok(Request {
         command: command.into_iter().map(OsString::from).collect(),
         user: user.map_or(Ok(Request::default().user), |user| user.parse())?,
         working_directory: working_directory.map(OsString::from),
-        environment: Environment::Clean(
-            environment.iter().map(|text| assignment(text)).collect::<Result<_>>()?,
-        ),
-        ..Request::default()
+        environment: if is_bare { Environment::Bare(environment) } else { Environment::Clean(environment) },
+        namespaces: match namespaces {
+            Some(names) => names.iter().map(|name| name.parse()).collect::<Result<_>>()?,
+            None => Namespace::ALL.to_vec(),
+        },
+        power,
     })
 }
 
@@ -85,21 +171,35 @@ fn assignment(text: &str) -> Result<(OsString, OsString)> {
 /// A pipe that tells the exit status, and what writes to it in the end.
 fn tell_end(attached: Attached) -> Result<(Handle, Rest)> {
     let (theirs, ours) = pipe()?;
-    Ok((theirs.into(), Box::new(move || see_through(attached, ours))))
+    let rest = move || {
+        if let Some(code) = see_through(attached, &ours) {
+            tell(ours, code);
+        }
+    };
+    Ok((theirs.into(), Box::new(rest)))
 }
 
-/// Until the command ends, or the caller has closed his end of the pipe: then the command is hung up on.
-fn see_through(attached: Attached, status: OwnedFd) {
+/// The exit status of a command that ends; `None` where the caller has closed his end of the pipe before: then the
+/// command is hung up on.
+fn see_through(attached: Attached, status: &OwnedFd) -> Option<u8> {
+    match is_first(attached.ended(), status) {
+        true => attached.finish().ok(),
+        false => None,
+    }
+}
+
+/// Waits until `ended` can be read, or until nobody reads `pipe` any more; whether it was the first.
+pub fn is_first(ended: BorrowedFd, pipe: &OwnedFd) -> bool {
     let mut fds = [
-        PollFd::new(attached.ended(), PollFlags::POLLIN),
+        PollFd::new(ended, PollFlags::POLLIN),
         // A pipe without a reader is an error, which is always told.
-        PollFd::new(status.as_fd(), PollFlags::empty()),
+        PollFd::new(pipe.as_fd(), PollFlags::empty()),
     ];
     while let Err(nix::errno::Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
-    if fds[0].any() != Some(true) {
-        return;
-    }
-    if let Ok(code) = attached.finish() {
-        let _ = std::fs::File::from(status).write_all(format!("{code}\n").as_bytes());
-    }
+    fds[0].any() == Some(true)
+}
+
+/// Writes a line to whoever reads; nobody need.
+pub fn tell(pipe: OwnedFd, line: impl Display) {
+    let _ = std::fs::File::from(pipe).write_all(format!("{line}\n").as_bytes());
 }

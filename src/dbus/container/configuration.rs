@@ -2,7 +2,7 @@
 
 use crate::config::key::Effect;
 use crate::error::Result;
-use crate::machine::configuration::{self, Change, Key};
+use crate::machine::configuration::{self, Change, Draft, Key, Outcome};
 use crate::name::MachineName;
 use crate::paths::Root;
 
@@ -23,8 +23,28 @@ pub fn set(
     let set = changes.iter().map(|text| Change::new(text));
     let unset = unset.iter().map(|text| Key::new(text).map(Change::Unset));
     let outcome = configuration::change(root, name, &set.chain(unset).collect::<Result<Vec<_>>>()?)?;
+    Ok(told(outcome))
+}
+
+/// `ReadDefinition`: the administrator's file, which need not be there yet, and what it holds.
+pub fn read(root: &Root, name: &MachineName, (): ()) -> Result<(String, String)> {
+    let Draft { path, text } = Draft::open(root, name)?;
+    Ok((path.to_string_lossy().into_owned(), text))
+}
+
+/// `WriteDefinition`: another text in the place of the one that the caller has read.
+pub fn write(
+    root: &Root,
+    name: &MachineName,
+    (before, text): (String, String),
+) -> Result<(Vec<Changed>, Vec<String>)> {
+    let draft = Draft { text: before, ..Draft::open(root, name)? };
+    draft.replace(root, name, &text).map(told)
+}
+
+fn told(outcome: Outcome) -> (Vec<Changed>, Vec<String>) {
     let changed = outcome.changed.into_iter().map(|one| (one.section, one.key, word(one.effect).to_string()));
-    Ok((changed.collect(), outcome.warnings))
+    (changed.collect(), outcome.warnings)
 }
 
 fn word(effect: Effect) -> &'static str {

@@ -34,7 +34,7 @@ pub fn methods() -> Vec<Method> {
 }
 
 /// systemd's word for no limit is the largest number.
-fn how(usec: u64) -> Stop {
+pub fn how(usec: u64) -> Stop {
     match usec {
         u64::MAX => Stop::Ask,
         0 => Stop::Kill,
@@ -42,7 +42,8 @@ fn how(usec: u64) -> Stop {
     }
 }
 
-fn target(whom: &str) -> Result<Target> {
+/// Whom a signal is for.
+pub fn target(whom: &str) -> Result<Target> {
     match whom {
         "leader" => Ok(Target::Leader),
         "all" => Ok(Target::All),
@@ -50,6 +51,7 @@ fn target(whom: &str) -> Result<Target> {
     }
 }
 
-fn number(signal: i32) -> Result<i32> {
+/// A signal that there is.
+pub fn number(signal: i32) -> Result<i32> {
     crate::config::signal_number(&signal.to_string())
 }

@@ -3,8 +3,10 @@
 mod attach;
 mod configuration;
 mod devices;
-mod life;
+mod journal;
+pub mod life;
 mod properties;
+mod wait;
 
 use std::slice::from_ref;
 
@@ -13,11 +15,12 @@ use serde::de::DeserializeOwned;
 use zbus::Type;
 
 use super::caller::Action;
-use super::interface::{self, Interface, Method, json};
-use super::options::Given;
+use super::interface::{self, Interface, Method, Rest, json};
+use super::options::{Given, Options};
 use crate::error::{Error, Kind, Result};
+use crate::machine::scrollback::{self, Scrollback};
 use crate::machine::unit::{self, one};
-use crate::machine::{audit, configuration as core, info, limits, processes, registry};
+use crate::machine::{audit, configuration as core, info, limits, plan, processes, registry, timings};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::control;
@@ -44,36 +47,38 @@ fn change() -> Vec<Method> {
         row("Disable", change, &[], &[], |root, name, ()| one(unit::disable(root, from_ref(name))?)),
         row("SetLimits", change, &["changes", "runtime"], &[], set_limits),
         row("SetConfig", change, &["changes", "unset"], &["changed", "warnings"], configuration::set),
+        row("WriteDefinition", change, &["before", "text"], &["changed", "warnings"], configuration::write),
     ]
 }
 
 fn enter() -> Vec<Method> {
-    let (shell, pipes) = (&["terminal", "status"], &["input", "output", "error", "status"]);
-    vec![
-        Method::lasting(
-            "OpenShell",
-            Action::Shell,
-            &["options"],
-            shell,
-            |root, name, (options,): (Given,)| attach::open_shell(root, &MachineName::new(name)?, options),
-        ),
-        Method::lasting("Execute", Action::Shell, &["command", "options"], pipes, |root, name, values| {
-            attach::execute(root, &MachineName::new(name)?, values)
-        }),
-        row("OpenConsole", Action::Shell, &[], &["console"], |root, name, ()| open_console(root, name)),
-    ]
+    let shell = Action::Shell;
+    let console = vec![
+        row("OpenConsole", shell, &[], &["console"], |root, name, ()| open_console(root, name)),
+        row("ReadScrollback", shell, &["options"], &["content"], read_scrollback),
+    ];
+    [attach::methods(), console].into_iter().flatten().collect()
 }
 
 fn look() -> Vec<Method> {
-    let look = Action::Look;
+    let (look, text) = (Action::Look, &["json"]);
     vec![
-        row("Describe", look, &[], &["json"], |root, name, ()| json(&info::info(root, name)?)),
-        row("DescribeProcesses", look, &[], &["json"], |root, name, ()| {
+        row("Describe", look, &[], text, |root, name, ()| json(&info::info(root, name)?)),
+        row("DescribeProcesses", look, &[], text, |root, name, ()| {
             json(&processes::list(root, from_ref(name))?)
         }),
+        row("DescribeLimits", look, &[], text, |root, name, ()| json(&limits::list(root, name)?)),
+        row("DescribePlan", look, &[], &["json", "warnings"], |root, name, ()| {
+            let (plan, warnings) = plan::plan(root, name)?;
+            json(&plan).map(|(text,)| (text, warnings))
+        }),
         row("GetConfig", look, &["key"], &["values"], configuration::get),
-        row("DescribeConfig", look, &[], &["json"], |root, name, ()| json(&core::show(root, name)?)),
-        row("Audit", Action::Operate, &[], &["json"], |root, name, ()| json(&audit::audit(root, name)?)),
+        row("DescribeConfig", look, &[], text, |root, name, ()| json(&core::show(root, name)?)),
+        row("ReadDefinition", look, &[], &["file", "text"], configuration::read),
+        row("ListTimings", look, &[], &["stages"], timings),
+        row("Audit", Action::Operate, &[], text, |root, name, ()| json(&audit::audit(root, name)?)).sealed(),
+        journal::method(),
+        wait::method(),
     ]
 }
 
@@ -94,6 +99,23 @@ where
     })
 }
 
+/// The row of a method that goes on after its answer.
+fn lasting<I, O>(
+    name: &'static str,
+    action: Action,
+    takes: &[&'static str],
+    gives: &[&'static str],
+    run: impl Fn(&Root, &MachineName, I) -> Result<(O, Option<Rest>)> + Send + Sync + 'static,
+) -> Method
+where
+    I: Type + Serialize + DeserializeOwned,
+    O: Type + Serialize + DeserializeOwned,
+{
+    Method::lasting(name, action, takes, gives, move |root, name, values| -> Result<_> {
+        run(root, &MachineName::new(name)?, values)
+    })
+}
+
 fn set_limits(root: &Root, name: &MachineName, (changes, runtime): (Vec<String>, bool)) -> Result<()> {
     let changes = changes.iter().map(|text| limits::change(text)).collect::<Result<Vec<_>>>()?;
     limits::set(root, name, &changes, if runtime { Lasting::Runtime } else { Lasting::Persistent })
@@ -107,4 +129,20 @@ fn open_console(root: &Root, name: &MachineName) -> Result<(zbus::OwnedFd,)> {
         Error::new(Kind::NotFound, why).hint("start it first")
     })?;
     Ok((connection.into(),))
+}
+
+fn read_scrollback(root: &Root, name: &MachineName, (options,): (Given,)) -> Result<(Vec<u8>,)> {
+    let mut options = Options::from(options);
+    let wanted = if options.take("Clear")?.unwrap_or(false) { Scrollback::Take } else { Scrollback::Show };
+    options.refuse_rest()?;
+    let (console,) = open_console(root, name)?;
+    scrollback::fetch(name, &console, wanted).map(|content| (content,))
+}
+
+/// Stages of the last start, and the microseconds that they took.
+type Timings = Vec<(String, u64)>;
+
+fn timings(root: &Root, name: &MachineName, (): ()) -> Result<(Timings,)> {
+    let stages = timings::of(root, name)?.into_iter();
+    Ok((stages.map(|(stage, took)| (stage, took.as_micros() as u64)).collect(),))
 }

@@ -8,7 +8,10 @@ from jeepney.io.blocking import open_dbus_connection
 
 NAME = sys.argv[1]
 VALUES = {"s": NAME, "as": [], "a{sv}": {}, "v": ("s", "x"), "b": False, "i": 0, "u": 0, "t": 0, "h": sys.stdin}
-OBJECTS = ["/org/containerctl1", "/org/containerctl1/container", "/org/containerctl1/container/" + NAME]
+OBJECTS = ["/org/containerctl1", "/org/containerctl1/network", "/org/containerctl1/container",
+           "/org/containerctl1/container/" + NAME]
+# Each way to say which containers are meant.
+SELECTIONS = [{"Names": ("as", [NAME])}, {"Groups": ("as", [NAME])}, {"All": ("b", True)}]
 # What answers is the same for everyone: ping, machine id, introspection.
 bus = open_dbus_connection(bus="SYSTEM", enable_fds=True)
 
@@ -25,10 +28,13 @@ for path in OBJECTS:
     print(text)
     for interface in ET.fromstring(text).iter("interface"):
         for method in interface.iter("method"):
-            types = [arg.get("type") for arg in method.iter("arg") if arg.get("direction") == "in"]
+            arguments = [arg for arg in method.iter("arg") if arg.get("direction") == "in"]
+            types = [arg.get("type") for arg in arguments]
             values = [VALUES[type_] for type_ in types]
             if interface.get("name") == "org.freedesktop.DBus.Properties":
                 values[0] = "org.containerctl1.Container"
-            for flags in (0, MessageFlag.allow_interactive_authorization):
-                answer = ask(path, interface.get("name"), method.get("name"), "".join(types) or None, values, flags)
-                print(interface.get("name"), method.get("name"), int(flags), *answer)
+            selects = bool(arguments) and arguments[0].get("name") == "selection"
+            for calls in [[selection] + values[1:] for selection in SELECTIONS] if selects else [values]:
+                for flags in (0, MessageFlag.allow_interactive_authorization):
+                    answer = ask(path, interface.get("name"), method.get("name"), "".join(types) or None, calls, flags)
+                    print(interface.get("name"), method.get("name"), int(flags), *answer)

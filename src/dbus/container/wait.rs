@@ -1,0 +1,39 @@
+//! Waiting for a state: the caller has a pipe to read from, and may let go of it.
+
+use std::time::Duration;
+
+use super::attach::{Handle, pipe, tell};
+use super::lasting;
+use crate::dbus::caller::Action;
+use crate::dbus::interface::{Method, Rest};
+use crate::error::{Error, Result};
+use crate::machine::run_state::RunState;
+use crate::machine::{registry, watch};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+/// The method.
+pub fn method() -> Method {
+    lasting("Wait", Action::Look, &["states", "timeout_usec"], &["reached"], wait)
+}
+
+fn wait(
+    root: &Root,
+    name: &MachineName,
+    (states, usec): (Vec<String>, u64),
+) -> Result<((Handle,), Option<Rest>)> {
+    registry::require(root, name)?;
+    let states = states.iter().map(|state| state.parse()).collect::<Result<Vec<RunState>>>()?;
+    if states.is_empty() {
+        return Err(Error::config("there is no state to wait for").hint("for example running"));
+    }
+    let limit = Some(usec).filter(|usec| *usec != u64::MAX).map(Duration::from_micros);
+    let (theirs, ours) = pipe()?;
+    let (root, name) = (root.clone(), name.clone());
+    let rest = move || {
+        if let Ok(state) = watch::wait_for_reader(&root, &name, &states, limit, &ours) {
+            tell(ours, state);
+        }
+    };
+    Ok(((theirs.into(),), Some(Box::new(rest))))
+}

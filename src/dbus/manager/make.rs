@@ -1,0 +1,92 @@
+//! What makes containers, unmakes them, and gives them other names.
+
+use std::path::PathBuf;
+
+use zbus::OwnedObjectPath;
+
+use super::object;
+use crate::dbus::caller::Action;
+use crate::dbus::interface::{About, Method};
+use crate::dbus::options::{Given, Options};
+use crate::error::{Context, Error, Result};
+use crate::image::debian::Debian;
+use crate::machine::create::{self, Request, Source};
+use crate::machine::destroy::{self, IfRunning};
+use crate::machine::rename;
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::progress::Listener;
+use crate::sys::interrupt::Interrupt;
+
+/// The methods.
+pub fn methods() -> Vec<Method> {
+    let (made, warnings) = (&["container", "warnings"], &["warnings"]);
+    let create = Action::Create;
+    let rows = [
+        Method::new("CreateContainer", create, &["name", "options"], made, create_container),
+        Method::new("DestroyContainer", create, &["name", "if_running"], warnings, destroy_container),
+        Method::new("RenameContainer", create, &["name", "new_name"], made, rename_container),
+    ];
+    rows.map(|row| row.about(About::Argument)).into()
+}
+
+/// The object, and warnings.
+type Made = (OwnedObjectPath, Vec<String>);
+
+fn create_container(root: &Root, _: &str, (name, options): (String, Given)) -> Result<Made> {
+    let request = request(&name, Options::from(options))?;
+    let warnings = create::create(root, &request, Interrupt::catch()?, Listener::nobody())?;
+    Ok((object(&name)?, warnings))
+}
+
+fn destroy_container(root: &Root, _: &str, (name, if_running): (String, String)) -> Result<(Vec<String>,)> {
+    let name = MachineName::new(&name)?;
+    Ok((destroy::destroy(root, &name, parse_if_running(&if_running)?)?,))
+}
+
+fn rename_container(root: &Root, _: &str, (old, new): (String, String)) -> Result<Made> {
+    let warnings = rename::rename(root, &MachineName::new(&old)?, &MachineName::new(&new)?)?;
+    Ok((object(&new)?, warnings))
+}
+
+fn parse_if_running(word: &str) -> Result<IfRunning> {
+    match word {
+        "refuse" => Ok(IfRunning::Refuse),
+        "stop" => Ok(IfRunning::Stop),
+        _ => Err(Error::config(format!("'{}' is not 'refuse' or 'stop'", word.escape_debug()))),
+    }
+}
+
+fn request(name: &str, mut options: Options) -> Result<Request> {
+    let name = MachineName::new(name)?;
+    let command = options.take("Command")?.unwrap_or_default();
+    let source = source(&mut options)?;
+    options.refuse_rest()?;
+    Ok(Request { name, source, command })
+}
+
+/// Exactly one of `Template`, `RootDirectory` and `Archive`.
+fn source(options: &mut Options) -> Result<Source> {
+    let template: Option<String> = options.take("Template")?;
+    let tree: Option<String> = options.take("RootDirectory")?;
+    let archive: Option<zbus::Fd<'static>> = options.take("Archive")?;
+    match (template.as_deref(), tree, archive) {
+        (Some("busybox"), None, None) => Ok(Source::Busybox),
+        (Some("debian"), None, None) => Ok(Source::Debian(Debian {
+            release: options.take("Release")?.unwrap_or_else(|| "trixie".to_string()),
+            mirror: options.take("Mirror")?,
+            packages: options.take("Packages")?.unwrap_or_default(),
+        })),
+        (None, Some(path), None) => Ok(Source::Rootfs(PathBuf::from(path))),
+        (None, None, Some(archive)) => {
+            // Read as the verb reads what is piped to it: the caller's descriptor, and no path that we resolve.
+            rustix::stdio::dup2_stdin(&archive).context(|| "failed to take the archive")?;
+            Ok(Source::Tar(PathBuf::from("-")))
+        }
+        (Some(other), None, None) => {
+            Err(Error::config(format!("there is no template '{}'", other.escape_debug()))
+                .hint("there are 'busybox' and 'debian'"))
+        }
+        _ => Err(Error::config("one of the options 'Template', 'RootDirectory' and 'Archive' is needed")),
+    }
+}

@@ -1,0 +1,72 @@
+//! What is done to several containers at once: the caller must be allowed for each of them before anything is done to
+//! one, and is told which of them it failed for.
+
+use crate::dbus::caller::Action;
+use crate::dbus::container::life;
+use crate::dbus::fault::Fault;
+use crate::dbus::interface::Method;
+use crate::dbus::options::{Given, Options};
+use crate::error::{Error, Result};
+use crate::machine::unit::{self, Done, Stop, Stopped, each};
+use crate::machine::{freeze, signal};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::progress::Listener;
+use crate::systemd::jobs::Job;
+
+/// The methods.
+pub fn methods() -> Vec<Method> {
+    let (operate, change) = (Action::Operate, Action::Change);
+    let whom = &["selection", "whom", "signal"];
+    vec![
+        simple("StartContainers", operate, |root, names| unit::start(root, names, Listener::nobody())),
+        Method::many("StopContainers", operate, &["selection", "options"], &["failures", "killed"], stop),
+        simple("RestartContainers", operate, |root, names| unit::restart(root, names, Listener::nobody())),
+        simple("FreezeContainers", operate, |root, names| Ok(each(names, |name| freeze::freeze(root, name)))),
+        simple("ThawContainers", operate, |root, names| Ok(each(names, |name| freeze::thaw(root, name)))),
+        Method::many("KillContainers", operate, whom, &["failures"], kill),
+        simple("EnableContainers", change, unit::enable),
+        simple("DisableContainers", change, unit::disable),
+    ]
+}
+
+/// Name of the container, name of the error, sentence.
+type Failures = Vec<(String, String, String)>;
+
+fn simple(
+    name: &'static str,
+    action: Action,
+    run: impl Fn(&Root, &[MachineName]) -> Result<Vec<Done<()>>> + Send + Sync + 'static,
+) -> Method {
+    Method::many(name, action, &["selection"], &["failures"], move |root, names, _: (Given,)| {
+        Ok((failures(run(root, names)?),))
+    })
+}
+
+fn failures<T>(done: Vec<Done<T>>) -> Failures {
+    let failed = done.into_iter().filter_map(|done| Some((done.name, Fault::from(done.result.err()?))));
+    failed.map(|(name, fault)| (name.to_string(), fault.name, fault.text)).collect()
+}
+
+fn stop(root: &Root, names: &[MachineName], (_, options): (Given, Given)) -> Result<(Failures, Vec<String>)> {
+    let mut options = Options::from(options);
+    let limit: Option<u64> = options.take("TimeoutUSec")?;
+    let no_wait = options.take("NoWait")?.unwrap_or(false);
+    options.refuse_rest()?;
+    let how = match (no_wait, limit) {
+        (true, Some(_)) => {
+            return Err(Error::config("the options 'NoWait' and 'TimeoutUSec' exclude each other"));
+        }
+        (true, None) => return Ok((failures(unit::ask(root, Job::Stop, names)?), Vec::new())),
+        (false, limit) => limit.map_or(Stop::Ask, life::how),
+    };
+    let done = unit::stop(root, names, how, Listener::nobody())?;
+    let killed = done.iter().filter(|done| matches!(done.result, Ok(Stopped::Killed)));
+    let killed = killed.map(|done| done.name.to_string()).collect();
+    Ok((failures(done), killed))
+}
+
+fn kill(root: &Root, names: &[MachineName], (_, whom, signal): (Given, String, i32)) -> Result<(Failures,)> {
+    let (target, number) = (life::target(&whom)?, life::number(signal)?);
+    Ok((failures(each(names, |name| signal::send(root, name, target, number))),))
+}
