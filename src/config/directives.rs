@@ -217,12 +217,13 @@ pub static TABLE: &[Directive] = &[
     Directive {
         section: "Exec",
         key: "NotifyReady",
-        value: "BOOL",
+        value: "BOOL|network",
         trust: Trust::Image,
         effect: Effect::Restart,
         doc: "The unit counts as started once the container's init says so by sd_notify(3), not as soon \
-              as it runs. Off by default.",
-        field: set!(exec.notify_ready, values::boolean),
+              as it runs; with network, once an interface inside has an address by which others reach it, whoever \
+              sets that. What takes longer than the unit's TimeoutStartSec= has failed. Off by default.",
+        field: set!(exec.notify_ready, values::readiness),
     },
     Directive {
         section: "Exec",

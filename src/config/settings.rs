@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 pub use super::network::Network;
 
 /// A whole, valid definition.
@@ -42,8 +44,8 @@ pub struct Exec {
     pub working_directory: Option<PathBuf>,
     /// `KillSignal=` as a number; `None` leaves it to the kind of init.
     pub kill_signal: Option<i32>,
-    /// `NotifyReady=`: ready when the payload says so, not when it was started.
-    pub notify_ready: bool,
+    /// `NotifyReady=`.
+    pub notify_ready: Readiness,
     /// `Hostname=`; the machine's name otherwise.
     pub hostname: Option<String>,
     /// `MachineID=`: 32 lower-case hexadecimal digits.
@@ -86,7 +88,7 @@ impl Default for Exec {
             environment: Vec::new(),
             working_directory: None,
             kill_signal: None,
-            notify_ready: false,
+            notify_ready: Readiness::Started,
             hostname: None,
             machine_id: None,
             private_users: PrivateUsers::Pick,
@@ -105,6 +107,19 @@ impl Default for Exec {
             link_journal: LinkJournal::TryGuest,
         }
     }
+}
+
+/// `NotifyReady=`: when the container's service counts as started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Readiness {
+    /// `no`: when its first process was executed.
+    #[default]
+    Started,
+    /// `yes`: when that says so (sd_notify(3)).
+    Told,
+    /// `network`: when it has an address.
+    Network,
 }
 
 /// `PrivateUsers=` (systemd.nspawn(5)): which host ids the container's ids are.

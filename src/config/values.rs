@@ -2,7 +2,7 @@
 
 use std::path::{Component, PathBuf};
 
-use super::settings::{AppArmorProfile, DeviceAllow, LinkJournal, PrivateUsers, SyscallRule};
+use super::settings::{AppArmorProfile, DeviceAllow, LinkJournal, PrivateUsers, Readiness, SyscallRule};
 use super::words;
 use crate::name::MachineName;
 
@@ -36,6 +36,17 @@ pub fn boolean(text: &str) -> Parsed<bool> {
         "1" | "yes" | "y" | "true" | "t" | "on" => Ok(true),
         "0" | "no" | "n" | "false" | "f" | "off" => Ok(false),
         _ => Err(Wrong::new(format!("'{text}' is neither yes nor no"))),
+    }
+}
+
+/// `NotifyReady=`.
+pub fn readiness(text: &str) -> Parsed<Readiness> {
+    match text {
+        "network" => Ok(Readiness::Network),
+        _ => match boolean(text) {
+            Ok(told) => Ok(if told { Readiness::Told } else { Readiness::Started }),
+            Err(_) => Err(Wrong::new(format!("'{text}' is neither yes, no nor network"))),
+        },
     }
 }
 

@@ -18,7 +18,7 @@ use super::attach::{Attached, Request, Streams, attach};
 use super::state::{self, State};
 use super::unit::{self, Stop};
 use super::{lock, registry};
-use crate::config::settings::Settings;
+use crate::config::settings::{Readiness, Settings};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -52,7 +52,7 @@ impl Life {
     pub fn adapt(self, settings: &mut Settings) {
         settings.files.ephemeral = self == Life::Ephemeral;
         let exec = &mut settings.exec;
-        (exec.own_init, exec.boot, exec.notify_ready) = (true, false, false);
+        (exec.own_init, exec.boot, exec.notify_ready) = (true, false, Readiness::Started);
         (exec.kill_signal, exec.working_directory) = (None, None);
         exec.parameters.clear();
     }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use crate::config::settings::Console;
+use crate::config::settings::{Console, Readiness};
 use crate::error::{Error, Kind, Result};
 use crate::machine::cgroup::Cgroup;
 use crate::machine::{registry, stuck};
@@ -54,8 +54,8 @@ pub struct State {
     pub init: bool,
     /// It is there for one command that somebody executes.
     pub execution: bool,
-    /// Ready when the payload says so.
-    pub notify_ready: bool,
+    /// When it is ready.
+    pub readiness: Readiness,
     /// What the payload last said of a shutdown under way: `reboot`, `poweroff`, …
     pub shutdown: String,
     /// When the payload was started, in microseconds of CLOCK_BOOTTIME.
@@ -73,6 +73,11 @@ impl State {
     pub fn to_text(&self) -> String {
         let mut text = format!("VERSION={VERSION}\n");
         let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
+        let readiness = match self.readiness {
+            Readiness::Started => "0",
+            Readiness::Told => "1",
+            Readiness::Network => "network",
+        };
         let fields: [(&str, &dyn std::fmt::Display); 19] = [
             ("STARTED", &u8::from(self.started)),
             ("READY", &u8::from(self.ready)),
@@ -87,7 +92,7 @@ impl State {
             ("STOP_SIGNAL", &self.stop_signal),
             ("INIT", &u8::from(self.init)),
             ("EXECUTION", &u8::from(self.execution)),
-            ("NOTIFY_READY", &u8::from(self.notify_ready)),
+            ("NOTIFY_READY", &readiness),
             ("SHUTDOWN", &self.shutdown),
             ("STARTED_USEC", &self.started_usec),
             ("BUFFER_BYTES", &self.buffer_bytes),
@@ -118,7 +123,7 @@ impl State {
                 "STOP_SIGNAL" => state.stop_signal = value.parse().unwrap_or_default(),
                 "INIT" => state.init = value == "1",
                 "EXECUTION" => state.execution = value == "1",
-                "NOTIFY_READY" => state.notify_ready = value == "1",
+                "NOTIFY_READY" => state.readiness = readiness(value),
                 "SHUTDOWN" => state.shutdown = value.to_string(),
                 "STARTED_USEC" => state.started_usec = value.parse().unwrap_or_default(),
                 "BUFFER_BYTES" => state.buffer_bytes = value.parse().unwrap_or_default(),
@@ -184,6 +189,14 @@ pub fn refuse_running(root: &Root, name: &MachineName) -> Result<()> {
             Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))
                 .hint(format!("stop it with 'systemctl stop {}' first", name.scope())))
         }
+    }
+}
+
+fn readiness(value: &str) -> Readiness {
+    match value {
+        "1" => Readiness::Told,
+        "network" => Readiness::Network,
+        _ => Readiness::Started,
     }
 }
 

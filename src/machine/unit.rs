@@ -292,10 +292,12 @@ async fn explain(manager: &Manager, job: Job, unit: &str, result: &JobResult) ->
     // The supervisor leaves its error sentence in the unit's status.
     let service = manager.properties(unit, "Service").await.ok();
     let told = service.as_ref().map(|service| service.text("StatusText"));
+    let timed_out = service.as_ref().is_some_and(|service| service.text("Result") == "timeout");
     if let Some(why) = told.as_deref().and_then(|status| status.strip_prefix("failed: ")) {
         let code = service.and_then(|service| service.number("ExecMainStatus")).unwrap_or(1);
-        return Error::new(Kind::of_exit_code(code), format!("{failed}: {why}"));
+        let kind = if timed_out { Kind::TimedOut } else { Kind::of_exit_code(code) };
+        return Error::new(kind, format!("{failed}: {why}"));
     }
-    let kind = if result.0 == "timeout" { Kind::TimedOut } else { Kind::Failed };
+    let kind = if timed_out || result.0 == "timeout" { Kind::TimedOut } else { Kind::Failed };
     Error::new(kind, format!("{failed}: {}", result.0)).hint(format!("see 'journalctl -u {unit}'"))
 }

@@ -149,14 +149,7 @@ impl Links {
 
     /// Of another namespace. The caller enters it for a moment, for which it must have one thread.
     pub fn of(namespace: &OwnedFd) -> Result<Links> {
-        let failed = || "failed to enter a network namespace";
-        clone::require_one_thread()?;
-        let own = std::fs::File::open("/proc/self/ns/net").context(failed)?;
-        pidfd::setns(namespace.as_fd(), libc::CLONE_NEWNET).context(failed)?;
-        let links = Links::here();
-        pidfd::setns(own.as_fd(), libc::CLONE_NEWNET)
-            .context(|| "failed to return from a network namespace")?;
-        links
+        in_namespace(namespace, Links::here)
     }
 
     /// The link of this name or alternative name.
@@ -365,9 +358,13 @@ impl Links {
 
     /// All addresses: number of the link, and the address.
     pub fn addresses(&mut self) -> Result<Vec<(u32, Prefix)>> {
+        Ok(self.raw_addresses()?.iter().filter_map(|payload| address(payload)).collect())
+    }
+
+    /// The same as the kernel tells it: `struct ifaddrmsg` and what follows.
+    pub fn raw_addresses(&mut self) -> Result<Vec<Vec<u8>>> {
         let found = self.0.dump(|| Message::new(libc::RTM_GETADDR, 0, &[0; IFADDR]));
-        let found = found.context(|| "failed to list addresses")?;
-        Ok(found.iter().filter_map(|payload| address(payload)).collect())
+        found.context(|| "failed to list addresses")
     }
 
     /// The destinations of all routes but default ones.
@@ -376,6 +373,18 @@ impl Links {
         let found = found.context(|| "failed to list routes")?;
         Ok(found.iter().filter_map(|payload| destination(payload)).collect())
     }
+}
+
+/// Does something in another network namespace, such as opening a socket, which then stays there. The caller must have
+/// one thread.
+pub fn in_namespace<T>(namespace: &OwnedFd, open: impl FnOnce() -> Result<T>) -> Result<T> {
+    let failed = || "failed to enter a network namespace";
+    clone::require_one_thread()?;
+    let own = std::fs::File::open("/proc/self/ns/net").context(failed)?;
+    pidfd::setns(namespace.as_fd(), libc::CLONE_NEWNET).context(failed)?;
+    let opened = open();
+    pidfd::setns(own.as_fd(), libc::CLONE_NEWNET).context(|| "failed to return from a network namespace")?;
+    opened
 }
 
 /// What becomes of `IFF_UP`.

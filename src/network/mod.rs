@@ -8,6 +8,8 @@
 //! Everything of ours on the host carries a [`tag::Tag`]; clearing away goes by it and touches nothing else.
 //! The managed network `ctl0` is the kernel's bridge, configured by networkd from a file of ours.
 
+/// An address that a start waits for.
+pub mod awaited;
 /// The types of links, and what each needs of the host.
 pub mod driver;
 /// The packet filter.

@@ -3,7 +3,7 @@
 //! The supervisor stays small: this is the part of a netlink library that links, addresses and routes need. One
 //! request at a time, answered before the next.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -150,6 +150,21 @@ impl Socket {
         Ok(Socket { fd, sequence: 0 })
     }
 
+    /// Opens one to which the kernel tells what changes, of these groups (`RTMGRP_*`); it does not block.
+    pub fn listen(groups: u32) -> Result<Socket, Errno> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+        Ok(Socket { fd, sequence: 0 })
+    }
+
+    /// What was told next: types and payloads.
+    pub fn told(&mut self) -> Result<Vec<(u16, Vec<u8>)>, Errno> {
+        let mut buffer = vec![0; BUFFER];
+        let length = recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        Ok(answers(&buffer[..length]).map(|told| (told.kind, told.payload.to_vec())).collect())
+    }
+
     /// Asks for a change, and waits until it is made or refused.
     pub fn change(&mut self, message: Message) -> Result<(), Refusal> {
         self.talk(message, libc::NLM_F_ACK).map(drop)
@@ -221,6 +236,12 @@ impl Changes {
                 Err(errno) => return Err(errno),
             }
         }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

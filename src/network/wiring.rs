@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::tag::{self, HostName, Side, Tag};
 use crate::config::Definition;
 use crate::config::network::{IfName, Interface, Kind, Mac, Mode, Network, Port, Prefix};
+use crate::config::settings::Readiness;
 use crate::error::{Error, Result};
 use crate::name::MachineName;
 
@@ -175,6 +176,10 @@ pub fn wire(definition: &Definition, machine: &MachineName, host_id: &str) -> Re
         links.push(wirer.usual());
     }
     wirer.refuse_twins(&links)?;
+    if links.is_empty() && definition.settings.exec.notify_ready == Readiness::Network {
+        let why = "the container has no link, and would wait for its address in vain";
+        return Err(wirer.wrong("Exec", "NotifyReady", why));
+    }
     Ok(Wiring { namespace, links, ports: network.ports.clone() })
 }
 
@@ -566,6 +571,10 @@ mod tests {
             ("[Interface a]\nType=namespace\n", "/p1.conf:2: Type=: namespace needs one of"),
             ("[Interface a]\nAddress=10.0.0.1/8\n", "/p1.conf:2: Address=: in the managed network"),
             ("[Interface a]\n[Interface b]\nName=a\n", "/p1.conf:3: Name=: the name 'a' is that of another"),
+            (
+                "[Exec]\nNotifyReady=network\n[Network]\nVirtualEthernet=no\n",
+                "/p1.conf:2: NotifyReady=: the container has no link",
+            ),
             ("[Interface lo]\n", "Name=: the name 'lo' is that of the loopback"),
         ] {
             let error = wired(text).expect_err(text);

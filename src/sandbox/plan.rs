@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::config::settings::{ResourceLimit, Settings};
+use crate::config::settings::{Readiness, ResourceLimit, Settings};
 use crate::network::wiring::{Namespace, Wiring};
 use crate::sandbox::capabilities;
 use crate::sandbox::init::InitKind;
@@ -69,8 +69,8 @@ pub struct Plan {
     pub init: Option<InitKind>,
     /// Number of the signal that asks for shutdown.
     pub stop_signal: i32,
-    /// Ready when the payload says so.
-    pub notify_ready: bool,
+    /// When it is ready.
+    pub readiness: Readiness,
     /// The scope that holds the payload.
     pub scope: String,
     /// The slice that carries the limits.
@@ -121,7 +121,7 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
         own_init: exec.own_init,
         init: kind,
         stop_signal: exec.kill_signal.unwrap_or(kind.map_or(libc::SIGTERM, InitKind::poweroff_signal)),
-        notify_ready: exec.notify_ready,
+        readiness: exec.notify_ready,
         scope: facts.name.scope(),
         slice: facts.name.slice(),
     }

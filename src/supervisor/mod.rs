@@ -118,12 +118,12 @@ fn clear_beginnings(root: &Root, name: &MachineName) -> Result<()> {
 fn is_restarted(name: &MachineName) -> Result<bool> {
     let exited = std::env::var("SERVICE_RESULT").is_ok_and(|result| result == "exit-code");
     if !exited
-        && !payload::has_job(name)?
+        && !payload::is_being_stopped(name)?
         && let Err(error) = payload::await_reaper(name)
     {
         eprintln!("{error}, ignoring");
     }
-    Ok(!payload::has_job(name)?)
+    Ok(!payload::is_being_stopped(name)?)
 }
 
 /// What `container-reaper@.service` does: waits for the end of a payload that was killed in vain, or whether one that

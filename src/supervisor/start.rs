@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use crate::config::settings::PrivateUsers;
+use crate::config::settings::{PrivateUsers, Readiness};
 use crate::config::{self, Definition};
 use crate::error::{Context, Error, Result};
 use crate::machine::cgroup::Cgroup;
@@ -64,7 +64,7 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infal
     });
     match result {
         Ok(kept) => {
-            if !state.notify_ready {
+            if state.readiness == Readiness::Started {
                 notify::ready(watch::STATUS);
             }
             runtime.write_timings(&stages.done);
@@ -235,7 +235,7 @@ fn first_state(prepared: &Prepared) -> State {
         stop_signal: plan.stop_signal,
         init: plan.init.is_some(),
         execution: plan.own_init,
-        notify_ready: plan.notify_ready,
+        readiness: plan.readiness,
         ..State::default()
     };
     state.take_console(console);

@@ -67,6 +67,12 @@ trait Unit {
     fn job(&self) -> zbus::Result<(u32, OwnedObjectPath)>;
 }
 
+#[zbus::proxy(interface = "org.freedesktop.systemd1.Job", default_service = "org.freedesktop.systemd1")]
+trait Job {
+    #[zbus(property)]
+    fn job_type(&self) -> zbus::Result<String>;
+}
+
 #[zbus::proxy(interface = "org.freedesktop.DBus.Properties", default_service = "org.freedesktop.systemd1")]
 trait Properties {
     fn get_all(&self, interface: &str) -> zbus::Result<HashMap<String, OwnedVariant>>;
@@ -193,6 +199,15 @@ impl Manager {
         let proxy = UnitProxy::builder(&self.connection).path(path).build().await.map_err(told)?;
         let (number, path) = proxy.job().await.map_err(told)?;
         Ok((number != 0).then_some(path))
+    }
+
+    /// What that job is for: `start`, `stop`, `restart`, …
+    pub(super) async fn job_type(&self, unit: &str) -> Result<Option<String>> {
+        let told = |error| told(&format!("failed to ask for the job of '{unit}'"), &error);
+        let Some(path) = self.job_of(unit).await? else { return Ok(None) };
+        let job = JobProxy::builder(&self.connection).path(path).build().await.map_err(told)?;
+        // It may have ended just now.
+        Ok(job.job_type().await.ok())
     }
 
     /// Asks for a job in mode `replace`, and waits for nothing.

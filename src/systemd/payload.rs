@@ -150,10 +150,13 @@ pub fn put_away(name: &MachineName) -> Result<()> {
     })
 }
 
-/// Whether systemd has a job for the container's service, as during a stop, and not while it restarts one that
-/// has crashed.
-pub fn has_job(name: &MachineName) -> Result<bool> {
-    zbus::block_on(async { Ok(Manager::connect().await?.job_of(&name.service()).await?.is_some()) })
+/// Whether systemd has a job that ends the container's service, and not one that starts it, which goes on when it
+/// restarts one that has crashed.
+pub fn is_being_stopped(name: &MachineName) -> Result<bool> {
+    zbus::block_on(async {
+        let job = Manager::connect().await?.job_type(&name.service()).await?;
+        Ok(matches!(job.as_deref(), Some("stop" | "restart" | "try-restart")))
+    })
 }
 
 /// Places the payload, and returns the connection by which. systemd or the bus may be restarted just then: they are

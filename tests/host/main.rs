@@ -29,6 +29,7 @@ mod network;
 mod order;
 mod posture;
 mod programs;
+mod ready;
 mod sandboxing;
 mod signals;
 mod smoke;

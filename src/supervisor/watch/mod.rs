@@ -2,6 +2,8 @@
 
 /// Who is connected to the control socket.
 mod clients;
+/// The address that a start waits for.
+mod network;
 /// What the payload's PID 1 tells.
 mod notifications;
 /// Signals to us.
@@ -21,9 +23,11 @@ use nix::time::{ClockId, clock_gettime};
 pub use self::signals::block_signals;
 use self::sources::{Interest, Source, Sources};
 use crate::config;
+use crate::config::settings::Readiness;
 use crate::error::{Context, Result};
 use crate::machine::state::State;
 use crate::name::MachineName;
+use crate::network::awaited::Awaited;
 use crate::paths::Root;
 use crate::supervisor::console::Console;
 use crate::supervisor::console::rate::RateLimit;
@@ -44,6 +48,10 @@ const PROMPT: Duration = Duration::from_secs(1);
 
 /// What `systemctl status` says of a container that runs.
 pub const STATUS: &str = "Container running.";
+
+/// What it says where an address was waited for in vain.
+const NO_ADDRESS: &str =
+    "failed: no interface of the container had an address before it was stopped (NotifyReady=)";
 
 /// A running container.
 pub struct Running {
@@ -75,6 +83,8 @@ pub struct Watch<'a> {
     blocked: u64,
     statuses: RateLimit,
     reload: bool,
+    /// The address that the start waits for.
+    awaited: Option<Awaited>,
     exit: Option<pidfd::Exit>,
 }
 
@@ -116,14 +126,18 @@ impl<'a> Watch<'a> {
             blocked: 0,
             statuses: RateLimit::new(Duration::from_secs(1), 10),
             reload: false,
+            awaited: None,
             exit: None,
         })
     }
 
     /// Runs until the container has ended; the result is the process's exit code.
     pub fn run(mut self, root: &Root) -> Result<u8> {
-        if self.state.ready || !self.state.notify_ready {
-            self.handle(Event::Ready)?;
+        match self.state.readiness {
+            _ if self.state.ready => self.handle(Event::Ready)?,
+            Readiness::Started => self.handle(Event::Ready)?,
+            Readiness::Told => {}
+            Readiness::Network => self.await_network()?,
         }
         let watchdog = notify::watchdog_interval();
         let (mut fed, mut settled) = (Duration::ZERO, None);
@@ -183,6 +197,9 @@ impl<'a> Watch<'a> {
         if happened.at(Source::Signals) {
             self.take_signals()?;
         }
+        if happened.at(Source::Network) {
+            self.look_for_address()?;
+        }
         self.serve_clients(&happened)?;
         Ok(false)
     }
@@ -196,6 +213,9 @@ impl<'a> Watch<'a> {
         sources.add(Source::Notifications, notifications.as_fd(), Interest::Read);
         sources.add(Source::Control, control.as_fd(), Interest::Read);
         sources.add(Source::Signals, signals.as_fd(), Interest::Read);
+        if let Some(awaited) = &self.awaited {
+            sources.add(Source::Network, awaited.as_fd(), Interest::Read);
+        }
         for (index, client) in console.attached().iter().enumerate() {
             let interest = Interest::with_output(client.wants_to_write());
             sources.add(Source::Client(index), client.fd(), interest);
@@ -265,6 +285,7 @@ impl<'a> Watch<'a> {
             Outcome::Exited(_) | Outcome::Failed(_) => self.journal.error(&outcome.sentence()),
         }
         notify::stopping(&match outcome.exit_code() {
+            _ if self.awaited.is_some() && stopping => NO_ADDRESS.to_string(),
             0 | end::REBOOT => outcome.sentence(),
             _ => format!("failed: {}", outcome.sentence()),
         });

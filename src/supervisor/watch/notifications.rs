@@ -1,6 +1,7 @@
 //! What the payload's PID 1 tells us, on its way to systemd and into the state.
 
 use super::{Watch, monotonic};
+use crate::config::settings::Readiness;
 use crate::error::Result;
 use crate::supervisor::console::rate::Verdict;
 use crate::supervisor::lifecycle::Event;
@@ -26,7 +27,7 @@ impl Watch<'_> {
                 self.file.write(&self.state)?;
                 self.runtime.write_state(&self.state)?;
             }
-            if ready {
+            if ready && self.state.readiness == Readiness::Told {
                 self.handle(Event::Ready)?;
             }
         }

@@ -21,6 +21,8 @@ pub enum Source {
     Control,
     /// A signal to us.
     Signals,
+    /// An address was added or taken away in the container's network.
+    Network,
     /// A client, by its index: it asks for something, takes output, or hung up.
     Client(usize),
 }
