@@ -7,6 +7,7 @@
 //! | caller | `C` | descriptor | `cgroup.procs` of the leaf to join |
 //! | caller | `0`, `1`, `2` | descriptor | what becomes standard input, output, error |
 //! | caller | `E` | descriptor | a memfd with the [`Entry`]; goes last |
+//! | entrant | `N` | descriptor | the listener of its system call filter |
 //! | entrant | `T` | descriptor | master of the terminal that was made |
 //! | entrant | `P` | descriptor | the command runs; its pidfd |
 //! | entrant | `F` | kind, text | it could not be run, and why |
@@ -111,6 +112,8 @@ pub fn receive(socket: impl AsFd) -> Result<Received> {
 
 /// What an entrant tells.
 pub enum Told {
+    /// The listener of a system call filter, which the supervisor is to have before anything else is done.
+    Listener(OwnedFd),
     /// The master of a terminal.
     Terminal(OwnedFd),
     /// The command runs.
@@ -142,6 +145,7 @@ pub fn hear(socket: impl AsFd) -> Result<Told> {
         received => received.context(|| "failed to hear of the entering process")?,
     };
     Ok(match (&message[..len], fd) {
+        ([b'N'], Some(fd)) => Told::Listener(fd),
         ([b'T'], Some(fd)) => Told::Terminal(fd),
         ([b'P'], Some(fd)) => Told::Runs(fd),
         ([b'F', kind, text @ ..], _) => {

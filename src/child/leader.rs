@@ -4,7 +4,7 @@
 //! then, and nothing of the payload has run.
 
 use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno as NixErrno;
 use rustix::fs::{Mode, OFlags};
@@ -18,7 +18,7 @@ use crate::child::message::{Failed, Order, Report, Step, at, await_order, named,
 use crate::sandbox::capabilities::Mask;
 use crate::sandbox::mounts::{Assembly, Sources, to_errno};
 use crate::sandbox::operation::Operation;
-use crate::sandbox::seccomp::Filters;
+use crate::sandbox::seccomp::{Filter, Filters};
 use crate::sandbox::tree::Tree;
 use crate::sandbox::userns;
 use crate::sys::clone::exit_now;
@@ -100,7 +100,7 @@ fn enter(this: &Leader) -> Result<std::convert::Infallible, Failed> {
         at(named("ask for the label of the security module"), label::on_exec(wanted))?;
     }
     for filter in this.filters {
-        at(named("load the system call filter"), raw(seccomp::load(filter)))?;
+        load(this, filter)?;
     }
     match this.own_init {
         Some(memory) => init::run(memory),
@@ -167,6 +167,19 @@ pub(super) fn drop_capabilities(kept: Mask, ambient: Mask) -> Result<(), Errno> 
         rustix::thread::configure_capability_in_ambient_set(bit, true)?;
     }
     Ok(())
+}
+
+/// From the moment on that a filter listens, any call may wait for the supervisor's answer; but not the one by which
+/// the listener is handed over.
+fn load(this: &Leader, filter: &Filter) -> Result<(), Failed> {
+    let loaded = seccomp::load(&filter.program, filter.listening);
+    match at(named("load the system call filter"), raw(loaded))? {
+        Some(listener) => {
+            let told = report(this.supervisor, Report::Listener, Some(listener.as_fd()));
+            at(named("hand over the listener of the system call filter"), raw(told))
+        }
+        None => Ok(()),
+    }
 }
 
 fn close_on_exec() -> Result<(), Errno> {

@@ -27,6 +27,8 @@ pub enum Report {
     Console,
     /// The leader entered its cgroup namespace.
     Entered,
+    /// The listener of the leader's system call filter comes along.
+    Listener,
     /// A step failed.
     Failed(Step, Errno),
 }
@@ -43,7 +45,7 @@ pub enum Step {
 }
 
 /// The steps that are no operation of the plan.
-pub const STEPS: [&str; 23] = [
+pub const STEPS: [&str; 24] = [
     "enter the network namespace",
     "make the mounts private",
     "clone the leader",
@@ -63,6 +65,7 @@ pub const STEPS: [&str; 23] = [
     "set no_new_privs",
     "ask for the label of the security module",
     "load the system call filter",
+    "hand over the listener of the system call filter",
     "change to the working directory",
     "close file descriptors",
     "execute the payload",
@@ -132,6 +135,7 @@ pub fn report(socket: impl AsFd, report: Report, fd: Option<BorrowedFd>) -> Resu
         Report::Failed(Step::Outside(index), errno) => (3, index, errno as i32),
         Report::Failed(Step::Inside(index), errno) => (4, index, errno as i32),
         Report::Failed(Step::Named(index), errno) => (5, index, errno as i32),
+        Report::Listener => (6, 0, 0),
     };
     let mut message = [0; 8];
     message[0] = kind;
@@ -164,6 +168,7 @@ pub fn receive(socket: impl AsFd) -> Result<Option<(Report, Option<OwnedFd>)>, E
         3 => failed(Step::Outside(index)),
         4 => failed(Step::Inside(index)),
         5 => failed(Step::Named(index)),
+        6 => Report::Listener,
         _ => return Err(Errno::EBADMSG),
     };
     Ok(Some((report, fd)))
@@ -196,6 +201,7 @@ mod tests {
             Report::Leader(4711),
             Report::Console,
             Report::Entered,
+            Report::Listener,
             Report::Failed(Step::Outside(3), Errno::EPERM),
             Report::Failed(Step::Inside(7), Errno::ENOSPC),
             Report::Failed(named("execute the payload"), Errno::ENOENT),

@@ -11,7 +11,9 @@
 //!     ├──── Placed ────────┼─────────────────► new cgroup namespace
 //!     │  ◄── Entered ──────┼───────────────────┤
 //!     ├──── Placed ───────►│ cgroup2, pivot_root, ends
-//!     ├──── Enter ─────────┼─────────────────► copies the mounts (now locked), /run, rights, exec
+//!     ├──── Enter ─────────┼─────────────────► copies the mounts (now locked), /run, rights
+//!     │  ◄── Listener ─────┼───────────────────┤ where its filter asks a program outside
+//!     │                    │                   └ exec
 //! ```
 //!
 //! The parent is single-threaded and everything is computed before the clone. A child enters one function that

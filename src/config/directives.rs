@@ -323,8 +323,30 @@ pub static TABLE: &[Directive] = &[
         effect: Effect::Restart,
         doc: "A seccomp profile of LXC's, version 1 or 2, an absolute path on the host. It replaces the list of \
               system calls, not the refusal of forged terminal input. A call that is not known is an error. The \
-              action notify is read and refused, until there is a program that answers.",
+              action notify asks the program behind SeccompNotifyProxy=, and without that key is an error.",
         field: set!(exec.seccomp_profile, values::path_below_root),
+    },
+    Directive {
+        section: "Exec",
+        key: "SeccompNotifyProxy",
+        value: "PATH|@NAME",
+        trust: Trust::Host,
+        effect: Effect::Reload,
+        doc: "The unix socket of the host, by its path or its abstract name, on which a program answers the system \
+              calls that SeccompProfile= has the action notify for: lxc.seccomp.notify.proxy of LXC's, with the same \
+              protocol. The container does not start unless somebody listens there. Later, a call that nobody answers \
+              within 30 seconds fails with ENOSYS.",
+        field: set!(exec.seccomp_notify_proxy, |text| values::socket_address(text).map(Some)),
+    },
+    Directive {
+        section: "Exec",
+        key: "SeccompNotifyCookie",
+        value: "TEXT",
+        trust: Trust::Host,
+        effect: Effect::Reload,
+        doc: "What that program is sent along with every call, at most 255 bytes: lxc.seccomp.notify.cookie of LXC's. \
+              Incus reads the first 64.",
+        field: set!(exec.seccomp_notify_cookie, values::cookie),
     },
     Directive {
         section: "Exec",

@@ -181,6 +181,7 @@ mod tests {
             (_, "PATH" | "TARGET" | "TARGET[:OPTIONS]" | "SOURCE[:TARGET[:OPTIONS]]") => "/x",
             ("MachineID", _) => "0123456789abcdef0123456789abcdef",
             ("PrivateUsers", _) => "identity",
+            ("SeccompNotifyProxy", _) => "@x",
             ("AppArmorProfile", _) => "unconfined",
             ("SELinuxContext", _) => "u:r:t:s0",
             ("LinkJournal", _) => "no",

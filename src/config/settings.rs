@@ -66,6 +66,10 @@ pub struct Exec {
     pub system_call_filter: Vec<SyscallRule>,
     /// `SeccompProfile=`: a file of LXC's kind on the host, in place of our list.
     pub seccomp_profile: Option<PathBuf>,
+    /// `SeccompNotifyProxy=`: a path, or `@` and an abstract name, of a unix socket on the host.
+    pub seccomp_notify_proxy: Option<String>,
+    /// `SeccompNotifyCookie=`; none is empty.
+    pub seccomp_notify_cookie: String,
     /// `AppArmorProfile=`; `None` is the default: generated where it can be.
     pub apparmor_profile: Option<AppArmorProfile>,
     /// `SELinuxContext=`; `None` is the default: a context of its own where there can be one.
@@ -99,6 +103,8 @@ impl Default for Exec {
             no_new_privileges: false,
             system_call_filter: Vec::new(),
             seccomp_profile: None,
+            seccomp_notify_proxy: None,
+            seccomp_notify_cookie: String::new(),
             apparmor_profile: None,
             selinux_context: None,
             limits: Vec::new(),

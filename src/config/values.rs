@@ -6,6 +6,11 @@ use super::settings::{AppArmorProfile, DeviceAllow, LinkJournal, PrivateUsers, R
 use super::words;
 use crate::name::MachineName;
 
+/// Bytes of a unix socket's address, the zero at its end or start included (unix(7), `sun_path`).
+const SOCKET_ADDRESS: usize = 108;
+/// Bytes of `SeccompNotifyCookie=`.
+const LONGEST_COOKIE: usize = 255;
+
 /// Why a value is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wrong {
@@ -81,6 +86,30 @@ pub fn path_below_root(text: &str) -> Parsed<PathBuf> {
     match path(text)? {
         path if path.parent().is_none() => Err(Wrong::new("'/' is not allowed here")),
         path => Ok(path),
+    }
+}
+
+/// The address of a unix socket: an absolute path, or `@` and an abstract name. It fits into what unix(7) takes.
+pub fn socket_address(text: &str) -> Parsed<String> {
+    let address = match text.strip_prefix('@') {
+        Some("") => return Err(Wrong::new("'@' lacks the name of a socket")),
+        Some(_) => text.to_string(),
+        None => path_below_root(text)?.to_string_lossy().into_owned(),
+    };
+    match address.len() {
+        0..SOCKET_ADDRESS => Ok(address),
+        _ => Err(Wrong::new(format!(
+            "'{text}' is longer than the {} bytes of a socket's address",
+            SOCKET_ADDRESS - 1
+        ))),
+    }
+}
+
+/// What is sent along with a system call that is asked about.
+pub fn cookie(text: &str) -> Parsed<String> {
+    match text.len() {
+        0..=LONGEST_COOKIE => Ok(text.to_string()),
+        length => Err(Wrong::new(format!("{length} bytes are more than {LONGEST_COOKIE}"))),
     }
 }
 
@@ -251,6 +280,18 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_has_a_path_or_an_abstract_name() {
+        assert_eq!(socket_address("/run//proxy").as_deref(), Ok("/run/proxy"));
+        assert_eq!(socket_address("@proxy").as_deref(), Ok("@proxy"));
+        let longest = format!("/{}", "x".repeat(106));
+        assert_eq!(socket_address(&longest).as_deref(), Ok(&longest[..]));
+        for text in ["", "@", "/", "run/proxy", "unix:/run/proxy", "/../x", &format!("{longest}x")] {
+            assert!(socket_address(text).is_err(), "{text}");
+        }
+        assert!(cookie(&"x".repeat(255)).is_ok() && cookie(&"x".repeat(256)).is_err());
+    }
+
+    #[test]
     fn machine_ids_are_normalised() {
         let id = "0123456789abcdef0123456789abcdef";
         assert_eq!(machine_id(id).as_deref(), Ok(id));
@@ -313,7 +354,7 @@ mod tests {
         #[test]
         fn no_value_panics(text in any::<String>()) {
             let _ = (boolean(&text), path(&text), hostname(&text), machine_id(&text), private_users(&text));
-            let _ = (apparmor_profile(&text), selinux_context(&text));
+            let _ = (apparmor_profile(&text), selinux_context(&text), socket_address(&text), cookie(&text));
             let _ = (link_journal(&text), system_calls(&text), units(&text), number(&text, 0, 9));
         }
     }

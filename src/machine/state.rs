@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use crate::config::settings::{Console, Readiness};
+use crate::config::settings::{Console, Exec, Readiness};
 use crate::error::{Error, Kind, Result};
 use crate::machine::cgroup::Cgroup;
 use crate::machine::{registry, stuck};
@@ -66,6 +66,10 @@ pub struct State {
     pub rate_burst: u32,
     /// The interval in microseconds.
     pub rate_interval_usec: u64,
+    /// Socket of the program that answers system calls; empty where there is none.
+    pub notify_proxy: String,
+    /// What it is sent with every call.
+    pub notify_cookie: String,
 }
 
 impl State {
@@ -78,7 +82,7 @@ impl State {
             Readiness::Told => "1",
             Readiness::Network => "network",
         };
-        let fields: [(&str, &dyn std::fmt::Display); 19] = [
+        let fields: [(&str, &dyn std::fmt::Display); 21] = [
             ("STARTED", &u8::from(self.started)),
             ("READY", &u8::from(self.ready)),
             ("WATCHED", &u8::from(self.watched)),
@@ -98,6 +102,8 @@ impl State {
             ("BUFFER_BYTES", &self.buffer_bytes),
             ("RATE_BURST", &self.rate_burst),
             ("RATE_INTERVAL_USEC", &self.rate_interval_usec),
+            ("NOTIFY_PROXY", &self.notify_proxy),
+            ("NOTIFY_COOKIE", &self.notify_cookie),
         ];
         for (key, value) in fields {
             let _ = writeln!(text, "{key}={value}");
@@ -129,6 +135,8 @@ impl State {
                 "BUFFER_BYTES" => state.buffer_bytes = value.parse().unwrap_or_default(),
                 "RATE_BURST" => state.rate_burst = value.parse().unwrap_or_default(),
                 "RATE_INTERVAL_USEC" => state.rate_interval_usec = value.parse().unwrap_or_default(),
+                "NOTIFY_PROXY" => state.notify_proxy = value.to_string(),
+                "NOTIFY_COOKIE" => state.notify_cookie = value.to_string(),
                 _ => {}
             }
         }
@@ -140,6 +148,12 @@ impl State {
         self.buffer_bytes = console.buffer_bytes;
         self.rate_burst = console.rate_burst;
         self.rate_interval_usec = console.rate_interval_usec;
+    }
+
+    /// Who answers system calls from now on.
+    pub fn take_proxy(&mut self, exec: &Exec) {
+        self.notify_proxy = exec.seccomp_notify_proxy.clone().unwrap_or_default();
+        self.notify_cookie = exec.seccomp_notify_cookie.clone();
     }
 
     /// The leader's pid, once there is one.

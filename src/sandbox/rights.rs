@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::sandbox::capabilities::Mask;
 use crate::sandbox::plan::Plan;
-use crate::sandbox::seccomp::Filters;
-use crate::sys::seccomp::{Instruction, from_word, to_word};
+use crate::sandbox::seccomp::{Filter, Filters};
+use crate::sys::seccomp::{Listening, from_word, to_word};
 
 /// The rights of a container's processes. A field that a reader does not know is an error: it may be a restriction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Rights {
     pub selinux: Option<String>,
     /// System call filters in the order in which they are loaded, a word for each instruction.
     pub filters: Vec<Vec<u64>>,
+    /// Which of them asks a program outside, by its place among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listening: Option<usize>,
 }
 
 impl Rights {
@@ -36,7 +39,8 @@ impl Rights {
             no_new_privileges: plan.no_new_privileges,
             apparmor: plan.labels.apparmor.clone(),
             selinux: plan.labels.selinux.clone(),
-            filters: filters.iter().map(|filter| filter.iter().map(to_word).collect()).collect(),
+            filters: filters.iter().map(|filter| filter.program.iter().map(to_word).collect()).collect(),
+            listening: filters.iter().position(|filter| filter.listening == Listening::Yes),
         }
     }
 
@@ -51,8 +55,12 @@ impl Rights {
     }
 
     /// The filters as the kernel takes them.
-    pub fn programs(&self) -> Vec<Vec<Instruction>> {
-        self.filters.iter().map(|filter| filter.iter().copied().map(from_word).collect()).collect()
+    pub fn programs(&self) -> Filters {
+        let filter = |(index, words): (usize, &Vec<u64>)| Filter {
+            program: words.iter().copied().map(from_word).collect(),
+            listening: if self.listening == Some(index) { Listening::Yes } else { Listening::No },
+        };
+        self.filters.iter().enumerate().map(filter).collect()
     }
 }
 
@@ -67,14 +75,22 @@ mod tests {
             apparmor: Some("p".to_string()),
             selinux: None,
             filters: vec![vec![u64::MAX, 0], vec![]],
+            listening: Some(1),
         }
     }
 
     #[test]
     fn rights_are_read_as_they_were_written() {
         assert_eq!(Rights::parse(&sample().to_text().expect("text")).expect("rights"), sample());
-        let program = &sample().programs()[0];
-        assert_eq!(program.iter().map(to_word).collect::<Vec<_>>(), [u64::MAX, 0]);
+        let programs = sample().programs();
+        assert_eq!(programs[0].program.iter().map(to_word).collect::<Vec<_>>(), [u64::MAX, 0]);
+        let listening: Vec<_> = programs.iter().map(|filter| filter.listening).collect();
+        assert_eq!(listening, [Listening::No, Listening::Yes]);
+        // Nothing is written that a program of before would take for a restriction that it does not know.
+        let silent = Rights { listening: None, ..sample() };
+        let text = silent.to_text().expect("text");
+        assert!(!text.contains("listening"));
+        assert_eq!(Rights::parse(&text).expect("rights"), silent);
     }
 
     #[test]

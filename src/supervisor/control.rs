@@ -12,6 +12,7 @@
 //! | client | `L` | | the scrollback, please |
 //! | client | `C` | | the scrollback is to be emptied |
 //! | client | `T` | | both: nothing that is printed meanwhile is lost |
+//! | client | `N` | the listener of a system call filter comes along | answer on this one, too |
 //! | supervisor | `O` | bytes | output; the scrollback comes first |
 //! | supervisor | `D` | | `L`, `C` or `T` is done |
 //! | supervisor | `E` | | the container has ended |
@@ -20,7 +21,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    self, AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, recv, send, socket,
+    self, AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, send, socket,
 };
 
 use crate::error::{Context, Result};
@@ -48,6 +49,8 @@ pub enum Request {
     Resize(WindowSize),
     /// Show or empty the scrollback, without attaching.
     Scrollback(Scrollback),
+    /// Answer on the listener that comes along.
+    Listen,
 }
 
 /// What is to be done with the scrollback.
@@ -83,6 +86,7 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         Request::Hold => b"H".to_vec(),
         Request::Resize(window) => size(b'W', window),
         Request::Input(bytes) => [b"I", bytes.as_slice()].concat(),
+        Request::Listen => b"N".to_vec(),
         Request::Scrollback(Scrollback::Show) => b"L".to_vec(),
         Request::Scrollback(Scrollback::Clear) => b"C".to_vec(),
         Request::Scrollback(Scrollback::Take) => b"T".to_vec(),
@@ -100,6 +104,7 @@ pub fn decode_request(message: &[u8]) -> Option<Request> {
         (b'H', []) => Some(Request::Hold),
         (b'W', rest) => size(rest).map(Request::Resize),
         (b'I', rest) if rest.len() <= CHUNK => Some(Request::Input(rest.to_vec())),
+        (b'N', []) => Some(Request::Listen),
         (b'L', []) => Some(Request::Scrollback(Scrollback::Show)),
         (b'C', []) => Some(Request::Scrollback(Scrollback::Clear)),
         (b'T', []) => Some(Request::Scrollback(Scrollback::Take)),
@@ -150,14 +155,17 @@ pub fn connect(root: &Root, name: &MachineName) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// The next request on a non-blocking connection; `None` when there is none now. Hang-up and nonsense are errors.
-pub fn receive(connection: impl AsFd) -> Result<Option<Request>, Errno> {
+/// The next request on a non-blocking connection, and the descriptor that came along; `None` when there is none now.
+/// Hang-up and nonsense are errors.
+pub fn receive(connection: impl AsFd) -> Result<Option<(Request, Option<OwnedFd>)>, Errno> {
     let mut message = [0; CHUNK + 2];
-    match recv(connection.as_fd().as_raw_fd(), &mut message, MsgFlags::empty()) {
-        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+    match scm::receive(connection, &mut message) {
+        Err(Errno::EAGAIN) => Ok(None),
         Err(errno) => Err(errno),
-        Ok(0) => Err(Errno::EPIPE),
-        Ok(len) => decode_request(&message[..len]).map(Some).ok_or(Errno::EBADMSG),
+        Ok((0, _)) => Err(Errno::EPIPE),
+        Ok((len, fd)) => {
+            decode_request(&message[..len]).map(|request| Some((request, fd))).ok_or(Errno::EBADMSG)
+        }
     }
 }
 
@@ -186,6 +194,7 @@ mod tests {
             Request::Scrollback(Scrollback::Show),
             Request::Scrollback(Scrollback::Clear),
             Request::Scrollback(Scrollback::Take),
+            Request::Listen,
         ] {
             assert_eq!(decode_request(&encode_request(&request)), Some(request));
         }

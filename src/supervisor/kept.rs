@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
 use crate::error::{Context, Error, Result};
+use crate::supervisor::intercept;
 use crate::sys::exec::{StringList, execve};
 use crate::sys::fds;
 use crate::systemd::notify;
@@ -27,24 +28,36 @@ pub struct Kept {
     pub control: OwnedFd,
     /// The state memfd.
     pub state: OwnedFd,
+    /// The calls that a program outside answers, where there is one.
+    pub interception: Option<intercept::Kept>,
 }
 
-/// Names in the store, in the order of the fields.
+/// Names in the store of what every container has, in the order of the fields.
 const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", STATE];
 /// Name of the state, which is kept before the others.
 const STATE: &str = "state";
+/// Name of the listeners of system call filters, of which there may be many.
+const LISTENER: &str = "listener";
+/// Name of the calls that were taken from them.
+const CALLS: &str = "calls";
 
 impl Kept {
-    fn entries(&self) -> [(&'static str, &OwnedFd); 7] {
-        let Kept { leader, console, peer, ring, notifications, control, state } = self;
+    fn entries(&self) -> Vec<(&'static str, &OwnedFd)> {
+        let Kept { leader, console, peer, ring, notifications, control, state, interception } = self;
         let fds = [leader, console, peer, ring, notifications, control, state];
-        std::array::from_fn(|index| (NAMES[index], fds[index]))
+        let calls = interception.iter().map(|kept| (CALLS, &kept.calls));
+        let listeners = interception.iter().flat_map(|kept| &kept.listeners).map(|fd| (LISTENER, fd));
+        NAMES.into_iter().zip(fds).chain(calls).chain(listeners).collect()
     }
 
     /// Takes what the service manager or a predecessor passed on. What is unknown, left by another version, would
     /// stay in the store for ever, and is let go of.
     pub fn take() -> Passed {
-        let mut passed: HashMap<String, OwnedFd> = fds::passed().into_iter().collect();
+        let (listeners, passed): (Vec<_>, Vec<_>) =
+            fds::passed().into_iter().partition(|(name, _)| name == LISTENER);
+        let mut passed: HashMap<String, OwnedFd> = passed.into_iter().collect();
+        let listeners = listeners.into_iter().map(|(_, fd)| fd).collect();
+        let interception = passed.remove(CALLS).map(|calls| intercept::Kept { listeners, calls });
         passed.keys().filter(|name| !NAMES.contains(&name.as_str())).for_each(|name| notify::unstore(name));
         let mut take = |name| passed.remove(name);
         match NAMES.map(&mut take) {
@@ -56,7 +69,9 @@ impl Kept {
                 Some(notifications),
                 Some(control),
                 Some(state),
-            ] => Passed::All(Kept { leader, console, peer, ring, notifications, control, state }),
+            ] => {
+                Passed::All(Kept { leader, console, peer, ring, notifications, control, state, interception })
+            }
             [.., Some(state)] => Passed::Some(state),
             _ => Passed::Nothing,
         }
@@ -76,25 +91,24 @@ impl Kept {
 
     /// Takes all of them out of the store, at the end of a container.
     pub fn unstore() {
-        NAMES.iter().for_each(|name| notify::unstore(name));
+        NAMES.iter().chain(&[LISTENER, CALLS]).for_each(|name| notify::unstore(name));
     }
 
     /// Executes our own program, as it is on disk now, in our place, with all of them passed as the service manager
     /// would (sd_listen_fds(3)): the same process, still the payload's parent, and none of the memory that a start
     /// takes. Signals stay blocked, so that one that comes meanwhile waits.
     pub fn hand_over(self) -> Result<Infallible> {
-        let names = NAMES.join(":");
+        let (names, fds): (Vec<_>, Vec<_>) = self.entries().into_iter().unzip();
         let passed = [
             ("LISTEN_PID", std::process::id().to_string()),
-            ("LISTEN_FDS", NAMES.len().to_string()),
-            ("LISTEN_FDNAMES", names),
+            ("LISTEN_FDS", fds.len().to_string()),
+            ("LISTEN_FDNAMES", names.join(":")),
         ];
         let known = |key: &OsString| passed.iter().any(|(name, _)| key == name);
         let inherited = std::env::vars_os().filter(|(key, _)| !known(key));
         let own = passed.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
         let environment = inherited.chain(own).map(|(key, value)| [key, value].join("=".as_ref()));
         let (environment, arguments) = (StringList::of(environment)?, StringList::of(std::env::args_os())?);
-        let fds: Vec<&OwnedFd> = self.entries().map(|(_, fd)| fd).into();
         fds::pass_on(&fds).context(|| "failed to pass descriptors on")?;
         let errno = execve(&arguments, &environment);
         Err(Error::failed(format!("failed to execute the supervisor again: {}", errno.desc())))
@@ -111,6 +125,13 @@ pub enum Passed {
     Nothing,
 }
 
+/// Keeps one more listener, as long as there is somebody behind it.
+pub fn store_listener(listener: &OwnedFd) -> Result<()> {
+    store(LISTENER, listener)
+}
+
 fn store(name: &str, fd: &OwnedFd) -> Result<()> {
-    notify::store(name, fd).context(|| format!("failed to keep '{name}' in the service manager's store"))
+    let stored =
+        if name == LISTENER { notify::store_until_hang_up(name, fd) } else { notify::store(name, fd) };
+    stored.context(|| format!("failed to keep '{name}' in the service manager's store"))
 }

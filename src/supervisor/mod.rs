@@ -9,8 +9,8 @@
 //!
 //! [`start`] makes everything and keeps it (descriptors and a state memfd in the service manager's store) before
 //! it is relied on, then executes itself: what watches for days has none of the memory that a start takes, and
-//! adoption is tried at every start. [`watch`] is the loop: leader, console, notifications, control socket, signals. [`end`] says
-//! how the container ended and takes away what was ours.
+//! adoption is tried at every start. [`watch`] is the loop: leader, console, notifications, control socket, signals, and
+//! the calls that [`intercept`] has answered. [`end`] says how the container ended and takes away what was ours.
 
 /// Taking over a running payload.
 pub mod adopt;
@@ -22,6 +22,8 @@ pub mod control;
 pub mod end;
 /// Asking an init of System V's kind to power off.
 pub mod initctl;
+/// System calls that a program outside answers.
+pub mod intercept;
 /// The guest's journal where the host's can find it.
 pub mod journal_link;
 /// Descriptors that outlive a supervisor.

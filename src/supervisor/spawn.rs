@@ -13,13 +13,14 @@ use crate::child::assembler::{self, Assembler};
 use crate::child::init::Memory;
 use crate::child::label::Label;
 use crate::child::leader::Leader;
-use crate::child::message::{Order, Report, STEPS, Step, order, receive};
+use crate::child::message::{Order, Report, STEPS, Step, named, order, receive};
 use crate::error::{Context, Error, Result};
 use crate::sandbox::idmap::{IdRange, write_maps};
 use crate::sandbox::lsm;
 use crate::sandbox::mounts::open_sources;
 use crate::sandbox::plan::Plan;
 use crate::sandbox::seccomp::Filters;
+use crate::supervisor::intercept::outside::Outside;
 use crate::supervisor::runtime::Runtime;
 use crate::sys::exec::{StringList, c_string};
 use crate::sys::signal::pidfd_send_signal;
@@ -197,13 +198,20 @@ pub struct Assembled<'a> {
 }
 
 impl Assembled<'_> {
-    /// Lets the leader execute the payload.
-    pub fn enter(mut self) -> Result<Running> {
+    /// Lets the leader execute the payload; `outside` has its calls answered, from the moment on when its filter asks.
+    pub fn enter(mut self, outside: &mut Option<Outside>) -> Result<Running> {
         let failed = || "failed to lead the container's first process on";
         order(&self.leader.socket, Order::Enter).context(failed)?;
-        // exec closes the other end; anything said before that is a failure.
-        if let Some((report, _)) = receive(&self.leader.socket).context(failed)? {
-            return Err(explain(self.plan, Some(report)));
+        loop {
+            if let Some(outside) = outside {
+                outside.serve_until_readable(&self.leader.socket)?;
+            }
+            // exec closes the other end; anything said before that is a failure, or the listener.
+            match (receive(&self.leader.socket).context(failed)?, &mut *outside) {
+                (None, _) => break,
+                (Some((Report::Listener, Some(listener))), Some(outside)) => outside.add(listener),
+                (Some((report, _)), _) => return Err(explain(self.plan, Some(report))),
+            }
         }
         // Not waited for, so the number is still the leader's. Dropping it on an error ends it.
         lsm::verify(self.leader.pid.as_raw(), &self.plan.labels)?;
@@ -231,6 +239,9 @@ fn explain(plan: &Plan, report: Option<Report>) -> Error {
     match (step, errno) {
         (Step::Outside(0), Errno::EINVAL) => {
             error.hint("its file system may not support idmapped mounts; move it, or set PrivateUsers=no")
+        }
+        (step, Errno::EBUSY) if step == named("load the system call filter") => {
+            error.hint("this host is in a container whose own filter has a listener, and there cannot be two")
         }
         _ => error,
     }

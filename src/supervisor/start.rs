@@ -22,12 +22,14 @@ use crate::sandbox::rights::Rights;
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
 use crate::sandbox::survey::{Facts, survey};
 use crate::supervisor::console::ring::Ring;
+use crate::supervisor::intercept::outside::{self, Outside};
 use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime::{self, Runtime};
 use crate::supervisor::spawn::{self, Means, Spawned};
 use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::{self, boottime};
 use crate::supervisor::{control, end, journal_link, links};
+use crate::sys::seccomp::Listening;
 use crate::sys::tty;
 use crate::systemd::journal::Journal;
 use crate::systemd::notify;
@@ -108,6 +110,7 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
         journal.warning(&warning.to_string());
     }
     let profile = ProfileFile::of(&definition)?;
+    outside::check(&definition, profile.as_ref())?;
     let mut settings = definition.settings.clone();
     seccomp::check_rules(&definition)?;
     claim_ids(root, name, &definition)?;
@@ -180,6 +183,10 @@ fn bring_up(
         stop_signal: plan.stop_signal,
         devices: &plan.devices,
     };
+    let mut outside = match filters.iter().any(|filter| filter.listening == Listening::Yes) {
+        true => Some(Outside::new(state, journal)?),
+        false => None,
+    };
     let (mut running, stages_in) = (None, RefCell::new(&mut *stages));
     let registration = place_and_register(
         &payload,
@@ -196,7 +203,7 @@ fn bring_up(
             let assembled = spawned.placed()?;
             stages_in.borrow_mut().end("mount");
             made.map_or(Ok(()), Made::open)?;
-            running = Some(assembled.enter()?);
+            running = Some(assembled.enter(&mut outside)?);
             stages_in.borrow_mut().end("exec");
             Ok(())
         },
@@ -215,6 +222,7 @@ fn bring_up(
         notifications,
         control,
         state: file.into_fd(),
+        interception: outside.map(Outside::into_kept),
     };
     // All is kept before it is called started: one that was cut short in between is ended and begun anew.
     kept.store()?;
@@ -227,7 +235,7 @@ fn bring_up(
 }
 
 fn first_state(prepared: &Prepared) -> State {
-    let Prepared { plan, facts, console, .. } = prepared;
+    let Prepared { definition, plan, facts, console, .. } = prepared;
     let mut state = State {
         machine_id: plan.machine_id.clone(),
         root: facts.rootfs.to_string_lossy().into_owned(),
@@ -239,6 +247,7 @@ fn first_state(prepared: &Prepared) -> State {
         ..State::default()
     };
     state.take_console(console);
+    state.take_proxy(&definition.settings.exec);
     state
 }
 

@@ -16,6 +16,8 @@ pub mod keyring;
 pub mod launch;
 /// prlimit(2).
 pub mod limits;
+/// The listener of a system call filter.
+pub mod listener;
 /// flock(2) on a directory.
 pub mod lock;
 /// lsm_set_self_attr(2).

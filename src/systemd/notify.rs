@@ -45,6 +45,11 @@ pub fn store(name: &str, fd: impl AsFd) -> std::io::Result<()> {
     sd_notify::notify_with_fds(&states, &[fd.as_fd()])
 }
 
+/// Puts a descriptor into the store, beside others of this name, until it hangs up.
+pub fn store_until_hang_up(name: &str, fd: impl AsFd) -> std::io::Result<()> {
+    sd_notify::notify_with_fds(&[NotifyState::FdStore, NotifyState::FdName(name)], &[fd.as_fd()])
+}
+
 /// Takes every descriptor of this name out of the store.
 pub fn unstore(name: &str) {
     send(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);

@@ -8,13 +8,15 @@ use containerctl::machine::ids;
 use containerctl::machine::state::State;
 use containerctl::sandbox::seccomp::lxc;
 use containerctl::supervisor::control::{decode_request, encode_request};
+use containerctl::supervisor::intercept::message::{self, Asking};
 use containerctl::supervisor::notification::Notification;
+use containerctl::sys::listener::Sizes;
 
 /// An entry point.
 pub type Entry = fn(&[u8]);
 
 /// All of them, each with inputs to start from.
-pub const ENTRIES: [(&str, Entry, &[&[u8]]); 6] = [
+pub const ENTRIES: [(&str, Entry, &[&[u8]]); 7] = [
     (
         "definition",
         definition,
@@ -33,6 +35,7 @@ pub const ENTRIES: [(&str, Entry, &[&[u8]]); 6] = [
         &[
             b"1\nallowlist\n0\n1\n300\n",
             b"2\ndenylist\nreject_force_umount  # comment\n[all]\nkexec_load errno 1\ninit_module errno 1\n",
+            b"2\nallowlist notify\nsendmsg\n[all]\nmknod notify [1,8192,SCMP_CMP_MASKED_EQ,61440]\n",
             b"2\nallowlist trap\n[x86_64]\nopen\n[x86]\nioctl errno 1 [1,0x5412,SCMP_CMP_MASKED_EQ,0xffffffff][0,-1,!=]\n",
         ],
     ),
@@ -41,7 +44,8 @@ pub const ENTRIES: [(&str, Entry, &[&[u8]]); 6] = [
         notification,
         &[b"READY=1\nSTATUS=up", b"X_SYSTEMD_SIGNALS_LEVEL=2\nX_SYSTEMD_SHUTDOWN=reboot\nX_SYSTEMD_UNIT_ACTIVE=x\n"],
     ),
-    ("control_request", control_request, &[b"A\x18\0\x50\0", b"Ils\r", b"W\x01\0\x02\0", b"L", b"C", b"T"]),
+    ("answer", answer, &[&[0; 136], &[0; 142], &[0; 135]]),
+    ("control_request", control_request, &[b"A\x18\0\x50\0", b"Ils\r", b"W\x01\0\x02\0", b"L", b"C", b"T", b"N"]),
     (
         "state",
         state,
@@ -88,6 +92,16 @@ pub fn notification(input: &[u8]) {
     let notification = Notification::parse(input);
     for text in [notification.status, notification.shutdown].into_iter().flatten() {
         assert!(!text.chars().any(char::is_control));
+    }
+}
+
+/// An answer to a system call, of the program behind `SeccompNotifyProxy=`: it has the length that the kernel reads.
+pub fn answer(input: &[u8]) {
+    let sizes = Sizes { call: 80, answer: 24, data: 64 };
+    if let Some(reply) = message::decode(input, sizes) {
+        assert_eq!((reply.answer.len(), input.len()), (24, 32 + 80 + 24));
+        let again = message::encode(Asking { supervisor: 1, leader: 1 }, sizes, &input[32..112], b"");
+        assert_eq!(message::decode(&again, sizes).map(|again| again.asked), Some(reply.asked));
     }
 }
 

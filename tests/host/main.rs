@@ -4,6 +4,7 @@
 #[macro_use]
 mod harness;
 
+mod answers;
 mod attach;
 mod besieged;
 mod boot;

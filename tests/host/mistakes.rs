@@ -142,7 +142,17 @@ fn a_start_that_fails_says_why_and_leaves_nothing() -> Result<()> {
             "78",
             "bad.conf:2: SeccompProfile= /srv/junk.profile:1",
         ),
-        ("[Exec]\nSeccompProfile=/srv/notify.profile\n", "78", "notify"),
+        (
+            "[Exec]\nSeccompProfile=/srv/notify.profile\n",
+            "78",
+            "bad.conf:2: SeccompProfile= /srv/notify.profile:4: 'notify' asks a program outside",
+        ),
+        (
+            "[Exec]\nSeccompProfile=/srv/notify.profile\nSeccompNotifyProxy=/nowhere\n",
+            "66",
+            "bad.conf:3: SeccompNotifyProxy= nobody listens at '/nowhere'",
+        ),
+        ("[Exec]\nSeccompNotifyProxy=run/proxy\n", "78", "bad.conf:2:20: SeccompNotifyProxy=: 'run/proxy'"),
         ("[Exec]\nAppArmorProfile=no-such\n", "69", "bad.conf:2: AppArmorProfile="),
         ("[Exec]\nSELinuxContext=u:r:t:s0\n", "69", "bad.conf:2: SELinuxContext="),
         ("[Exec]\nDropCapability=all CAP_NONE\n", "78", "bad.conf:2:20: DropCapability=: 'CAP_NONE'"),

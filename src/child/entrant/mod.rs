@@ -30,6 +30,7 @@ use crate::child::entry::{self, Entry, Received};
 use crate::child::leader::drop_capabilities;
 use crate::error::{Context, Error, Result};
 use crate::sandbox::rights::Rights;
+use crate::sandbox::seccomp::Filter;
 use crate::sandbox::userns;
 use crate::sys::lsm::{self, Module};
 use crate::sys::pidfd::{self, Exit};
@@ -69,7 +70,7 @@ fn enter(socket: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>)> {
     let_go().context(|| "failed to let go of the host's streams")?;
     // From here on nothing is done that the container's own root could not do.
     if let Some(rights) = &entry.rights {
-        give_up(rights)?;
+        give_up(rights, socket)?;
     }
     let login = Login::look_up(&entry.user)?;
     let terminal = match entry.terminal.contains(&true) {
@@ -111,15 +112,22 @@ fn ask_for_labels(rights: &Rights) -> Result<()> {
     rights.selinux.as_deref().map_or(Ok(()), |label| lsm::set_exec(Module::Selinux, label)).context(failed)
 }
 
-fn give_up(rights: &Rights) -> Result<()> {
+fn give_up(rights: &Rights, socket: &OwnedFd) -> Result<()> {
     drop_capabilities(rights.capabilities, 0).context(|| "failed to drop capabilities")?;
     if rights.no_new_privileges {
         rustix::thread::set_no_new_privs(true).context(|| "failed to set no_new_privs")?;
     }
-    let mut programs = rights.programs().into_iter();
-    programs
-        .try_for_each(|program| seccomp::load(&program))
-        .context(|| "failed to load the system call filter")
+    rights.programs().iter().try_for_each(|filter| load(filter, socket))
+}
+
+/// A filter of our own, with a listener of its own where the payload's has one: the supervisor answers on both.
+fn load(filter: &Filter, socket: &OwnedFd) -> Result<()> {
+    let loaded = seccomp::load(&filter.program, filter.listening);
+    let handed_over = |listener: OwnedFd| entry::pass(socket, b'N', &listener);
+    match loaded.context(|| "failed to load the system call filter")? {
+        Some(listener) => handed_over(listener).context(|| "failed to hand the filter's listener over"),
+        None => Ok(()),
+    }
 }
 
 fn become_user(login: &Login) -> Result<()> {

@@ -22,7 +22,7 @@
 //! down. Resource limits and the OOM score are the leader's.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -41,6 +41,7 @@ use crate::paths::Root;
 use crate::sandbox::lsm::{self, Labels};
 use crate::sandbox::rights::Rights;
 use crate::sandbox::user::UserSpec;
+use crate::supervisor::control;
 use crate::sys::launch::{Mounts, launch};
 use crate::sys::tty::WindowSize;
 use crate::sys::{limits, pidfd, scm, signal};
@@ -157,7 +158,7 @@ pub fn attach(root: &Root, name: &MachineName, request: &Request, streams: Strea
     fds.extend(pipes.iter().map(|(letter, fd)| (*letter, fd)));
     entry::send(&ours, &entry, &fds)?;
     drop(pipes);
-    let attached = hear_out(name, ours, entrant)?;
+    let attached = hear_out(root, name, ours, entrant)?;
     match attached.verify(&labels) {
         Ok(()) => Ok(attached),
         Err(error) => {
@@ -274,7 +275,7 @@ fn share_limits(state: &State, entrant: Pid) {
 }
 
 /// Waits until the command runs, or until it is told why it does not.
-fn hear_out(name: &MachineName, socket: OwnedFd, mut entrant: Entrant) -> Result<Attached> {
+fn hear_out(root: &Root, name: &MachineName, socket: OwnedFd, mut entrant: Entrant) -> Result<Attached> {
     let deadline = Instant::now() + PATIENCE;
     let mut terminal = None;
     loop {
@@ -283,6 +284,7 @@ fn hear_out(name: &MachineName, socket: OwnedFd, mut entrant: Entrant) -> Result
                 .hint("it may have been frozen, or be in the way on purpose")
         })?;
         match entry::hear(&socket)? {
+            Told::Listener(listener) => pass_on(root, name, &listener),
             Told::Terminal(master) => terminal = Some(master),
             Told::Failed(error) => return Err(error),
             Told::Nothing => {
@@ -296,6 +298,15 @@ fn hear_out(name: &MachineName, socket: OwnedFd, mut entrant: Entrant) -> Result
                 return Ok(Attached { terminal, command, entrant: child, ended, lifeline: Some(socket) });
             }
         }
+    }
+}
+
+/// Gives the supervisor a listener, to answer on. One that nobody takes is closed, and the calls that it is about fail
+/// with ENOSYS, as those of the payload do when nobody answers.
+fn pass_on(root: &Root, name: &MachineName, listener: &OwnedFd) {
+    if let Ok(supervisor) = control::connect(root, name) {
+        let message = control::encode_request(&control::Request::Listen);
+        let _ = scm::send(&supervisor, &message, Some(listener.as_raw_fd()));
     }
 }
 

@@ -43,12 +43,30 @@ impl ProfileFile {
         }
         let text = config::read_text(path)
             .map_err(|error| Error::new(error.kind(), format!("{named} {}", error.message())))?;
-        ProfileFile::parse(path, named, &text).map(Some)
+        let profile = ProfileFile::parse(path, named, &text)?;
+        match (profile.asking(), &exec.seccomp_notify_proxy) {
+            (Some(asking), None) => {
+                Err(Error::config(format!("{asking} 'notify' asks a program outside, and none is named"))
+                    .hint("set SeccompNotifyProxy= to the socket that it listens on"))
+            }
+            _ => Ok(Some(profile)),
+        }
     }
 
     fn parse(path: &Path, named: String, text: &str) -> Result<ProfileFile> {
-        let profile = lxc::parse(text).map_err(|fault| told(path, &named, &fault))?;
+        let profile = lxc::parse(text).and_then(|profile| refuse_sendmsg(&profile).map(|()| profile));
+        let profile = profile.map_err(|fault| told(path, &named, &fault))?;
         Ok(ProfileFile { path: path.to_path_buf(), named, profile })
+    }
+
+    /// Where it asks a program outside, as the beginning of a sentence; `None` if it never does.
+    pub fn asking(&self) -> Option<String> {
+        let rule = || self.profile.rules.iter().find(|rule| rule.action == Action::Notify);
+        let line = match self.profile.default {
+            Action::Notify => Some(2),
+            _ => rule().map(|rule| rule.line),
+        };
+        line.map(|line| place(&self.path, &self.named, line))
     }
 
     /// The program for the kernel.
@@ -60,7 +78,33 @@ impl ProfileFile {
 }
 
 fn told(path: &Path, named: &str, fault: &Fault) -> Error {
-    Error::config(format!("{named} {}:{}: {}", path.display(), fault.line, fault.why))
+    Error::config(format!("{} {}", place(path, named, fault.line), fault.why))
+}
+
+fn place(path: &Path, named: &str, line: usize) -> String {
+    format!("{named} {}:{line}:", path.display())
+}
+
+/// The listener is handed over by sendmsg(2), when the filter holds already: nobody could be asked whether it may be.
+fn refuse_sendmsg(profile: &Profile) -> Result<(), Fault> {
+    let of_sendmsg = |rule: &&Rule| rule.call == Call::Name("sendmsg".to_string());
+    let why = |what: &str| format!("{what}: by this call the listener itself is handed over");
+    if let Some(rule) = profile.rules.iter().filter(of_sendmsg).find(|rule| rule.action == Action::Notify) {
+        return Err(Fault { line: rule.line, why: why("'sendmsg' cannot be asked about") });
+    }
+    let settled = |rule: &Rule| rule.conditions.is_empty() && native(rule.section);
+    if profile.default == Action::Notify && !profile.rules.iter().filter(of_sendmsg).any(settled) {
+        return Err(Fault { line: 2, why: why("with 'notify' for what has no rule, 'sendmsg' needs one") });
+    }
+    Ok(())
+}
+
+/// Whether a section is about this machine's own programs.
+fn native(section: Section) -> bool {
+    match section {
+        Section::All => true,
+        Section::One(arch) => scmp(arch) == ScmpArch::native(),
+    }
 }
 
 /// What this kernel may run beside its own programs.
@@ -101,7 +145,7 @@ fn scmp(arch: Arch) -> ScmpArch {
 
 fn build(profile: &Profile) -> Result<ScmpFilterContext, Fault> {
     let native = ScmpArch::native();
-    let default = scmp_action(profile.default).map_err(|why| Fault { line: 2, why })?;
+    let default = scmp_action(profile.default);
     let at_large = |error: SeccompError| Fault { line: 2, why: error.to_string() };
     let mut main = ScmpFilterContext::new(default).map_err(at_large)?;
     // A program of any other architecture finds no system call at all.
@@ -128,7 +172,7 @@ fn add_rules(
     let mut added = HashSet::new();
     for rule in &profile.rules {
         let fault = |why| Fault { line: rule.line, why };
-        let action = scmp_action(rule.action).map_err(fault)?;
+        let action = scmp_action(rule.action);
         // Every name is looked up, so that a wrong one is found on any machine that reads the file.
         let call = call(rule, arch).map_err(fault)?;
         let meant = match rule.section {
@@ -184,19 +228,15 @@ fn call(rule: &Rule, arch: ScmpArch) -> Result<Option<ScmpSyscall>, String> {
     }
 }
 
-fn scmp_action(action: Action) -> Result<ScmpAction, String> {
-    Ok(match action {
+fn scmp_action(action: Action) -> ScmpAction {
+    match action {
         Action::Kill => ScmpAction::KillThread,
         Action::Errno(errno) => ScmpAction::Errno(errno),
         Action::Allow => ScmpAction::Allow,
         Action::Trap => ScmpAction::Trap,
         Action::Log => ScmpAction::Log,
-        Action::Notify => {
-            return Err(
-                "'notify' asks a program outside, and there is none yet that could answer".to_string()
-            );
-        }
-    })
+        Action::Notify => ScmpAction::Notify,
+    }
 }
 
 fn compare(condition: &Condition) -> ScmpArgCompare {
@@ -221,6 +261,7 @@ fn forced() -> ScmpArgCompare {
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use crate::sandbox::seccomp::Filter;
 
     fn file(text: &str) -> Result<ProfileFile> {
         ProfileFile::parse(Path::new("/p"), "/d:3: SeccompProfile=:".to_string(), text)
@@ -266,10 +307,26 @@ mod tests {
     }
 
     #[test]
-    fn notify_is_refused_where_it_stands() {
-        let error = program("2\ndenylist\n\nmknod notify [1,8192,==]\n").expect_err("notify");
-        assert!(error.message().contains("/p:4: 'notify'"), "{error}");
-        assert!(program("2\nallowlist notify\n").expect_err("notify").message().contains("/p:2: "));
+    fn what_asks_outside_is_known_by_its_line() {
+        let profile = file("2\ndenylist\n\nmknod notify [1,8192,&=,61440]\n").expect("parsed");
+        assert_eq!(profile.asking().as_deref(), Some("/d:3: SeccompProfile=: /p:4:"));
+        assert!(!profile.build().expect("built").is_empty());
+        let by_default = file("2\nallowlist notify\nsendmsg\n").expect("parsed");
+        assert_eq!(by_default.asking().as_deref(), Some("/d:3: SeccompProfile=: /p:2:"));
+        assert_eq!(file("2\ndenylist\nmknod errno 1\n").expect("parsed").asking(), None);
+    }
+
+    #[test]
+    fn the_call_that_hands_the_listener_over_is_not_asked_about() {
+        for (text, line) in [
+            ("2\ndenylist\nsendmsg notify [2,1,==]\n", "/p:3: 'sendmsg'"),
+            ("2\nallowlist notify\nread\n", "/p:2: "),
+            ("2\nallowlist notify\nsendmsg [2,1,==]\n", "/p:2: "),
+            ("2\nallowlist notify\n[s390x]\nsendmsg\n", "/p:2: "),
+        ] {
+            let error = file(text).expect_err(text);
+            assert!(error.message().contains(line), "{error}");
+        }
     }
 
     #[test]
@@ -284,10 +341,11 @@ mod tests {
         let cache = tempfile::tempdir().expect("tempdir");
         let policy = crate::sandbox::seccomp::Policy { capabilities: 0, rules: &[], profile: Some(&profile) };
         let filters = policy.filters(cache.path()).expect("built");
+        let load = |filter: &Filter| crate::sys::seccomp::load(&filter.program, filter.listening).map(drop);
         // Filters are a thread's own.
         let seen = std::thread::spawn(move || {
             rustix::thread::set_no_new_privs(true).expect("set");
-            filters.iter().for_each(|filter| crate::sys::seccomp::load(filter).expect("loaded"));
+            filters.iter().for_each(|filter| load(filter).expect("loaded"));
             (rustix::system::sethostname(b"").err(), rustix::process::getpriority_process(None).err())
         });
         let (name, priority) = seen.join().expect("joined");

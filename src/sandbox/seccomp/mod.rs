@@ -20,7 +20,7 @@ use crate::config::Definition;
 use crate::config::settings::SyscallRule;
 use crate::error::{Context, Error, Result};
 use crate::sandbox::capabilities::{self, Mask};
-use crate::sys::seccomp::{Instruction, program};
+use crate::sys::seccomp::{Instruction, Listening, program};
 
 pub use lxc_filter::ProfileFile;
 
@@ -132,8 +132,18 @@ impl Hash for SyscallRule {
     }
 }
 
-/// Programs to load, in this order; the kernel takes the strictest answer of all.
-pub type Filters = Vec<Vec<Instruction>>;
+/// A program to load.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Its instructions.
+    pub program: Vec<Instruction>,
+    /// Whether somebody outside is asked about some calls.
+    pub listening: Listening,
+}
+
+/// To be loaded in this order; the kernel takes the strictest answer of all. One of them may listen, as the kernel has
+/// no second listener for a process.
+pub type Filters = Vec<Filter>;
 
 impl Policy<'_> {
     /// The filters, from `cache` or built and left there. A cache that cannot be written is not an error.
@@ -141,7 +151,11 @@ impl Policy<'_> {
         let build = || self.profile.map_or_else(|| allow_list(self), ProfileFile::build);
         let calls = kept(&cache.join(format!("{:016x}.bpf", self.digest())), build)?;
         let ioctls = kept(&cache.join(format!("ioctl-{FORMAT}.bpf")), refuse_forging)?;
-        Ok(vec![ioctls, calls])
+        let asks = self.profile.is_some_and(|profile| profile.asking().is_some());
+        Ok(vec![
+            Filter { program: ioctls, listening: Listening::No },
+            Filter { program: calls, listening: if asks { Listening::Yes } else { Listening::No } },
+        ])
     }
 
     fn digest(&self) -> u64 {
@@ -325,10 +339,12 @@ mod tests {
     fn the_default_filter_is_built_and_then_taken_from_the_cache() {
         let cache = tempfile::tempdir().expect("tempdir");
         let policy = Policy { capabilities: capabilities::default_set(), rules: &[], profile: None };
-        let built: Vec<usize> = policy.filters(cache.path()).expect("build").iter().map(Vec::len).collect();
+        let built: Vec<usize> =
+            policy.filters(cache.path()).expect("build").iter().map(|filter| filter.program.len()).collect();
         assert!(built[1] > 400, "{built:?}");
         assert_eq!(std::fs::read_dir(cache.path()).expect("dir").count(), 2);
-        let cached: Vec<usize> = policy.filters(cache.path()).expect("cached").iter().map(Vec::len).collect();
+        let cached: Vec<usize> =
+            policy.filters(cache.path()).expect("cached").iter().map(|filter| filter.program.len()).collect();
         assert_eq!(cached, built);
     }
 

@@ -58,11 +58,10 @@ impl Client {
         !self.queue.is_empty()
     }
 
-    /// The next request; `None` when there is none now.
-    pub fn request(&mut self) -> Option<Request> {
+    /// The next request, and the descriptor that came along; `None` when there is none now.
+    pub fn request(&mut self) -> Option<(Request, Option<OwnedFd>)> {
         match control::receive(&self.socket) {
-            Ok(Some(request)) => Some(request),
-            Ok(None) => None,
+            Ok(next) => next,
             Err(_) => {
                 self.gone = true;
                 None

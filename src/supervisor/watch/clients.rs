@@ -1,5 +1,7 @@
 //! Who is connected to the control socket, and what they ask for.
 
+use std::os::fd::OwnedFd;
+
 use super::Watch;
 use super::sources::Happened;
 use crate::error::Result;
@@ -25,8 +27,8 @@ impl Watch<'_> {
     pub(super) fn serve_clients(&mut self, happened: &Happened) -> Result<()> {
         for index in happened.clients() {
             self.console.clients()[index].flush();
-            while let Some(request) = self.console.clients()[index].request() {
-                self.serve(index, request);
+            while let Some((request, fd)) = self.console.clients()[index].request() {
+                self.serve(index, request, fd);
             }
         }
         let let_go = self.console.clients().iter().any(Client::let_go);
@@ -38,7 +40,7 @@ impl Watch<'_> {
         }
     }
 
-    fn serve(&mut self, index: usize, request: Request) {
+    fn serve(&mut self, index: usize, request: Request, fd: Option<OwnedFd>) {
         match request {
             Request::Attach(size) => {
                 self.console.attach(index);
@@ -47,6 +49,7 @@ impl Watch<'_> {
             Request::Hold => self.console.clients()[index].hold(),
             Request::Resize(size) => self.resize(size),
             Request::Input(bytes) => self.console.type_in(&bytes),
+            Request::Listen => fd.into_iter().for_each(|listener| self.listen(listener)),
             Request::Scrollback(wanted) => self.console.scrollback(index, wanted),
         }
     }

@@ -1,5 +1,7 @@
-//! The poll loop: leader, console, notifications, control socket, signals. One thread, nothing that blocks.
+//! The poll loop: leader, console, notifications, control socket, signals, calls. One thread, nothing that blocks.
 
+/// Calls that a program outside answers.
+mod calls;
 /// Who is connected to the control socket.
 mod clients;
 /// The address that a start waits for.
@@ -33,6 +35,8 @@ use crate::supervisor::console::Console;
 use crate::supervisor::console::rate::RateLimit;
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::end::{self, Outcome};
+use crate::supervisor::intercept::Interceptor;
+use crate::supervisor::intercept::proxy::Address;
 use crate::supervisor::kept::Kept;
 use crate::supervisor::lifecycle::{Action, Event, Phase, decide, next_tick};
 use crate::supervisor::runtime::Runtime;
@@ -86,6 +90,7 @@ pub struct Watch<'a> {
     /// The address that the start waits for.
     awaited: Option<Awaited>,
     exit: Option<pidfd::Exit>,
+    interceptor: Option<Interceptor>,
 }
 
 /// Time since boot, suspend included.
@@ -94,7 +99,7 @@ pub fn boottime() -> Duration {
 }
 
 /// Time by which limits are kept.
-fn monotonic() -> Duration {
+pub fn monotonic() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
 }
 
@@ -102,7 +107,8 @@ impl<'a> Watch<'a> {
     /// Watches over `running`.
     pub fn new(running: Running, signals: SignalFd, journal: &'a Journal) -> Result<Watch<'a>> {
         let Running { name, runtime, kept, mut state } = running;
-        let Kept { leader, console, peer, ring, notifications, control, state: file } = kept;
+        let Kept { leader, console, peer, ring, notifications, control, state: file, interception } = kept;
+        let interceptor = interception.map(|kept| Interceptor::new(kept, Address::of(&state), state.leader));
         let rate = RateLimit::new(Duration::from_micros(state.rate_interval_usec), state.rate_burst);
         let console = Console::new(console, peer, Ring::from_fd(ring)?, rate)
             .context(|| "failed to take the console")?;
@@ -128,6 +134,7 @@ impl<'a> Watch<'a> {
             reload: false,
             awaited: None,
             exit: None,
+            interceptor: interceptor.transpose()?,
         })
     }
 
@@ -149,7 +156,8 @@ impl<'a> Watch<'a> {
             }
             let settling = settled.is_none().then_some(SETTLE);
             let prompt = self.console.has_partial_line().then_some(PROMPT);
-            let tick = [next_tick(self.phase, now), watchdog.map(|interval| interval / 2), settling, prompt];
+            let watchdog = watchdog.map(|interval| interval / 2);
+            let tick = [next_tick(self.phase, now), watchdog, settling, prompt, self.call_limit(now)];
             if self.wait(tick.into_iter().flatten().min())? {
                 return self.finish(root);
             }
@@ -160,8 +168,7 @@ impl<'a> Watch<'a> {
                 // A convenience for hosts with hundreds of us; what it fails for is not worth a word.
                 settled = Some(memory::give_back_program());
             }
-            // A stop that is under way is seen to its end by whoever began it.
-            if self.reload && matches!(self.phase, Phase::Running { .. }) {
+            if self.makes_way() && self.interceptor.as_ref().is_none_or(Interceptor::is_idle) {
                 self.apply(root);
                 match self.hand_over()? {}
             }
@@ -191,6 +198,7 @@ impl<'a> Watch<'a> {
         if happened.at(Source::Leader) {
             return Ok(true);
         }
+        self.serve_calls();
         if happened.at(Source::Control) {
             self.accept();
         }
@@ -216,6 +224,7 @@ impl<'a> Watch<'a> {
         if let Some(awaited) = &self.awaited {
             sources.add(Source::Network, awaited.as_fd(), Interest::Read);
         }
+        self.add_calls(&mut sources);
         for (index, client) in console.attached().iter().enumerate() {
             let interest = Interest::with_output(client.wants_to_write());
             sources.add(Source::Client(index), client.fd(), interest);
@@ -256,6 +265,7 @@ impl<'a> Watch<'a> {
         let applied = config::load(root, &self.name).and_then(|definition| {
             let console = definition.settings.console;
             self.state.take_console(&console);
+            self.state.take_proxy(&definition.settings.exec);
             self.console.resize_ring(console.buffer_bytes)?;
             self.runtime.write_state(&self.state)
         });
@@ -264,12 +274,19 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Whether another program is to take over. A stop that is under way is seen to its end by whoever began it.
+    fn makes_way(&self) -> bool {
+        self.reload && matches!(self.phase, Phase::Running { .. })
+    }
+
     /// Makes way for the program that is on disk now.
     fn hand_over(self) -> Result<Infallible> {
-        let Watch { leader, console, notifications, control, state, file, .. } = self;
+        let Watch { leader, console, notifications, control, state, file, interceptor, .. } = self;
         file.write(&State { watched: false, ..state })?;
         let (console, peer, ring) = console.into_parts();
-        Kept { leader, console, peer, ring, notifications, control, state: file.into_fd() }.hand_over()
+        let interception = interceptor.map(Interceptor::into_kept);
+        let state = file.into_fd();
+        Kept { leader, console, peer, ring, notifications, control, state, interception }.hand_over()
     }
 
     /// The leader is gone: says how, and takes away what was ours.

@@ -23,6 +23,8 @@ pub enum Source {
     Signals,
     /// An address was added or taken away in the container's network.
     Network,
+    /// A call that is answered outside, an answer, or the end of who makes or answers them.
+    Calls,
     /// A client, by its index: it asks for something, takes output, or hung up.
     Client(usize),
 }
@@ -30,6 +32,8 @@ pub enum Source {
 /// What is wanted of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
+    /// Nothing but its end.
+    End,
     /// Something to read.
     Read,
     /// That, and room for what waits to be written.
@@ -44,6 +48,7 @@ impl Interest {
 
     fn flags(self) -> PollFlags {
         match self {
+            Interest::End => PollFlags::empty(),
             Interest::Read => PollFlags::POLLIN,
             Interest::ReadWrite => PollFlags::POLLIN | PollFlags::POLLOUT,
         }

@@ -1,0 +1,84 @@
+//! The program that answers, at a start: whether it is there, and its answers up to the exec of the payload.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::proxy::{Address, connect_to};
+use super::{Interceptor, Kept, Taking};
+use crate::config::Definition;
+use crate::error::{Context, Error, Kind, Result};
+use crate::machine::state::State;
+use crate::sandbox::seccomp::ProfileFile;
+use crate::supervisor::watch::monotonic;
+use crate::sys::listener::{Calls, Sizes};
+use crate::systemd::journal::Journal;
+
+/// A start's half of an [`Interceptor`].
+pub struct Outside<'a> {
+    interceptor: Interceptor,
+    journal: &'a Journal,
+}
+
+/// Refuses a profile that asks outside where the kernel cannot, or where nobody answers.
+pub fn check(definition: &Definition, profile: Option<&ProfileFile>) -> Result<()> {
+    let exec = &definition.settings.exec;
+    let (Some(asking), Some(socket)) = (profile.and_then(ProfileFile::asking), &exec.seccomp_notify_proxy)
+    else {
+        return Ok(());
+    };
+    Sizes::of_the_kernel().map_err(|errno| {
+        let why = format!("{asking} this kernel does not ask a program about calls: {}", errno.desc());
+        Error::new(Kind::Unsupported, why)
+    })?;
+    connect_to(socket).map(drop).map_err(|errno| absent(definition, socket, errno))
+}
+
+fn absent(definition: &Definition, socket: &str, errno: Errno) -> Error {
+    let named = definition.named("Exec", "SeccompNotifyProxy");
+    let kind = if errno == Errno::ENOENT { Kind::NotFound } else { Kind::Failed };
+    Error::new(kind, format!("{named} nobody listens at '{socket}': {}", errno.desc()))
+        .hint("start the program first; After= and Requires= in [Unit] do so every time")
+}
+
+impl<'a> Outside<'a> {
+    /// For the payload of a state.
+    pub fn new(state: &State, journal: &'a Journal) -> Result<Outside<'a>> {
+        let calls = Calls::new().context(|| "failed to make room for calls that are answered outside")?;
+        let kept = Kept { listeners: Vec::new(), calls: calls.into_fd() };
+        Ok(Outside { interceptor: Interceptor::new(kept, Address::of(state), state.leader)?, journal })
+    }
+
+    /// The payload's listener.
+    pub fn add(&mut self, listener: OwnedFd) {
+        self.interceptor.add(listener);
+    }
+
+    /// Has calls answered until something can be read from `socket`.
+    pub fn serve_until_readable(&mut self, socket: impl AsFd) -> Result<()> {
+        loop {
+            let limit = self.interceptor.limit(monotonic()).map_or(PollTimeout::NONE, |limit| {
+                PollTimeout::try_from(limit.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+            });
+            let mut fds = vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+            fds.extend(self.interceptor.watched(Taking::Yes).map(|(fd, wanted)| PollFd::new(fd, wanted)));
+            match poll(&mut fds, limit) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    return Err(errno).context(|| "failed to wait for the container's first process");
+                }
+            }
+            if fds[0].any().unwrap_or(false) {
+                return Ok(());
+            }
+            let complaints = self.interceptor.serve(Taking::Yes, monotonic());
+            complaints.iter().for_each(|why| self.journal.warning(why));
+        }
+    }
+
+    /// What is to be kept for who watches over the payload. What the program has by now fails.
+    pub fn into_kept(self) -> Kept {
+        self.interceptor.into_kept()
+    }
+}

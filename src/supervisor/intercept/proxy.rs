@@ -1,0 +1,105 @@
+//! The connection to the program that answers. Nothing here waits for it.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+use crate::machine::state::State;
+use crate::sys::scm;
+
+/// Longer than any answer.
+const LONGEST: usize = 512;
+
+/// Where it listens, and what it is sent with every call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Address {
+    /// `SeccompNotifyProxy=`.
+    pub socket: String,
+    /// `SeccompNotifyCookie=`.
+    pub cookie: String,
+}
+
+impl Address {
+    /// As a state tells it.
+    pub fn of(state: &State) -> Address {
+        Address { socket: state.notify_proxy.clone(), cookie: state.notify_cookie.clone() }
+    }
+}
+
+/// The program, as far as we know it.
+pub struct Proxy {
+    address: Address,
+    connection: Option<OwnedFd>,
+}
+
+/// What came from it.
+pub enum News {
+    /// A packet.
+    Packet(Vec<u8>),
+    /// Nothing now.
+    Nothing,
+    /// It is gone.
+    Gone,
+}
+
+/// Connects to a program that listens at `address`, without waiting. EAGAIN: too many wait for it already.
+pub fn connect_to(address: &str) -> Result<OwnedFd, Errno> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    let address = match address.strip_prefix('@') {
+        Some(name) => UnixAddr::new_abstract(name.as_bytes())?,
+        None => UnixAddr::new(address)?,
+    };
+    connect(fd.as_raw_fd(), &address)?;
+    Ok(fd)
+}
+
+impl Proxy {
+    /// One that is connected to when there is something to ask.
+    pub fn new(address: Address) -> Proxy {
+        Proxy { address, connection: None }
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &str {
+        &self.address.socket
+    }
+
+    /// What it is sent with every call.
+    pub fn cookie(&self) -> &[u8] {
+        self.address.cookie.as_bytes()
+    }
+
+    /// The connection, while there is one.
+    pub fn connection(&self) -> Option<BorrowedFd<'_>> {
+        self.connection.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Sends a packet; over a new connection where there is none.
+    pub fn send(&mut self, message: &[u8], fds: &[RawFd]) -> Result<(), Errno> {
+        if self.connection.is_none() {
+            self.connection = Some(connect_to(&self.address.socket)?);
+        }
+        self.connection.as_ref().map_or(Err(Errno::ENOTCONN), |it| scm::send_fds(it, message, fds))
+    }
+
+    /// What it has said.
+    pub fn receive(&mut self) -> News {
+        let Some(connection) = &self.connection else { return News::Nothing };
+        let mut message = vec![0; LONGEST];
+        match scm::receive_from(connection, &mut message) {
+            Err(Errno::EAGAIN | Errno::EINTR) => News::Nothing,
+            Err(_) | Ok((0, _)) => News::Gone,
+            Ok((length, _)) => {
+                message.truncate(length);
+                News::Packet(message)
+            }
+        }
+    }
+
+    /// Hangs up.
+    pub fn hang_up(&mut self) {
+        self.connection = None;
+    }
+}
