@@ -20,6 +20,33 @@ fn mount(host: &Host) -> Result<bool> {
 }
 
 #[test]
+fn a_file_system_that_is_silent_holds_nobody_up() -> Result<()> {
+    let host = boot!();
+    if !mount(&host)? {
+        skip!("there is no file system that never answers: /dev/fuse cannot be used");
+    }
+    let p1 = Container::defined(&host, "p1", "[Files]\nBind=/srv/stuck:/mnt\n")?;
+    p1.start()?;
+    p1.inside("mount --bind /mnt /dev/pts")?;
+    host.case("with one at /dev/pts there is no terminal, and one is told so", || {
+        let attach = "timeout 20 script -qec 'containerctl attach p1 -- echo hi' /dev/null";
+        let output = host.run(attach)?;
+        ensure!(output.code == 1 && output.stdout.contains("no devpts"), "{output}");
+        Ok(())
+    });
+    host.case("all that needs no terminal goes on", || {
+        let attach = "timeout 20 containerctl attach p1 -- echo hi </dev/null 2>&1 | cat";
+        ensure!(host.ok(attach)?.trim() == "hi", "no echo");
+        host.ok("timeout 20 containerctl console p1 </dev/null && timeout 20 containerctl info p1")?;
+        host.ok("timeout 20 ls /dev/pts && timeout 20 containerctl list | grep -E '^p1 +running '")?;
+        host.ok("timeout 20 containerctl stop p1")?;
+        p1.is_gone()
+    });
+    host.ok("systemctl stop stuckfs; umount -l /srv/stuck")?;
+    host.finish()
+}
+
+#[test]
 fn what_cannot_be_killed_is_told_and_reaped_later() -> Result<()> {
     let host = boot!();
     if !mount(&host)? {

@@ -1,7 +1,7 @@
 """A file system that does not answer: `stuckfs.py DIRECTORY` mounts it there, by /dev/fuse alone.
 
-Its root can be looked at, and every name in it can be asked for; that question is read and never answered, and so
-whoever asks sleeps in the kernel, where SIGKILL does not reach him, until this process ends.
+Its root can be looked at, and every name in it, or how much room it has, can be asked for; that question is read and never
+answered, and so whoever asks sleeps in the kernel, where SIGKILL does not reach him, until this process ends.
 """
 
 import os
@@ -38,7 +38,7 @@ def main():
             answer(fd, unique, struct.pack("<IIIIHHIIHHI28x", 7, 31, 4096, 0, 12, 10, 4096, 1, 0, 0, 0))
         elif opcode == GETATTR:
             answer(fd, unique, attr)
-        elif opcode != LOOKUP:
+        elif opcode not in (LOOKUP, STATFS):
             os.write(fd, OUT.pack(OUT.size, -38, unique))
 
 

@@ -9,10 +9,10 @@ use super::account::Login;
 use crate::child::entry::{self, Entry};
 use crate::error::{Context, Error, Result};
 use crate::sandbox::layout::TTY_GROUP;
-use crate::sys::tty;
+use crate::sys::{mount, tty};
 
 /// `DEVPTS_SUPER_MAGIC` (linux/magic.h).
-const DEVPTS: libc::__fsword_t = 0x1cd1;
+const DEVPTS: u64 = 0x1cd1;
 
 /// Both ends of a terminal.
 pub struct Terminal {
@@ -42,14 +42,15 @@ pub fn make(entry: &Entry, login: &Login) -> Result<Terminal> {
     Ok(Terminal { master, peer })
 }
 
-/// Opens the multiplexer of the devpts at `/dev/pts`. That it is one is known before anything of it is opened: a
-/// file system in its place could make us wait for ever.
+/// Opens the multiplexer of the devpts at `/dev/pts`. That it is one is known before anything is asked of it: a file
+/// system in its place could make us wait for ever.
 fn open_ptmx() -> Result<OwnedFd, Errno> {
     let path = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(c"/", path, Mode::empty())?;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let pts = rustix::fs::openat2(&root, c"dev/pts", path, Mode::empty(), resolve)?;
-    if rustix::fs::fstatfs(&pts)?.f_type != DEVPTS {
+    let magic = mount::magic(&pts).map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+    if magic != DEVPTS {
         return Err(Errno::NODEV);
     }
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
