@@ -292,8 +292,9 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Host,
         effect: Effect::Restart,
         doc: "Room for containers inside: uncovered instances of /proc and /sys are kept hidden in \
-              /dev/.nest, for without them the kernel lets no inner user namespace mount its own. The cost: \
-              the container's root can mount a /proc on which nothing is masked. Off by default.",
+              /dev/.nest, for without them the kernel lets no inner user namespace mount its own, nor a unit of the \
+              guest that has ProtectProc=, ProcSubset= or PrivatePIDs=. The cost: the container's root can mount a \
+              /proc on which nothing is masked. Off by default.",
         field: set!(exec.nesting, values::boolean),
     },
     Directive {

@@ -6,7 +6,7 @@ use crate::container::Container;
 use crate::harness::Result;
 
 /// Properties of a unit, and a command that succeeds only where they hold.
-const OPTIONS: [(&str, &str); 53] = [
+const OPTIONS: [(&str, &str); 54] = [
     ("PrivateDevices=yes", "test -c /dev/null && ! test -e /dev/console"),
     ("DevicePolicy=closed DeviceAllow=/dev/full", "! echo x 2>/dev/null >/dev/full && echo x >/dev/null"),
     ("ProtectSystem=yes", "! touch /usr/x && touch /etc/x"),
@@ -22,6 +22,7 @@ const OPTIONS: [(&str, &str); 53] = [
     ("PrivateTmp=yes", "test -z \"$(ls -A /tmp)\" && touch /tmp/x"),
     ("PrivateNetwork=yes", "test $(grep -c : /proc/net/dev) = 1"),
     ("PrivateIPC=yes", "test $(readlink /proc/self/ns/ipc) != $(cat /run/ipc)"),
+    ("PrivatePIDs=yes", "test $$ = 1"),
     ("PrivateMounts=yes", "mount -t tmpfs none /mnt"),
     ("RestrictNamespaces=yes", "! unshare -m true && ! unshare -U true"),
     ("RestrictNamespaces=mnt", "unshare -m true && ! unshare -U true"),
@@ -73,10 +74,16 @@ const OPTIONS: [(&str, &str); 53] = [
 
 /// Those that need a procfs of the unit's own, which the kernel lets nobody mount where parts of the one that is there
 /// are covered: by default the unit runs without it, as systemd has it, and `Nesting=yes` gives it.
-const OWN_PROC: [(&str, &str); 2] = [
+const OWN_PROC: [(&str, &str); 3] = [
     ("ProtectProc=invisible User=nobody", "! test -e /proc/1"),
     ("ProcSubset=pid", "test -e /proc/self && ! test -e /proc/cpuinfo"),
+    // PID 1 of that namespace, this shell, and those that count.
+    ("PrivatePIDs=yes", "test $(ls -d /proc/[0-9]* | wc -l) -le 4"),
 ];
+
+/// One that does not even run without it: systemd's helper writes the id map of its parent by the number that this has
+/// in the unit's namespace, and in the container's procfs that is somebody else.
+const OWN_PROC_TO_RUN: [(&str, &str); 1] = [("PrivatePIDs=yes PrivateUsers=yes", "test $$ = 1")];
 
 const HOLDS: &str = "holds";
 const RUNS: &str = "runs";
@@ -131,5 +138,7 @@ fn a_guests_units_are_confined_as_they_ask() -> Result<()> {
     d1.define("[Exec]\nNesting=yes\n")?;
     let own_proc = run(&d1, &OWN_PROC)?;
     check(&d1, &OWN_PROC, &own_proc, HOLDS);
+    let own_proc = run(&d1, &OWN_PROC_TO_RUN)?;
+    check(&d1, &OWN_PROC_TO_RUN, &own_proc, HOLDS);
     host.finish()
 }
