@@ -31,7 +31,8 @@ struct Known {
 /// Listens, then looks, and goes on in a thread as long as the service is there.
 pub fn follow(service: &Arc<Service>) -> Result<()> {
     let changes = Changes::listen().context(|| "failed to listen for changes of links")?;
-    let mut known = look(&service.root)?;
+    // What cannot be seen yet is new when it can.
+    let mut known = look(&service.root).unwrap_or_default();
     let service = service.clone();
     let follow = move || {
         while changes.wait().is_ok() {

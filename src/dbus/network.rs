@@ -55,6 +55,9 @@ fn methods() -> Vec<Method> {
         Method::new("AddPort", change, &["container", "port", "options"], &[], add_port)
             .about(About::Argument),
         Method::new("RemovePort", change, &["container", "port"], &[], remove_port).about(About::Argument),
+        Method::new("Restore", Action::Operate, &[], &["containers"], |root, _, ()| {
+            network::restore(root).map(|names| (names.iter().map(ToString::to_string).collect::<Vec<_>>(),))
+        }),
         Method::new("ListPorts", look, &["container"], &["ports"], ports).about(About::Argument),
     ]
 }

@@ -112,25 +112,73 @@ fn the_readme_names_only_verbs_that_there_are() {
     }
 }
 
-#[test]
-fn every_verb_is_in_the_manual_with_its_options() {
-    let page = fs::read_to_string(pages().path().join("containerctl.1")).unwrap().replace('\\', "");
-    let help = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_containerctl")).args(arguments).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
+/// What the program prints.
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_containerctl")).args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Those that its help shows.
+fn all_verbs() -> Vec<String> {
     let all = help(&["--help"]);
     // A group's verbs stand in a column of their own, behind its title.
     let groups = all.lines().filter(|line| line.starts_with("  ")).filter_map(|line| line.get(13..));
-    let verbs: Vec<&str> = groups.flat_map(str::split_whitespace).collect();
+    let verbs: Vec<String> = groups.flat_map(str::split_whitespace).map(str::to_string).collect();
     assert!(verbs.len() >= 12, "{all}");
-    for verb in verbs {
+    verbs
+}
+
+#[test]
+fn every_verb_is_in_the_manual_with_its_options() {
+    let page = fs::read_to_string(pages().path().join("containerctl.1")).unwrap().replace('\\', "");
+    for verb in all_verbs() {
         assert!(page.contains(&format!("containerctl {verb}")), "{verb}");
-        for option in help(&[verb, "--help"]).split_whitespace().filter(|word| word.starts_with("--")) {
+        for option in help(&[&verb, "--help"]).split_whitespace().filter(|word| word.starts_with("--")) {
             let option = option.trim_end_matches([',', '.']);
             assert!(["--help", "--"].contains(&option) || page.contains(option), "{verb} {option}");
         }
     }
+}
+
+/// What a verb's help lists as its own verbs; none of one that has none.
+fn verbs_of(help: &str) -> impl Iterator<Item = &str> {
+    let list = help.split_once("\nCommands:\n").map_or("", |(_, list)| list);
+    list.lines().take_while(|line| !line.is_empty()).filter_map(|line| {
+        line.strip_prefix("  ").filter(|line| !line.starts_with(' '))?.split_whitespace().next()
+    })
+}
+
+#[test]
+fn every_verb_is_on_the_bus_and_every_method_behind_a_verb() {
+    let readme = read_readme();
+    let table = readme.split_once("<!-- begin bus -->").unwrap().1.split_once("<!-- end bus -->").unwrap().0;
+    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_string).collect::<Vec<_>>();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | "));
+    let (mut verbs, mut methods) = (BTreeSet::new(), BTreeSet::new());
+    for (left, right) in rows {
+        verbs.extend(quoted(&format!("`{left}")));
+        methods.extend(quoted(right).into_iter().filter(|word| !word.starts_with('-')));
+    }
+    let mut there = BTreeSet::new();
+    for verb in all_verbs() {
+        let below: Vec<String> =
+            verbs_of(&help(&[&verb, "--help"])).map(|sub| format!("{verb} {sub}")).collect();
+        there.extend(if below.is_empty() { vec![verb] } else { below });
+    }
+    assert_eq!(verbs, there, "verbs of the table in README.md, and those that there are");
+    assert_eq!(methods, all_methods(), "methods of the table in README.md, and those that there are");
+}
+
+/// Of the contract, with the name of the interface unless it is the container's.
+fn all_methods() -> BTreeSet<String> {
+    let mut methods = BTreeSet::new();
+    for (interface, prefix) in [("Container", ""), ("Manager", "Manager."), ("Network", "Network.")] {
+        let file = readme().with_file_name(format!("dbus-interfaces/org.containerctl1.{interface}.xml"));
+        let text = fs::read_to_string(file).unwrap();
+        let names = text.split("<method name=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        methods.extend(names.map(|name| format!("{prefix}{name}")));
+    }
+    methods
 }
 
 #[test]

@@ -285,6 +285,9 @@ fn programs_see_and_change_the_network() -> Result<()> {
         host.ok(&network(r#"Detach ss '"p1"' '"eth2"'"#)).map(drop)
     });
     host.case("ports lead in and are taken back", || {
+        host.ok("nft flush ruleset")?;
+        ensure!(host.ok(&network("Restore"))?.trim() == r#"[["p1"]]"#, "not restored");
+        ensure!(host.ok(&network("Restore"))?.trim() == "[[]]", "restored twice");
         p1.inside("mkdir /www; echo first >/www/index.html; httpd -p 80 -h /www")?;
         host.ok(&network(r#"AddPort 'ssa{sv}' '"p1"' '"8080:80"' '{}'"#))?;
         host.ok("busybox wget -T 5 -q -O - http://127.0.0.1:8080/ | grep -x first")?;
