@@ -8,12 +8,15 @@ from jeepney.io.blocking import open_dbus_connection
 
 count, seed = int(sys.argv[1]), int(sys.argv[2])
 chance = random.Random(seed)
-PATHS = ["/", "/org", "/org/containerctl1", "/org/containerctl1/container", "/org/containerctl1/container/p1",
-         "/org/containerctl1/container/_", "/org/containerctl1/container/_2e_2e_2fetc", "/org/containerctl1/container/p1/x"]
-INTERFACES = ["org.containerctl1.Manager", "org.containerctl1.Container", "org.freedesktop.DBus.Properties",
+PATHS = ["/", "/org", "/org/containerctl1", "/org/containerctl1/network", "/org/containerctl1/container",
+         "/org/containerctl1/container/p1", "/org/containerctl1/container/_", "/org/containerctl1/container/_2e_2e_2fetc",
+         "/org/containerctl1/container/p1/x"]
+INTERFACES = ["org.containerctl1.Manager", "org.containerctl1.Container", "org.containerctl1.Network",
+              "org.freedesktop.DBus.Properties",
               "org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Peer", "a.b", None]
 METHODS = ["Start", "Stop", "GetContainer", "CreateContainer", "DestroyContainer", "Get", "GetAll", "Set", "Ping",
-           "Introspect", "Subscribe", "Unsubscribe", "OpenConsole", "X"]
+           "Introspect", "Subscribe", "Unsubscribe", "OpenConsole", "StartContainers", "StopContainers", "DescribeLoad",
+           "Wait", "OpenJournal", "WriteDefinition", "Attach", "AddPort", "ListPorts", "X"]
 TEXTS = ["", "p1", "../../etc", "\x1b[2J", "x" * 5000, "org.containerctl1.Container", "State", "-"]
 bus = open_dbus_connection(bus="SYSTEM")
 
