@@ -134,9 +134,9 @@ fn mount_all(this: &Assembler, leader: &OwnedFd) -> Result<(), Failed> {
             Operation::Mount { filesystem: "proc", target, attributes, .. } => {
                 at(step, procfs(this, *attributes).and_then(|proc| assembly.attach(proc.as_fd(), target)))?;
             }
-            Operation::Console { target } => {
-                let master = at(step, assembly.console(target))?;
-                at(step, raw(report(this.supervisor, Report::Console, Some(master.as_fd()))))?;
+            Operation::Terminal { number, target } => {
+                let master = at(step, assembly.terminal(*number, target.as_deref()))?;
+                at(step, raw(report(this.supervisor, Report::Terminal, Some(master.as_fd()))))?;
             }
             Operation::AwaitPlacement => {
                 at(step, raw(await_order(this.supervisor, Order::Placed)))?;

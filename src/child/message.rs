@@ -23,8 +23,8 @@ pub enum Order {
 pub enum Report {
     /// The leader was cloned, with this pid; its pidfd comes along.
     Leader(i32),
-    /// The master of the console's terminal comes along.
-    Console,
+    /// The master of the plan's next terminal comes along; the first is the console.
+    Terminal,
     /// The leader entered its cgroup namespace.
     Entered,
     /// The listener of the leader's system call filter comes along.
@@ -130,7 +130,7 @@ pub fn await_order(socket: impl AsFd, expected: Order) -> Result<(), Errno> {
 pub fn report(socket: impl AsFd, report: Report, fd: Option<BorrowedFd>) -> Result<(), Errno> {
     let (kind, index, value) = match report {
         Report::Leader(pid) => (0, 0, pid),
-        Report::Console => (1, 0, 0),
+        Report::Terminal => (1, 0, 0),
         Report::Entered => (2, 0, 0),
         Report::Failed(Step::Outside(index), errno) => (3, index, errno as i32),
         Report::Failed(Step::Inside(index), errno) => (4, index, errno as i32),
@@ -163,7 +163,7 @@ pub fn receive(socket: impl AsFd) -> Result<Option<(Report, Option<OwnedFd>)>, E
     let failed = |step| Report::Failed(step, Errno::from_raw(value));
     let report = match message[0] {
         0 => Report::Leader(value),
-        1 => Report::Console,
+        1 => Report::Terminal,
         2 => Report::Entered,
         3 => failed(Step::Outside(index)),
         4 => failed(Step::Inside(index)),
@@ -199,7 +199,7 @@ mod tests {
         let (ours, theirs) = scm::pair().expect("pair");
         let reports = [
             Report::Leader(4711),
-            Report::Console,
+            Report::Terminal,
             Report::Entered,
             Report::Listener,
             Report::Failed(Step::Outside(3), Errno::EPERM),

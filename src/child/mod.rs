@@ -6,7 +6,7 @@
 //!     │  │                 │                      (the supervisor's child, by CLONE_PARENT)
 //!     │  └── Leader ───────┤
 //!     ├──── Mapped ───────►│ mounts everything   waits
-//!     │  ◄── Console ──────┤
+//!     │  ◄── Terminal ─────┤
 //!     ├──── Mapped ────────┼─────────────────► becomes root of its namespace
 //!     ├──── Placed ────────┼─────────────────► new cgroup namespace
 //!     │  ◄── Entered ──────┼───────────────────┤

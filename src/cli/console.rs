@@ -1,4 +1,4 @@
-//! `containerctl console`: a terminal on the container's console, through its supervisor.
+//! `containerctl console`: a terminal on the container's console or another of its terminals, through its supervisor.
 //!
 //! Bytes pass as they are in both directions; Ctrl-a q detaches. A supervisor that is restarted meanwhile is
 //! waited for, as the container goes on.
@@ -14,7 +14,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::Machine;
 use super::scrollback;
 use super::terminal::RawTerminal;
-use crate::error::{Context, Error, Kind, Result};
+use crate::config::tty::{self, Tty};
+use crate::error::{Context, Result};
+use crate::machine::console;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::supervisor::control::{self, Answer, CHUNK, Request, Scrollback};
@@ -32,6 +34,10 @@ pub struct Args {
     /// Empty the scrollback and leave; with --log after it is printed
     #[arg(long)]
     clear: bool,
+    /// Attach to this of its further terminals instead (Ttys= of its definition)
+    #[arg(long, value_name = "N", conflicts_with_all = ["log", "clear"],
+          value_parser = clap::value_parser!(u8).range(1..=i64::from(tty::MOST)))]
+    tty: Option<u8>,
 }
 
 impl Args {
@@ -53,15 +59,16 @@ const SILENCE: Duration = Duration::from_millis(200);
 pub fn run(root: &Root, args: &Args) -> Result<()> {
     let name = args.machine.name()?;
     super::require_root("attach to a console")?;
-    let connection = connect(root, &name)?;
+    let tty = args.tty.and_then(Tty::new);
+    let connection = console::connect(root, &name, tty)?;
     if let Some(wanted) = args.scrollback() {
         return scrollback::ask(&name, &connection, wanted);
     }
     let mut raw = RawTerminal::enter()?;
     if raw.is_some() {
-        eprint!("Connected to container '{name}'. Press Ctrl-a q to detach.\r\n");
+        eprint!("{}\r\n", welcome(&name, tty));
     }
-    let mut session = Session::new(root, name, connection)?;
+    let mut session = Session::new(root, name, tty, connection)?;
     let end = session.run(raw.as_mut());
     if raw.take().is_some() {
         eprintln!();
@@ -75,11 +82,14 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
     }
 }
 
-fn connect(root: &Root, name: &MachineName) -> Result<OwnedFd> {
-    control::connect(root, name).map_err(|errno| {
-        let error = format!("container '{name}' has no console to attach to: {}", errno.desc());
-        Error::new(Kind::NotFound, error).hint(format!("start it with 'containerctl start {name}'"))
-    })
+/// What was printed on a terminal beside the console is kept nowhere, a prompt neither.
+fn welcome(name: &MachineName, tty: Option<Tty>) -> String {
+    match tty {
+        None => format!("Connected to container '{name}'. Press Ctrl-a q to detach."),
+        Some(tty) => {
+            format!("Connected to {tty} of container '{name}'. Press Enter for a prompt, Ctrl-a q to detach.")
+        }
+    }
 }
 
 /// How a session ended.
@@ -123,10 +133,11 @@ impl Keys {
     }
 }
 
-/// One user on one console.
+/// One user on one terminal.
 struct Session<'a> {
     root: &'a Root,
     name: MachineName,
+    tty: Option<Tty>,
     connection: OwnedFd,
     resized: SignalFd,
     keys: Keys,
@@ -134,14 +145,15 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(root: &'a Root, name: MachineName, connection: OwnedFd) -> Result<Session<'a>> {
+    fn new(root: &'a Root, name: MachineName, tty: Option<Tty>, connection: OwnedFd) -> Result<Session<'a>> {
         let mut set = SigSet::empty();
         set.add(Signal::SIGWINCH);
         let failed = || "failed to set up signals";
         set.thread_block().context(failed)?;
         let resized =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(failed)?;
-        let session = Session { root, name, connection, resized, keys: Keys::default(), input_open: true };
+        let session =
+            Session { root, name, tty, connection, resized, keys: Keys::default(), input_open: true };
         session.attach()?;
         Ok(session)
     }
@@ -224,7 +236,7 @@ impl<'a> Session<'a> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(50));
-            if let Ok(connection) = connect(self.root, &self.name) {
+            if let Ok(connection) = console::connect(self.root, &self.name, self.tty) {
                 self.connection = connection;
                 eprint!("\r\n[the supervisor was restarted]\r\n");
                 return self.attach().map(|()| None);

@@ -2,6 +2,7 @@
 
 use super::Machine;
 use super::output::{self, Format};
+use crate::config::tty;
 use crate::error::Result;
 use crate::machine::info::{self, Info, Users};
 use crate::machine::limits::Limit;
@@ -37,6 +38,7 @@ fn text(info: Info) -> String {
         ("Autostart", output::yes_no(info.autostart)),
         ("Leader", some(info.leader.map(|pid| pid.to_string()))),
         ("Uptime", some(info.uptime_seconds.map(output::duration))),
+        ("Terminals", some(info.ttys.filter(|count| *count > 0).map(tty::names))),
         ("Addresses", lines(info.addresses.iter().map(ToString::to_string).collect())),
         ("Memory", used(info.usage.memory_bytes)),
         ("Swap", used(info.usage.swap_bytes)),

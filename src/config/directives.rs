@@ -7,7 +7,7 @@ use super::key::{Directive, Effect, Field, Keeps, Reach, Trust};
 use super::network::{Interface, values as links};
 use super::settings::{CustomMount, ResourceLimit, Settings};
 use super::values::{Parsed, Wrong};
-use super::{capability, mounts, quantity, signal, values, words};
+use super::{capability, mounts, quantity, signal, tty, values, words};
 
 /// All sections in the manual's order.
 pub const SECTIONS: [&str; 9] =
@@ -715,6 +715,17 @@ pub static TABLE: &[Directive] = &[
         |text| links::rate(text).map(Some),
         "Most that a veth takes out, in bits per second."
     ),
+    Directive {
+        section: "Console",
+        key: "Ttys",
+        value: "COUNT",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "Terminals beside the console, to be joined with 'containerctl console NAME --tty N'; up to 63, none by \
+              default. systemd inside runs a login on each; other inits have a getty run on /dev/tty1 and those \
+              after it, as their own inittab(5) says.",
+        field: set!(console.ttys, |text| values::number(text, 0, tty::MOST)),
+    },
     Directive {
         section: "Console",
         key: "BufferSize",

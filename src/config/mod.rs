@@ -19,6 +19,8 @@ pub mod order;
 pub mod resources;
 /// The typed end.
 pub mod settings;
+/// Numbers of terminals.
+pub mod tty;
 /// Keys that are systemd's own.
 pub mod verbatim;
 

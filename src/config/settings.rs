@@ -262,6 +262,8 @@ pub enum CustomMount {
 /// `[Console]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Console {
+    /// `Ttys=`: terminals beside the console.
+    pub ttys: u8,
     /// `BufferSize=`: bytes of scrollback kept.
     pub buffer_bytes: u64,
     /// `LogRateLimitIntervalSec=` (as in systemd.exec(5)), in microseconds; 0 is no limit.
@@ -272,7 +274,7 @@ pub struct Console {
 
 impl Default for Console {
     fn default() -> Console {
-        Console { buffer_bytes: 1 << 20, rate_interval_usec: 30_000_000, rate_burst: 10_000 }
+        Console { ttys: 0, buffer_bytes: 1 << 20, rate_interval_usec: 30_000_000, rate_burst: 10_000 }
     }
 }
 

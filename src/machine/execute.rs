@@ -55,6 +55,8 @@ impl Life {
         (exec.own_init, exec.boot, exec.notify_ready) = (true, false, Readiness::Started);
         (exec.kill_signal, exec.working_directory) = (None, None);
         exec.parameters.clear();
+        // Our own init runs no getty.
+        settings.console.ttys = 0;
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Info {
     pub autostart: bool,
     /// PID of the payload's first process.
     pub leader: Option<u32>,
+    /// Terminals that it has beside its console.
+    pub ttys: Option<u8>,
     /// By which others reach it.
     pub addresses: Vec<IpAddr>,
     /// The service.
@@ -102,6 +104,7 @@ pub fn info(root: &Root, name: &MachineName) -> Result<Info> {
         status: text("StatusText"),
         autostart: unit_files::wanted(root).contains(&name.service()),
         leader: told.as_ref().and_then(State::leader),
+        ttys: told.as_ref().map(|state| state.ttys),
         addresses: told.as_ref().map(addresses::of).unwrap_or_default(),
         unit: name.service(),
         slice: name.slice(),

@@ -16,6 +16,8 @@ pub mod cgroup;
 pub mod check;
 /// A machine's definition, read and changed.
 pub mod configuration;
+/// The way to a machine's console.
+pub mod console;
 /// A conversation with the bus that the time and ^C can end.
 pub mod conversation;
 /// From a source to a machine.

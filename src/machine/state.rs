@@ -60,6 +60,8 @@ pub struct State {
     pub shutdown: String,
     /// When the payload was started, in microseconds of CLOCK_BOOTTIME.
     pub started_usec: u64,
+    /// Terminals beside the console.
+    pub ttys: u8,
     /// Bytes of scrollback.
     pub buffer_bytes: u64,
     /// Lines journaled per interval; 0 is no limit.
@@ -82,7 +84,7 @@ impl State {
             Readiness::Told => "1",
             Readiness::Network => "network",
         };
-        let fields: [(&str, &dyn std::fmt::Display); 21] = [
+        let fields: [(&str, &dyn std::fmt::Display); 22] = [
             ("STARTED", &u8::from(self.started)),
             ("READY", &u8::from(self.ready)),
             ("WATCHED", &u8::from(self.watched)),
@@ -99,6 +101,7 @@ impl State {
             ("NOTIFY_READY", &readiness),
             ("SHUTDOWN", &self.shutdown),
             ("STARTED_USEC", &self.started_usec),
+            ("TTYS", &self.ttys),
             ("BUFFER_BYTES", &self.buffer_bytes),
             ("RATE_BURST", &self.rate_burst),
             ("RATE_INTERVAL_USEC", &self.rate_interval_usec),
@@ -132,6 +135,7 @@ impl State {
                 "NOTIFY_READY" => state.readiness = readiness(value),
                 "SHUTDOWN" => state.shutdown = value.to_string(),
                 "STARTED_USEC" => state.started_usec = value.parse().unwrap_or_default(),
+                "TTYS" => state.ttys = value.parse().unwrap_or_default(),
                 "BUFFER_BYTES" => state.buffer_bytes = value.parse().unwrap_or_default(),
                 "RATE_BURST" => state.rate_burst = value.parse().unwrap_or_default(),
                 "RATE_INTERVAL_USEC" => state.rate_interval_usec = value.parse().unwrap_or_default(),
@@ -247,6 +251,7 @@ pub(crate) mod tests {
             root: "/srv/a=b".to_string(),
             ids: Some(IdRange { base: 524288, size: 65536 }),
             stop_signal: 38,
+            ttys: 2,
             buffer_bytes: 1 << 20,
             ..State::default()
         }

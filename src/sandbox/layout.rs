@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::config::settings::{CustomMount, Settings};
 use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::survey::{Device, DeviceKind, Facts};
+use crate::sandbox::terminal;
 
 /// Below the machine's run-time directory: what the container sees as `/run/host`.
 pub const HOST_DIR: &str = "host";
@@ -20,6 +21,7 @@ pub fn outside_operations(settings: &Settings, facts: &Facts, custom: Vec<Operat
         idmap: facts.ids.is_some(),
     }];
     list.extend(device_operations(facts));
+    list.extend(terminal::operations(settings.console.ttys, facts.init_kind()));
     if settings.exec.nesting {
         list.extend(nesting_operations());
     }
@@ -45,7 +47,7 @@ fn mount(
     Operation::Mount { filesystem, target: target.to_string(), options, attributes }
 }
 
-/// `/dev`: a tmpfs of the container's root, the six nodes, its own pseudo terminals, the console.
+/// `/dev`: a tmpfs of the container's root, the six nodes, a devpts of its own.
 fn device_operations(facts: &Facts) -> Vec<Operation> {
     let root = facts.ids.map_or(0, |ids| ids.base);
     let (root, tty) = (root.to_string(), (root + TTY_GROUP).to_string());
@@ -67,7 +69,6 @@ fn device_operations(facts: &Facts) -> Vec<Operation> {
     list.extend(
         LINKS.map(|(name, to)| Operation::Symlink { target: format!("/dev/{name}"), to: to.to_string() }),
     );
-    list.push(Operation::Console { target: "/dev/console".to_string() });
     list
 }
 

@@ -29,6 +29,8 @@ pub mod rights;
 pub mod seccomp;
 /// What must be known of host and root file system before a plan can be made.
 pub mod survey;
+/// A container's terminals, and how its init learns of them.
+pub mod terminal;
 /// A container's tree, touched by file descriptor only.
 pub mod tree;
 /// Whom a caller asks for, and what a container's passwd says.

@@ -83,7 +83,7 @@ pub struct Assembly {
 impl Assembly {
     /// Carries out one operation. `source` is the copy opened by [`open_sources`], where the operation has one.
     ///
-    /// The root, the console, procfs and the wait for the cgroup are the caller's.
+    /// The root, the terminals, procfs and the wait for the cgroup are the caller's.
     pub fn apply(&self, operation: &Operation, source: Option<&OwnedFd>) -> Result<(), Errno> {
         match operation {
             Operation::Mount { filesystem, target, options, attributes } => {
@@ -108,7 +108,7 @@ impl Assembly {
             Operation::Mask { target } => unless_missing(self.mask(target)),
             Operation::ReadOnly { target } => unless_missing(self.cover(target, Attributes::RO)),
             Operation::Writable { target } => unless_missing(self.uncover(target)),
-            Operation::Root { .. } | Operation::Console { .. } | Operation::AwaitPlacement => Ok(()),
+            Operation::Root { .. } | Operation::Terminal { .. } | Operation::AwaitPlacement => Ok(()),
         }
     }
 
@@ -125,17 +125,22 @@ impl Assembly {
         move_onto(mount, target.as_fd())
     }
 
-    /// Opens a terminal of the container's own devpts, mounts it on `target` and returns its master.
-    pub fn console(&self, target: &str) -> Result<OwnedFd, Errno> {
+    /// Makes the next terminal of the container's own devpts, which is to have this number, mounts it on `target` and
+    /// returns its master.
+    pub fn terminal(&self, number: u32, target: Option<&str>) -> Result<OwnedFd, Errno> {
         let master = self.tree.open_strict("/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY)?;
         tty::unlock(&master).map_err(to_errno)?;
         let peer = tty::peer(&master).map_err(to_errno)?;
         let (owner, group) = (FsUid::from_raw(self.owner), FsGid::from_raw(self.owner + TTY_GROUP));
         rustix::fs::fchown(&peer, Some(owner), Some(group))?;
         rustix::fs::fchmod(&peer, Mode::from_raw_mode(0o620))?;
-        let number = tty::number(&master).map_err(to_errno)?;
-        let node = self.tree.resolve_strict(&format!("/dev/pts/{number}"))?;
-        self.attach(copy_of(node.as_fd())?.as_fd(), target)?;
+        if tty::number(&master).map_err(to_errno)? != number {
+            return Err(Errno::BUSY);
+        }
+        if let Some(target) = target {
+            let node = self.tree.resolve_strict(&format!("/dev/pts/{number}"))?;
+            self.attach(copy_of(node.as_fd())?.as_fd(), target)?;
+        }
         Ok(master)
     }
 

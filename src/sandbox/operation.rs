@@ -62,10 +62,12 @@ pub enum Operation {
         /// Minor number.
         minor: u32,
     },
-    /// A pseudo terminal from the container's own devpts; its master stays with the supervisor.
-    Console {
-        /// Where.
-        target: String,
+    /// A pseudo terminal of the container's own devpts; its master stays with the supervisor.
+    Terminal {
+        /// The number that it has there.
+        number: u32,
+        /// Where else it is found.
+        target: Option<String>,
     },
     /// Part of the host's tree.
     Bind {
@@ -163,7 +165,10 @@ impl fmt::Display for Operation {
                 let kind = if *kind == DeviceKind::Block { "block" } else { "character" };
                 write!(f, "make {kind} device '{target}' ({major}:{minor}, {mode:o})")
             }
-            Operation::Console { target } => write!(f, "put a terminal on '{target}'"),
+            Operation::Terminal { number, target: None } => write!(f, "make terminal pts/{number}"),
+            Operation::Terminal { number, target: Some(target) } => {
+                write!(f, "put terminal pts/{number} on '{target}'")
+            }
             Operation::Bind { source, target, attributes, idmap, .. } => {
                 let ids = if *idmap { ",idmap" } else { "" };
                 write!(f, "bind '{}' to '{target}' ({attributes}{ids})", source.display())

@@ -18,6 +18,7 @@ use crate::sandbox::layout::{custom, inside_operations, is_inside, outside_opera
 use crate::sandbox::lsm::{self, Labels};
 use crate::sandbox::operation::Operation;
 use crate::sandbox::survey::{Facts, dashed};
+use crate::sandbox::terminal;
 
 /// Everything a start does.
 #[derive(Clone, Debug, Serialize)]
@@ -97,7 +98,7 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
     let (inside, outside): (Vec<_>, Vec<_>) = settings.files.mounts.iter().map(custom).partition(is_inside);
     let exec = &settings.exec;
     let mask = capabilities::kept(exec.capability, exec.drop_capability, facts.bounding);
-    let kind = facts.init.as_ref().map(|init| init.kind);
+    let kind = facts.init_kind();
     Plan {
         machine: facts.name.to_string(),
         namespaces: namespaces(facts),
@@ -152,6 +153,7 @@ fn environment(settings: &Settings, facts: &Facts) -> Vec<(String, String)> {
         pair("TERM", "xterm-256color"),
         pair("NOTIFY_SOCKET", "/run/host/notify"),
     ];
+    environment.extend(terminal::environment(settings.console.ttys, facts.init_kind()));
     environment.extend(facts.host.iter().cloned());
     for (key, value) in &settings.exec.environment {
         environment.retain(|(known, _)| known != key);

@@ -15,7 +15,7 @@ use crate::network::wiring::{Wiring, wire};
 use crate::paths::Root;
 use crate::sandbox::capabilities::{self, Mask};
 use crate::sandbox::idmap::IdRange;
-use crate::sandbox::init::{self, Init};
+use crate::sandbox::init::{self, Init, InitKind};
 use crate::sandbox::lsm;
 use crate::sandbox::tree::Tree;
 
@@ -44,6 +44,13 @@ pub struct Facts {
     pub devices: Vec<Device>,
     /// `ID`, `VERSION_ID`, `BUILD_ID` and `VARIANT_ID` of the host, for `$container_host_…`.
     pub host: Vec<(String, String)>,
+}
+
+impl Facts {
+    /// The family of the init, where one is to be booted.
+    pub fn init_kind(&self) -> Option<InitKind> {
+        self.init.as_ref().map(|init| init.kind)
+    }
 }
 
 /// A device node of the host.

@@ -5,7 +5,8 @@
 //!
 //! | from | letter | then | meaning |
 //! |---|---|---|---|
-//! | client | `A` | rows, columns (two bytes each, little end first) | attach to the console |
+//! | client | `Y` | a number | what follows is about this terminal, not the console; before attaching |
+//! | client | `A` | rows, columns (two bytes each, little end first) | attach |
 //! | client | `H` | | the container is to be stopped when this connection ends |
 //! | client | `I` | bytes | input |
 //! | client | `W` | rows, columns | the window has a new size |
@@ -13,7 +14,7 @@
 //! | client | `C` | | the scrollback is to be emptied |
 //! | client | `T` | | both: nothing that is printed meanwhile is lost |
 //! | client | `N` | the listener of a system call filter comes along | answer on this one, too |
-//! | supervisor | `O` | bytes | output; the scrollback comes first |
+//! | supervisor | `O` | bytes | output; of the console, the scrollback comes first |
 //! | supervisor | `D` | | `L`, `C` or `T` is done |
 //! | supervisor | `E` | | the container has ended |
 
@@ -24,6 +25,7 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, send, socket,
 };
 
+use crate::config::tty::Tty;
 use crate::error::{Context, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -39,7 +41,9 @@ pub const CHUNK: usize = 4096;
 /// What a client asks.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Attach to the console.
+    /// What follows is about this terminal, and not the console.
+    Select(Tty),
+    /// Attach to it.
     Attach(WindowSize),
     /// The container is to be stopped when this connection ends.
     Hold,
@@ -82,6 +86,7 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
         vec![letter, rows[0], rows[1], columns[0], columns[1]]
     };
     match request {
+        Request::Select(tty) => vec![b'Y', tty.number()],
         Request::Attach(window) => size(b'A', window),
         Request::Hold => b"H".to_vec(),
         Request::Resize(window) => size(b'W', window),
@@ -100,6 +105,7 @@ pub fn decode_request(message: &[u8]) -> Option<Request> {
         Some(WindowSize { rows: u16::from_le_bytes([r0, r1]), columns: u16::from_le_bytes([c0, c1]) })
     };
     match message.split_first()? {
+        (b'Y', [number]) => Tty::new(*number).map(Request::Select),
         (b'A', rest) => size(rest).map(Request::Attach),
         (b'H', []) => Some(Request::Hold),
         (b'W', rest) => size(rest).map(Request::Resize),
@@ -187,6 +193,7 @@ mod tests {
     fn requests_arrive_as_they_were_meant() {
         let size = WindowSize { rows: 24, columns: 300 };
         for request in [
+            Request::Select(Tty::new(63).expect("valid")),
             Request::Attach(size),
             Request::Hold,
             Request::Resize(size),

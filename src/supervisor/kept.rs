@@ -1,11 +1,11 @@
 //! The descriptors without which a running container cannot be watched, kept in the service manager's store under
 //! these names, and passed from one supervisor to the next.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
+use crate::config::tty;
 use crate::error::{Context, Error, Result};
 use crate::supervisor::intercept;
 use crate::sys::exec::{StringList, execve};
@@ -20,6 +20,9 @@ pub struct Kept {
     pub console: OwnedFd,
     /// The other end of it; held so that the master does not hang up.
     pub peer: OwnedFd,
+    /// Masters of the terminals beside the console, in any order: the kernel knows their numbers, and opens their other
+    /// ends again.
+    pub ttys: Vec<OwnedFd>,
     /// The scrollback.
     pub ring: OwnedFd,
     /// Where the payload's PID 1 notifies.
@@ -36,31 +39,48 @@ pub struct Kept {
 const NAMES: [&str; 7] = ["leader", "console", "console-peer", "ring", "notify", "control", STATE];
 /// Name of the state, which is kept before the others.
 const STATE: &str = "state";
+/// Name of the terminals beside the console.
+const TTY: &str = "tty";
 /// Name of the listeners of system call filters, of which there may be many.
 const LISTENER: &str = "listener";
 /// Name of the calls that were taken from them.
 const CALLS: &str = "calls";
 
 impl Kept {
+    /// Keeps the numbers free that the most of them would have at the end of a start ([`Kept::hand_over`]), until the
+    /// result is dropped.
+    pub fn reserve() -> Result<Vec<OwnedFd>> {
+        let most = NAMES.len() + usize::from(tty::MOST) + [CALLS, LISTENER].len();
+        fds::reserve(most).context(|| "failed to reserve descriptors")
+    }
+
     fn entries(&self) -> Vec<(&'static str, &OwnedFd)> {
-        let Kept { leader, console, peer, ring, notifications, control, state, interception } = self;
+        let Kept { leader, console, peer, ttys, ring, notifications, control, state, interception } = self;
         let fds = [leader, console, peer, ring, notifications, control, state];
+        let ttys = ttys.iter().map(|tty| (TTY, tty));
         let calls = interception.iter().map(|kept| (CALLS, &kept.calls));
         let listeners = interception.iter().flat_map(|kept| &kept.listeners).map(|fd| (LISTENER, fd));
-        NAMES.into_iter().zip(fds).chain(calls).chain(listeners).collect()
+        NAMES.into_iter().zip(fds).chain(ttys).chain(calls).chain(listeners).collect()
     }
 
     /// Takes what the service manager or a predecessor passed on. What is unknown, left by another version, would
     /// stay in the store for ever, and is let go of.
     pub fn take() -> Passed {
-        let (listeners, passed): (Vec<_>, Vec<_>) =
-            fds::passed().into_iter().partition(|(name, _)| name == LISTENER);
-        let mut passed: HashMap<String, OwnedFd> = passed.into_iter().collect();
-        let listeners = listeners.into_iter().map(|(_, fd)| fd).collect();
-        let interception = passed.remove(CALLS).map(|calls| intercept::Kept { listeners, calls });
-        passed.keys().filter(|name| !NAMES.contains(&name.as_str())).for_each(|name| notify::unstore(name));
-        let mut take = |name| passed.remove(name);
-        match NAMES.map(&mut take) {
+        let (mut single, mut ttys, mut listeners, mut calls) =
+            (NAMES.map(|_| None), Vec::new(), Vec::new(), None);
+        for (name, fd) in fds::passed() {
+            match name.as_str() {
+                TTY => ttys.push(fd),
+                LISTENER => listeners.push(fd),
+                CALLS => calls = Some(fd),
+                name => match NAMES.iter().position(|known| *known == name) {
+                    Some(index) => single[index] = Some(fd),
+                    None => notify::unstore(name),
+                },
+            }
+        }
+        let interception = calls.map(|calls| intercept::Kept { listeners, calls });
+        match single {
             [
                 Some(leader),
                 Some(console),
@@ -69,9 +89,17 @@ impl Kept {
                 Some(notifications),
                 Some(control),
                 Some(state),
-            ] => {
-                Passed::All(Kept { leader, console, peer, ring, notifications, control, state, interception })
-            }
+            ] => Passed::All(Kept {
+                leader,
+                console,
+                peer,
+                ttys,
+                ring,
+                notifications,
+                control,
+                state,
+                interception,
+            }),
             [.., Some(state)] => Passed::Some(state),
             _ => Passed::Nothing,
         }
@@ -91,7 +119,7 @@ impl Kept {
 
     /// Takes all of them out of the store, at the end of a container.
     pub fn unstore() {
-        NAMES.iter().chain(&[LISTENER, CALLS]).for_each(|name| notify::unstore(name));
+        NAMES.into_iter().chain([TTY, LISTENER, CALLS]).for_each(notify::unstore);
     }
 
     /// Executes our own program, as it is on disk now, in our place, with all of them passed as the service manager

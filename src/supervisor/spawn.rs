@@ -45,7 +45,6 @@ pub struct Spawned<'a> {
     plan: &'a Plan,
     assembler: Child,
     leader: Child,
-    console: Option<OwnedFd>,
 }
 
 /// A child and our end of the socket to it.
@@ -71,8 +70,16 @@ pub struct Running {
     pub leader: OwnedFd,
     /// Its leader's number.
     pub pid: i32,
-    /// The master of its console.
+    /// The masters of its terminals.
+    pub terminals: Terminals,
+}
+
+/// Masters of terminals.
+pub struct Terminals {
+    /// That of the console.
     pub console: OwnedFd,
+    /// Those of the others, in the order of their numbers.
+    pub ttys: Vec<OwnedFd>,
 }
 
 /// Clones the assembler, which clones the leader, and gives the leader its ids.
@@ -145,7 +152,7 @@ fn meet<'a>(
     }
     order(&leader.socket, Order::Mapped).context(failed)?;
     order(&assembler.socket, Order::Mapped).context(failed)?;
-    Ok(Spawned { plan: means.plan, assembler, leader, console: None })
+    Ok(Spawned { plan: means.plan, assembler, leader })
 }
 
 impl<'a> Spawned<'a> {
@@ -171,15 +178,18 @@ impl<'a> Spawned<'a> {
             other => return Err(self.explain(other.map(|(report, _)| report))),
         }
         let _ = order(&self.assembler.socket, Order::Placed);
+        let mut masters = Vec::new();
         while let Some((report, fd)) = receive(&self.assembler.socket).context(failed)? {
             match (report, fd) {
-                (Report::Console, Some(master)) => self.console = Some(master),
+                (Report::Terminal, Some(master)) => masters.push(master),
                 (report, _) => return Err(self.explain(Some(report))),
             }
         }
-        match (self.assembler.pidfd.take().map(|pidfd| clone::wait(&pidfd)), self.console.take()) {
+        let mut ttys = masters.into_iter();
+        match (self.assembler.pidfd.take().map(|pidfd| clone::wait(&pidfd)), ttys.next()) {
             (Some(Ok(Some(0))), Some(console)) => {
-                Ok(Assembled { plan: self.plan, leader: self.leader, console })
+                let terminals = Terminals { console, ttys: ttys.collect() };
+                Ok(Assembled { plan: self.plan, leader: self.leader, terminals })
             }
             _ => Err(self.explain(None)),
         }
@@ -194,7 +204,7 @@ impl<'a> Spawned<'a> {
 pub struct Assembled<'a> {
     plan: &'a Plan,
     leader: Child,
-    console: OwnedFd,
+    terminals: Terminals,
 }
 
 impl Assembled<'_> {
@@ -217,7 +227,7 @@ impl Assembled<'_> {
         lsm::verify(self.leader.pid.as_raw(), &self.plan.labels)?;
         match self.leader.pidfd.take() {
             Some(pidfd) => {
-                Ok(Running { leader: pidfd, pid: self.leader.pid.as_raw(), console: self.console })
+                Ok(Running { leader: pidfd, pid: self.leader.pid.as_raw(), terminals: self.terminals })
             }
             None => Err(explain(self.plan, None)),
         }

@@ -25,7 +25,7 @@ use crate::supervisor::console::ring::Ring;
 use crate::supervisor::intercept::outside::{self, Outside};
 use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime::{self, Runtime};
-use crate::supervisor::spawn::{self, Means, Spawned};
+use crate::supervisor::spawn::{self, Means, Spawned, Terminals};
 use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::{self, boottime};
 use crate::supervisor::{control, end, journal_link, links};
@@ -213,11 +213,13 @@ fn bring_up(
         journal.warning(&format!("machined does not list '{name}': {why}"));
     }
     let running = running.ok_or_else(|| Error::failed("the payload was not executed"))?;
-    let peer = tty::peer(&running.console).context(|| "failed to open the console")?;
+    let Terminals { console, ttys } = running.terminals;
+    let peer = tty::peer(&console).context(|| "failed to open the console")?;
     let kept = Kept {
         leader: running.leader,
-        console: running.console,
+        console,
         peer,
+        ttys,
         ring: ring.into_fd(),
         notifications,
         control,
@@ -246,6 +248,7 @@ fn first_state(prepared: &Prepared) -> State {
         readiness: plan.readiness,
         ..State::default()
     };
+    state.ttys = console.ttys;
     state.take_console(console);
     state.take_proxy(&definition.settings.exec);
     state

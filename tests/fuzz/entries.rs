@@ -25,7 +25,7 @@ pub const ENTRIES: [(&str, Entry, &[&[u8]]); 7] = [
             b"[Files]\nBind=-/a\\:b:/c:idmap,norbind\nTemporaryFileSystem=/x:size=10%,mode=0755\nDeviceAllow=/dev/fuse rw\n",
             b"# x\n[Exec]\nPrivateUsers=524288:65536\nSystemCallFilter=~bpf keyctl\nCapability=all\nMachineID=\n",
             b"[Unit]\nAfter=a.service\n[Install]\nWantedBy=machines.target\n[Resources]\nMemoryMax=1G\n[X-y]\nz=1\n",
-            b"[Exec]\nKillSignal=SIGRTMIN+3\nSELinuxContext=u:r:t:s0\nAppArmorProfile=x\n[Console]\nBufferSize=8K\n",
+            b"[Exec]\nKillSignal=SIGRTMIN+3\nSELinuxContext=u:r:t:s0\nAppArmorProfile=x\n[Console]\nBufferSize=8K\nTtys=4\n",
         ],
     ),
     ("ids", ids, &[b"p1:524288:65536\nweb:589824:65536\n", b"me:100000:65536\nx:4294967295:4294967295\n"]),
@@ -45,7 +45,7 @@ pub const ENTRIES: [(&str, Entry, &[&[u8]]); 7] = [
         &[b"READY=1\nSTATUS=up", b"X_SYSTEMD_SIGNALS_LEVEL=2\nX_SYSTEMD_SHUTDOWN=reboot\nX_SYSTEMD_UNIT_ACTIVE=x\n"],
     ),
     ("answer", answer, &[&[0; 136], &[0; 142], &[0; 135]]),
-    ("control_request", control_request, &[b"A\x18\0\x50\0", b"Ils\r", b"W\x01\0\x02\0", b"L", b"C", b"T", b"N"]),
+    ("control_request", control_request, &[b"A\x18\0\x50\0", b"Ils\r", b"W\x01\0\x02\0", b"L", b"C", b"T", b"N", b"Y\x01"]),
     (
         "state",
         state,

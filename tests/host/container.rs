@@ -80,6 +80,18 @@ impl<'a> Container<'a> {
         self.host.ok(&format!("systemctl stop {}", self.unit())).map(drop)
     }
 
+    /// Kills the supervisor and waits for its successor.
+    pub fn kill_supervisor(&self) -> Result<()> {
+        let pid = self.property("MainPID")?;
+        self.host.ok(&format!("kill -KILL {pid}"))?;
+        let next = format!(
+            "test \"$(systemctl show -p ActiveState --value {0})\" = active &&
+                test \"$(systemctl show -p MainPID --value {0})\" -ne {pid}",
+            self.unit()
+        );
+        self.host.wait_until(SOON, &next)
+    }
+
     /// A property of the service.
     pub fn property(&self, name: &str) -> Result<String> {
         Ok(self.host.ok(&format!("systemctl show --value -p {name} {}", self.unit()))?.trim().to_owned())

@@ -38,6 +38,7 @@ mod stuck;
 mod survival;
 mod together;
 mod traps;
+mod ttys;
 mod verbs;
 mod walls;
 mod watch;

@@ -5,18 +5,6 @@ use std::time::Duration;
 use crate::container::Container;
 use crate::harness::Result;
 
-/// Kills the supervisor and waits for its successor.
-fn kill_supervisor(p1: &Container) -> Result<()> {
-    let pid = p1.property("MainPID")?;
-    p1.host.ok(&format!("kill -KILL {pid}"))?;
-    let next = format!(
-        "test \"$(systemctl show -p ActiveState --value {0})\" = active &&
-            test \"$(systemctl show -p MainPID --value {0})\" -ne {pid}",
-        p1.unit()
-    );
-    p1.host.wait_until(Duration::from_secs(10), &next)
-}
-
 /// The leader's pid and start time (proc_pid_stat(5), field 22): together they name one process.
 fn leader(p1: &Container) -> Result<(i32, String)> {
     let leader = p1.leader()?;
@@ -49,7 +37,7 @@ fn the_supervisor_may_be_killed() -> Result<()> {
     });
     host.case("the payload is adopted, not restarted", || {
         let before = leader(&p1)?;
-        kill_supervisor(&p1)?;
+        p1.kill_supervisor()?;
         ensure!(leader(&p1)? == before, "the leader was {before:?}, is {:?}", leader(&p1)?);
         ensure!(
             p1.property("StatusText")? == "Container running.",
@@ -61,7 +49,7 @@ fn the_supervisor_may_be_killed() -> Result<()> {
     host.case("again and again", || {
         let before = leader(&p1)?;
         for _ in 0..8 {
-            kill_supervisor(&p1)?;
+            p1.kill_supervisor()?;
         }
         ensure!(leader(&p1)? == before, "the leader was {before:?}, is {:?}", leader(&p1)?);
         works(&p1, "word-two")
@@ -80,7 +68,7 @@ fn the_supervisor_may_be_killed() -> Result<()> {
     host.case("an exit status is seen after adoption", || {
         let p2 = Container::running(&host, "p2", "trap 'exit 5' USR1; while :; do sleep 0.1; done")?;
         p2.start()?;
-        kill_supervisor(&p2)?;
+        p2.kill_supervisor()?;
         p2.inside("kill -USR1 1")?;
         p2.becomes("failed")?;
         ensure!(p2.property("ExecMainStatus")? == "5", "status {}", p2.property("ExecMainStatus")?);

@@ -17,13 +17,14 @@ use zbus::Type;
 use super::caller::Action;
 use super::interface::{self, Interface, Method, Rest, json};
 use super::options::{Given, Options};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::machine::scrollback::{self, Scrollback};
 use crate::machine::unit::{self, one};
-use crate::machine::{audit, configuration as core, info, limits, plan, processes, registry, timings};
+use crate::machine::{
+    audit, configuration as core, console, info, limits, plan, processes, registry, timings,
+};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::control;
 use crate::systemd::manager::Lasting;
 
 /// Its name.
@@ -124,11 +125,7 @@ fn set_limits(root: &Root, name: &MachineName, (changes, runtime): (Vec<String>,
 /// A connection to the supervisor, on which the caller speaks for himself: nothing of ours stands in between.
 fn open_console(root: &Root, name: &MachineName) -> Result<(zbus::OwnedFd,)> {
     registry::require(root, name)?;
-    let connection = control::connect(root, name).map_err(|errno| {
-        let why = format!("container '{name}' has no console to attach to: {}", errno.desc());
-        Error::new(Kind::NotFound, why).hint("start it first")
-    })?;
-    Ok((connection.into(),))
+    console::connect(root, name, None).map(|connection| (connection.into(),))
 }
 
 fn read_scrollback(root: &Root, name: &MachineName, (options,): (Given,)) -> Result<(Vec<u8>,)> {

@@ -1,8 +1,10 @@
-//! A client that is attached to the console, behind the control socket. A slow one loses output, and is told so.
+//! A client that is attached to the console or another terminal, behind the control socket. A slow one loses output,
+//! and is told so.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::config::tty::Tty;
 use crate::supervisor::control::{self, Answer, Request};
 
 /// Output that waits for a slow client, in bytes.
@@ -11,6 +13,8 @@ const QUEUE_LIMIT: usize = 256 * 1024;
 /// One connection.
 pub struct Client {
     socket: OwnedFd,
+    /// What it is about; none is the console.
+    tty: Option<Tty>,
     attached: bool,
     queue: VecDeque<Vec<u8>>,
     queued: usize,
@@ -24,6 +28,7 @@ impl Client {
     pub fn new(socket: OwnedFd) -> Client {
         Client {
             socket,
+            tty: None,
             attached: false,
             queue: VecDeque::new(),
             queued: 0,
@@ -51,6 +56,23 @@ impl Client {
     /// It held the container, and is gone.
     pub fn let_go(&self) -> bool {
         self.holds && self.gone
+    }
+
+    /// The terminal that it is about; `None` is the console.
+    pub fn tty(&self) -> Option<Tty> {
+        self.tty
+    }
+
+    /// From now on it is about this terminal. One that is attached already is cut off: what it has got and what it gets
+    /// would be of two.
+    pub fn select(&mut self, tty: Tty) {
+        self.gone |= self.attached;
+        self.tty = Some(tty);
+    }
+
+    /// Cuts it off.
+    pub fn refuse(&mut self) {
+        self.gone = true;
     }
 
     /// Output waits for it.
@@ -97,9 +119,9 @@ impl Client {
         }
     }
 
-    /// Passes on what the payload has printed.
-    pub fn output(&mut self, bytes: &[u8]) {
-        if !self.attached || self.gone {
+    /// Passes on what the payload has printed on a terminal, if it listens to that.
+    pub fn output(&mut self, from: Option<Tty>, bytes: &[u8]) {
+        if !self.attached || self.gone || from != self.tty {
             return;
         }
         if self.queued + bytes.len() > QUEUE_LIMIT {
@@ -167,6 +189,22 @@ mod tests {
         let queued = client.queue.len();
         (0..100).for_each(|_| client.answer(|| vec![b'x'; 1 << 20]));
         assert!(client.is_gone() && client.queue.len() == queued);
+    }
+
+    #[test]
+    fn what_is_printed_elsewhere_is_not_heard() {
+        let (ours, theirs) = crate::sys::scm::pair().expect("pair");
+        let (mut client, tty) = (Client::new(ours), Tty::new(1).expect("valid"));
+        client.select(tty);
+        client.attach(Vec::new);
+        for (from, text) in [(None, "console"), (Tty::new(2), "two"), (Some(tty), "one")] {
+            client.output(from, text.as_bytes());
+        }
+        let mut message = [0; 16];
+        let (len, _) = crate::sys::scm::receive(&theirs, &mut message).expect("received");
+        assert_eq!(control::decode(&message[..len]), Some(Answer::Output(b"one")));
+        client.select(tty);
+        assert!(client.is_gone(), "it is attached already");
     }
 
     #[test]

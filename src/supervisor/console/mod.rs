@@ -1,6 +1,9 @@
 //! The container's console: what it prints goes to a ring buffer, to the journal line by line, and to whoever is
 //! attached. None of the three can hold the container up: the ring overwrites, the journal and slow clients lose
 //! lines and are told how many.
+//!
+//! What is printed on the other terminals ([`terminals`]) goes to whoever is attached there, and while nobody is it is
+//! read and forgotten.
 
 /// A client that is attached.
 pub mod client;
@@ -10,11 +13,13 @@ pub mod lines;
 pub mod rate;
 /// The scrollback.
 pub mod ring;
+/// A pseudo terminal.
+pub mod terminal;
+/// All of them.
+pub mod terminals;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
-
-use rustix::io::Errno;
 
 use crate::error::Result as Fallible;
 use crate::supervisor::console::client::Client;
@@ -24,42 +29,23 @@ use crate::supervisor::console::ring::Ring;
 use crate::supervisor::control::Scrollback;
 use crate::systemd::journal::Journal;
 
-/// The console of a running container.
+/// What becomes of what a container prints on its console.
 pub struct Console {
-    master: OwnedFd,
-    /// Kept open, so that the master does not hang up between two users of the terminal.
-    peer: OwnedFd,
     ring: Ring,
     lines: Lines,
     rate: RateLimit,
     unjournaled: u64,
-    clients: Vec<Client>,
-    input: Vec<u8>,
 }
 
-/// Input that the payload has not read yet; more is refused, as a full terminal does.
-const INPUT_LIMIT: usize = 64 * 1024;
-
 impl Console {
-    /// A console on the master of a terminal and its other end.
-    pub fn new(master: OwnedFd, peer: OwnedFd, ring: Ring, rate: RateLimit) -> Result<Console, Errno> {
-        let flags = rustix::fs::fcntl_getfl(&master)?;
-        rustix::fs::fcntl_setfl(&master, flags | rustix::fs::OFlags::NONBLOCK)?;
-        Ok(Console {
-            master,
-            peer,
-            ring,
-            lines: Lines::default(),
-            rate,
-            unjournaled: 0,
-            clients: Vec::new(),
-            input: Vec::new(),
-        })
+    /// One with this scrollback.
+    pub fn new(ring: Ring, rate: RateLimit) -> Console {
+        Console { ring, lines: Lines::default(), rate, unjournaled: 0 }
     }
 
-    /// Master, other end and scrollback, for a successor.
-    pub fn into_parts(self) -> (OwnedFd, OwnedFd, OwnedFd) {
-        (self.master, self.peer, self.ring.into_fd())
+    /// The scrollback, for a successor.
+    pub fn into_ring(self) -> OwnedFd {
+        self.ring.into_fd()
     }
 
     /// Keeps more or less scrollback from now on.
@@ -67,36 +53,8 @@ impl Console {
         self.ring.resize(bytes)
     }
 
-    /// The terminal's master.
-    pub fn master(&self) -> BorrowedFd<'_> {
-        self.master.as_fd()
-    }
-
-    /// Input waits for the payload to read.
-    pub fn wants_to_write(&self) -> bool {
-        !self.input.is_empty()
-    }
-
-    /// Who is attached, to look at.
-    pub fn attached(&self) -> &[Client] {
-        &self.clients
-    }
-
-    /// Who is attached.
-    pub fn clients(&mut self) -> &mut Vec<Client> {
-        &mut self.clients
-    }
-
-    /// Attaches a client, by its index.
-    pub fn attach(&mut self, client: usize) {
-        if let Some(client) = self.clients.get_mut(client) {
-            client.attach(|| self.ring.content());
-        }
-    }
-
     /// Shows a client the scrollback, empties it, or both.
-    pub fn scrollback(&mut self, client: usize, wanted: Scrollback) {
-        let Some(client) = self.clients.get_mut(client) else { return };
+    pub fn scrollback(&mut self, client: &mut Client, wanted: Scrollback) {
         client.answer(|| match wanted {
             Scrollback::Clear => Vec::new(),
             Scrollback::Show | Scrollback::Take => self.ring.content(),
@@ -106,22 +64,14 @@ impl Console {
         }
     }
 
-    /// Takes what the payload has printed, a bounded amount per call so that nobody else starves.
-    pub fn read(&mut self, journal: &Journal, now: Duration) {
-        let mut buffer = [0; 16384];
-        for _ in 0..8 {
-            match rustix::io::read(&self.master, &mut buffer) {
-                Ok(0) | Err(_) => return,
-                Ok(count) => self.take(&buffer[..count], journal, now),
-            }
-        }
+    /// Everything that is still in the scrollback.
+    pub fn content(&self) -> Vec<u8> {
+        self.ring.content()
     }
 
-    fn take(&mut self, bytes: &[u8], journal: &Journal, now: Duration) {
+    /// Takes what the payload has printed.
+    pub fn take(&mut self, bytes: &[u8], journal: &Journal, now: Duration) {
         self.ring.write(bytes);
-        for client in &mut self.clients {
-            client.output(bytes);
-        }
         for line in self.lines.push(bytes) {
             self.journal(&line, journal, now);
         }
@@ -152,34 +102,12 @@ impl Console {
         }
     }
 
-    /// The last words of a payload that is gone.
+    /// The payload is gone.
     pub fn finish(&mut self, journal: &Journal, now: Duration) {
-        self.read(journal, now);
         self.end_line(journal, now);
         let dropped = self.rate.dropped() + self.unjournaled;
         if dropped > 0 {
             journal.console(&format!("[{dropped} lines of the console were dropped here]"));
-        }
-        for client in &mut self.clients {
-            client.end();
-        }
-    }
-
-    /// Somebody typed.
-    pub fn type_in(&mut self, bytes: &[u8]) {
-        let room = INPUT_LIMIT.saturating_sub(self.input.len());
-        self.input.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        self.flush_input();
-    }
-
-    /// Passes on as much input as the terminal takes.
-    pub fn flush_input(&mut self) {
-        while !self.input.is_empty() {
-            match rustix::io::write(&self.master, &self.input) {
-                Ok(written) => drop(self.input.drain(..written)),
-                Err(Errno::AGAIN) => return,
-                Err(_) => return self.input.clear(),
-            }
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::supervisor::console::client::Client;
 use crate::supervisor::control::{self, Request};
 use crate::supervisor::lifecycle::{Event, Phase};
-use crate::sys::tty;
 
 /// More connections than this at a time are not accepted.
 const CLIENT_LIMIT: usize = 32;
@@ -17,8 +16,8 @@ impl Watch<'_> {
     /// Takes in who connects.
     pub(super) fn accept(&mut self) {
         while let Some(connection) = control::accept(&self.control) {
-            if self.console.clients().len() < CLIENT_LIMIT {
-                self.console.clients().push(Client::new(connection));
+            if self.clients.len() < CLIENT_LIMIT {
+                self.clients.push(Client::new(connection));
             }
         }
     }
@@ -26,13 +25,13 @@ impl Watch<'_> {
     /// Serves those to whom something happened, and lets go of who is gone.
     pub(super) fn serve_clients(&mut self, happened: &Happened) -> Result<()> {
         for index in happened.clients() {
-            self.console.clients()[index].flush();
-            while let Some((request, fd)) = self.console.clients()[index].request() {
+            self.clients[index].flush();
+            while let Some((request, fd)) = self.clients[index].request() {
                 self.serve(index, request, fd);
             }
         }
-        let let_go = self.console.clients().iter().any(Client::let_go);
-        self.console.clients().retain(|client| !client.is_gone());
+        let let_go = self.clients.iter().any(Client::let_go);
+        self.clients.retain(|client| !client.is_gone());
         if let_go && matches!(self.phase, Phase::Running { .. }) {
             self.handle(Event::StopAsked)
         } else {
@@ -41,23 +40,24 @@ impl Watch<'_> {
     }
 
     fn serve(&mut self, index: usize, request: Request, fd: Option<OwnedFd>) {
-        match request {
-            Request::Attach(size) => {
-                self.console.attach(index);
-                self.resize(size);
+        let Watch { terminals, console, clients, .. } = self;
+        let client = &mut clients[index];
+        let terminal = terminals.get_mut(client.tty());
+        match (request, terminal) {
+            (Request::Hold, _) => client.hold(),
+            (Request::Select(tty), _) => client.select(tty),
+            (Request::Scrollback(wanted), _) => console.scrollback(client, wanted),
+            (Request::Listen, _) => fd.into_iter().for_each(|listener| self.listen(listener)),
+            (Request::Attach(size), Some(terminal)) => {
+                // What was printed on another terminal is not kept.
+                let tty = client.tty();
+                client.attach(|| if tty.is_none() { console.content() } else { Vec::new() });
+                terminal.resize(size);
             }
-            Request::Hold => self.console.clients()[index].hold(),
-            Request::Resize(size) => self.resize(size),
-            Request::Input(bytes) => self.console.type_in(&bytes),
-            Request::Listen => fd.into_iter().for_each(|listener| self.listen(listener)),
-            Request::Scrollback(wanted) => self.console.scrollback(index, wanted),
-        }
-    }
-
-    fn resize(&self, size: tty::WindowSize) {
-        // The window of a client that has none is of no use to the payload.
-        if size.rows > 0 && size.columns > 0 {
-            let _ = tty::set_window_size(self.console.master(), size);
+            (Request::Resize(size), Some(terminal)) => terminal.resize(size),
+            (Request::Input(bytes), Some(terminal)) => terminal.type_in(&bytes),
+            // There is no such terminal.
+            (_, None) => client.refuse(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The poll loop: leader, console, notifications, control socket, signals, calls. One thread, nothing that blocks.
+//! The poll loop: leader, terminals, notifications, control socket, signals, calls. One thread, nothing that blocks.
 
 /// Calls that a program outside answers.
 mod calls;
@@ -14,6 +14,8 @@ mod signals;
 mod sources;
 /// The ways to a payload's end.
 mod stopping;
+/// What is printed and typed.
+mod terminals;
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,14 +28,16 @@ pub use self::signals::block_signals;
 use self::sources::{Interest, Source, Sources};
 use crate::config;
 use crate::config::settings::Readiness;
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::machine::state::State;
 use crate::name::MachineName;
 use crate::network::awaited::Awaited;
 use crate::paths::Root;
 use crate::supervisor::console::Console;
+use crate::supervisor::console::client::Client;
 use crate::supervisor::console::rate::RateLimit;
 use crate::supervisor::console::ring::Ring;
+use crate::supervisor::console::terminals::Terminals;
 use crate::supervisor::end::{self, Outcome};
 use crate::supervisor::intercept::Interceptor;
 use crate::supervisor::intercept::proxy::Address;
@@ -74,7 +78,9 @@ pub struct Watch<'a> {
     name: MachineName,
     runtime: Runtime,
     leader: OwnedFd,
+    terminals: Terminals,
     console: Console,
+    clients: Vec<Client>,
     notifications: OwnedFd,
     control: OwnedFd,
     state: State,
@@ -107,20 +113,23 @@ impl<'a> Watch<'a> {
     /// Watches over `running`.
     pub fn new(running: Running, signals: SignalFd, journal: &'a Journal) -> Result<Watch<'a>> {
         let Running { name, runtime, kept, mut state } = running;
-        let Kept { leader, console, peer, ring, notifications, control, state: file, interception } = kept;
+        let Kept { leader, console, peer, ttys, ring, notifications, control, state: file, interception } =
+            kept;
         let interceptor = interception.map(|kept| Interceptor::new(kept, Address::of(&state), state.leader));
         let rate = RateLimit::new(Duration::from_micros(state.rate_interval_usec), state.rate_burst);
-        let console = Console::new(console, peer, Ring::from_fd(ring)?, rate)
-            .context(|| "failed to take the console")?;
+        let terminals = Terminals::new(console, peer, ttys, journal)?;
+        let console = Console::new(Ring::from_fd(ring)?, rate);
         let file = StateFile::from_fd(file);
-        state.watched = true;
+        (state.watched, state.ttys) = (true, terminals.ttys());
         file.write(&state)?;
         let phase = Phase::Running { ready: false };
         Ok(Watch {
             name,
             runtime,
             leader,
+            terminals,
             console,
+            clients: Vec::new(),
             notifications,
             control,
             state,
@@ -191,10 +200,7 @@ impl<'a> Watch<'a> {
         if happened.at(Source::Notifications) {
             self.take_notifications()?;
         }
-        if happened.at(Source::Console) {
-            self.console.read(self.journal, monotonic());
-            self.console.flush_input();
-        }
+        happened.terminals().for_each(|tty| self.relay(tty));
         if happened.at(Source::Leader) {
             return Ok(true);
         }
@@ -215,9 +221,12 @@ impl<'a> Watch<'a> {
     /// Everything at which something may happen.
     fn sources(&self) -> Sources<'_> {
         let mut sources = Sources::default();
-        let Watch { leader, console, notifications, control, signals, .. } = self;
+        let Watch { leader, terminals, clients, notifications, control, signals, .. } = self;
         sources.add(Source::Leader, leader.as_fd(), Interest::Read);
-        sources.add(Source::Console, console.master(), Interest::with_output(console.wants_to_write()));
+        for (tty, terminal) in terminals.iter() {
+            let interest = Interest::with_output(terminal.wants_to_write());
+            sources.add(Source::Terminal(tty), terminal.master(), interest);
+        }
         sources.add(Source::Notifications, notifications.as_fd(), Interest::Read);
         sources.add(Source::Control, control.as_fd(), Interest::Read);
         sources.add(Source::Signals, signals.as_fd(), Interest::Read);
@@ -225,7 +234,7 @@ impl<'a> Watch<'a> {
             sources.add(Source::Network, awaited.as_fd(), Interest::Read);
         }
         self.add_calls(&mut sources);
-        for (index, client) in console.attached().iter().enumerate() {
+        for (index, client) in clients.iter().enumerate() {
             let interest = Interest::with_output(client.wants_to_write());
             sources.add(Source::Client(index), client.fd(), interest);
         }
@@ -281,19 +290,19 @@ impl<'a> Watch<'a> {
 
     /// Makes way for the program that is on disk now.
     fn hand_over(self) -> Result<Infallible> {
-        let Watch { leader, console, notifications, control, state, file, interceptor, .. } = self;
+        let Watch { leader, terminals, console, notifications, control, state, file, interceptor, .. } = self;
         file.write(&State { watched: false, ..state })?;
-        let (console, peer, ring) = console.into_parts();
+        let ((console, peer, ttys), ring) = (terminals.into_parts(), console.into_ring());
         let interception = interceptor.map(Interceptor::into_kept);
         let state = file.into_fd();
-        Kept { leader, console, peer, ring, notifications, control, state, interception }.hand_over()
+        Kept { leader, console, peer, ttys, ring, notifications, control, state, interception }.hand_over()
     }
 
     /// The leader is gone: says how, and takes away what was ours.
     fn finish(mut self, root: &Root) -> Result<u8> {
         let stopping = !matches!(self.phase, Phase::Running { .. });
         let killed = matches!(self.phase, Phase::Killed { .. } | Phase::Stuck);
-        self.console.finish(self.journal, monotonic());
+        self.end_terminals();
         let exit = self.exit.unwrap_or(pidfd::Exit::Unknown);
         let outcome = end::judge(exit, stopping, killed, &self.state.shutdown);
         let outcome = if self.state.execution { outcome.once() } else { outcome };

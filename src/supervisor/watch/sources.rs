@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::config::tty::Tty;
 use crate::error::{Context, Result};
 
 /// Where something may happen.
@@ -13,8 +14,8 @@ use crate::error::{Context, Result};
 pub enum Source {
     /// The leader ended.
     Leader,
-    /// The payload printed, or reads what was typed.
-    Console,
+    /// The payload printed on a terminal, or reads what was typed; none is the console.
+    Terminal(Option<Tty>),
     /// The payload's PID 1 notifies.
     Notifications,
     /// Somebody connects to the control socket.
@@ -98,6 +99,14 @@ impl Happened {
         self.0.contains(&source)
     }
 
+    /// The terminals at which something happened.
+    pub fn terminals(&self) -> impl Iterator<Item = Option<Tty>> {
+        self.0.iter().filter_map(|source| match source {
+            Source::Terminal(tty) => Some(*tty),
+            _ => None,
+        })
+    }
+
     /// The clients to which something happened, by index.
     pub fn clients(&self) -> impl Iterator<Item = usize> {
         self.0.iter().filter_map(|source| match source {
@@ -118,13 +127,15 @@ mod tests {
         let (loud, other) = crate::sys::scm::pair().expect("pair");
         crate::sys::scm::send(&other, b"x", None).expect("send");
         let mut sources = Sources::default();
-        sources.add(Source::Console, quiet.as_fd(), Interest::Read);
+        sources.add(Source::Terminal(None), quiet.as_fd(), Interest::Read);
         sources.add(Source::Client(1), loud.as_fd(), Interest::Read);
         sources.add(Source::Client(0), quiet.as_fd(), Interest::Read);
+        sources.add(Source::Terminal(Tty::new(2)), loud.as_fd(), Interest::Read);
         sources.add(Source::Leader, loud.as_fd(), Interest::Read);
         let happened = sources.wait(None).expect("waited");
-        assert!(happened.at(Source::Leader) && !happened.at(Source::Console));
+        assert!(happened.at(Source::Leader) && !happened.at(Source::Terminal(None)));
         assert_eq!(happened.clients().collect::<Vec<_>>(), [1]);
+        assert_eq!(happened.terminals().collect::<Vec<_>>(), [Tty::new(2)]);
     }
 
     #[test]
@@ -132,9 +143,9 @@ mod tests {
         let (ours, _theirs) = crate::sys::scm::pair().expect("pair");
         for (waits, expected) in [(false, false), (true, true)] {
             let mut sources = Sources::default();
-            sources.add(Source::Console, ours.as_fd(), Interest::with_output(waits));
+            sources.add(Source::Leader, ours.as_fd(), Interest::with_output(waits));
             let happened = sources.wait(Some(Duration::ZERO)).expect("waited");
-            assert_eq!(happened.at(Source::Console), expected);
+            assert_eq!(happened.at(Source::Leader), expected);
         }
     }
 
