@@ -33,6 +33,8 @@ storm() {
     exec setpriv --reuid "$owner" --regid "$owner" --clear-groups -- perl -e "$exchange"'
         my $count = 1;
         $SIG{TERM} = sub { print "$count\n"; exit 0 };
+        $| = 1;
+        print "on\n";
         while (1) { exchange(); $count++ }' "$1" "$2"
 }
 
@@ -73,8 +75,10 @@ for ((round = 0; round < rounds; round++)); do
         *" $place "*) ln -s $marker/file $trap ;;
         *) ln -s $marker/dir $trap ;;
     esac
+    : >/run/storm
     storm "$root/$place" "$trap" >/run/storm 2>&1 &
     attacker=$!
+    until [ -s /run/storm ]; do sleep 0.01; done
     timeout 20 containerctl start r </dev/null >$log 2>&1
     code=$?
     kill -TERM $attacker
@@ -92,7 +96,8 @@ for ((round = 0; round < rounds; round++)); do
         *) echo "$place: exit code $code: $(cat $log)" ;;
     esac
     # A mount goes where its directory is moved, so that is where it belongs before it is looked for.
-    if [ -L "$root/$place" ]; then perl -e "$exchange" "$root/$place" $trap; fi
+    # The init is a link itself, and none of ours.
+    case $(readlink "$root/$place") in "$marker"/*) perl -e "$exchange" "$root/$place" $trap ;; esac
     if [ $code = 0 ]; then
         mounted "$(machinectl show -p Leader --value r)" >/run/mounted.now
         cmp -s /run/mounted.right /run/mounted.now ||
