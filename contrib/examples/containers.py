@@ -9,7 +9,7 @@ usage: containers.py list
        containers.py follow NAME TEXT       print what it says, until TEXT is among it
        containers.py members                who is in the managed network, and what went through
        containers.py run NAME COMMAND…      run it there without input; the exit status is the command's
-       containers.py console NAME LINE      type LINE, and print what comes until it is quiet for a second
+       containers.py console NAME LINE [TTY]   type LINE, and print what comes until it is quiet for a second
        containers.py watch SECONDS          print changes of states and of the network as they come
 
 Who is not root needs polkit's leave: see the actions org.containerctl1.* in pkaction(1).
@@ -56,8 +56,9 @@ def show_list(bus):
         print(name, state, leader or "-")
 
 
-def console(bus, name, line):
-    (handle,) = call(bus, container(bus, name), "OpenConsole")
+def console(bus, name, line, *tty):
+    options = {"TTY": ("u", int(number)) for number in tty}
+    (handle,) = call(bus, container(bus, name), "OpenConsole", "a{sv}", options)
     with handle.to_socket() as packets:
         packets.send(b"A" + struct.pack("<HH", 24, 80))
         packets.send(b"I" + line.encode() + b"\r")
@@ -158,8 +159,8 @@ def main(words):
                 show_members(bus)
             case ["run", name, *command]:
                 sys.exit(run(bus, name, command))
-            case ["console", name, line]:
-                console(bus, name, line)
+            case ["console", name, line, *tty]:
+                console(bus, name, line, *tty[:1])
             case ["watch", seconds]:
                 watch(bus, float(seconds))
             case _:

@@ -269,7 +269,7 @@ fn programs_do_over_the_bus_what_verbs_do() -> Result<()> {
                 "org.containerctl1.Error.Config: there is no key 'Bo'",
             ),
             (
-                container("p1", "OpenConsole"),
+                container("p1", "OpenConsole 'a{sv}' '{}'"),
                 "org.containerctl1.Error.NotFound: container 'p1' has no console",
             ),
             (container("p1", "Audit"), "org.containerctl1.Error.NotFound: container 'p1' is not running"),
@@ -367,7 +367,7 @@ fn polkit_decides_before_anybody_looks() -> Result<()> {
         for call in [
             manager(r#"DestroyContainer ss '"p1"' '"stop"'"#),
             manager("ListContainers"),
-            container("p1", "OpenConsole"),
+            container("p1", "OpenConsole 'a{sv}' '{}'"),
             container("p1", "Enable"),
             container("secret", "Start"),
             // Each of several is asked for, and who is in a group is not for all to know.

@@ -28,7 +28,7 @@ fn programs_do_the_rest_of_what_verbs_do() -> Result<()> {
     let host = boot!();
     place_scripts(&host)?;
     let p1 = Container::busybox(&host, "p1")?;
-    let definition = "[Exec]\nPrivateUsers=no\n[Container]\nGroups=web\nStartPriority=7\n";
+    let definition = "[Exec]\nPrivateUsers=no\n[Container]\nGroups=web\nStartPriority=7\n[Console]\nTtys=1\n";
     let p2 = Container::defined(&host, "p2", definition)?;
     host.case("several at once, by name and by group", || {
         let started = host.ok(&manager(
@@ -175,6 +175,25 @@ fn programs_do_the_rest_of_what_verbs_do() -> Result<()> {
         host.wait_until(SOON, r#"grep -F '["running\n"]' /srv/reached"#)?;
         host.ok(&container("p1", &wait(r#"["frozen"]"#, "18446744073709551615")))?;
         host.wait_until(SOON, "! pgrep -f 'containerctl[d] work'")
+    });
+    host.case("a terminal beside the console", || {
+        let typed = host.ok("python3 /srv/containers.py console p2 over-there 1")?;
+        ensure!(typed.contains("over-there"), "{typed:?}");
+        let console = host.ok(&container("p2", "ReadScrollback 'a{sv}' '{}'"))?;
+        ensure!(!console.contains("over-there"), "{console}");
+        refuses(
+            &host,
+            &[
+                (
+                    container("p2", r#"OpenConsole 'a{sv}' '{"TTY":["u",2]}'"#),
+                    "NotFound: container 'p2' has no tty2",
+                ),
+                (
+                    container("p2", r#"OpenConsole 'a{sv}' '{"TTY":["u",64]}'"#),
+                    "Config: there is no terminal 64",
+                ),
+            ],
+        )
     });
     host.case("a command with more rights, in some namespaces, without variables", || {
         let run = |call: &str| host.ok(&reading("p1", call));

@@ -17,7 +17,8 @@ use zbus::Type;
 use super::caller::Action;
 use super::interface::{self, Interface, Method, Rest, json};
 use super::options::{Given, Options};
-use crate::error::Result;
+use crate::config::tty::{self, Tty};
+use crate::error::{Error, Result};
 use crate::machine::scrollback::{self, Scrollback};
 use crate::machine::unit::{self, one};
 use crate::machine::{
@@ -55,7 +56,7 @@ fn change() -> Vec<Method> {
 fn enter() -> Vec<Method> {
     let shell = Action::Shell;
     let console = vec![
-        row("OpenConsole", shell, &[], &["console"], |root, name, ()| open_console(root, name)),
+        row("OpenConsole", shell, &["options"], &["console"], open_console),
         row("ReadScrollback", shell, &["options"], &["content"], read_scrollback),
     ];
     [attach::methods(), console].into_iter().flatten().collect()
@@ -123,16 +124,25 @@ fn set_limits(root: &Root, name: &MachineName, (changes, runtime): (Vec<String>,
 }
 
 /// A connection to the supervisor, on which the caller speaks for himself: nothing of ours stands in between.
-fn open_console(root: &Root, name: &MachineName) -> Result<(zbus::OwnedFd,)> {
+fn open_console(root: &Root, name: &MachineName, (options,): (Given,)) -> Result<(zbus::OwnedFd,)> {
     registry::require(root, name)?;
-    console::connect(root, name, None).map(|connection| (connection.into(),))
+    let mut options = Options::from(options);
+    let tty = options.take("TTY")?.map(tty).transpose()?;
+    options.refuse_rest()?;
+    console::connect(root, name, tty).map(|connection| (connection.into(),))
+}
+
+fn tty(number: u32) -> Result<Tty> {
+    let tty = u8::try_from(number).ok().and_then(Tty::new);
+    tty.ok_or_else(|| Error::config(format!("there is no terminal {number}; they are 1 to {}", tty::MOST)))
 }
 
 fn read_scrollback(root: &Root, name: &MachineName, (options,): (Given,)) -> Result<(Vec<u8>,)> {
     let mut options = Options::from(options);
     let wanted = if options.take("Clear")?.unwrap_or(false) { Scrollback::Take } else { Scrollback::Show };
     options.refuse_rest()?;
-    let (console,) = open_console(root, name)?;
+    registry::require(root, name)?;
+    let console = console::connect(root, name, None)?;
     scrollback::fetch(name, &console, wanted).map(|content| (content,))
 }
 
