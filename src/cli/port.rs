@@ -2,6 +2,7 @@
 
 use super::Machine;
 use super::output::{self, Format};
+use crate::config::network as links;
 use crate::error::Result;
 use crate::machine::device::Keep;
 use crate::machine::network::{self, Forward};
@@ -43,7 +44,13 @@ pub fn run(root: &Root, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Add { machine, port, persist } => {
             let keep = if *persist { Keep::Persistent } else { Keep::UntilStop };
-            network::add_port(root, &machine.name()?, network::port(port)?, keep)
+            let (name, port) = (machine.name()?, network::port(port)?);
+            network::add_port(root, &name, port, keep)?;
+            let links::Port { protocol, host, container } = port;
+            output::print(&format!(
+                "{protocol} port {host} of the host leads to port {container} of {name}; of its loopback addresses only \
+                 those of IPv4 do.\n"
+            ))
         }
         Verb::Remove { machine, port } => network::remove_port(root, &machine.name()?, network::port(port)?),
         Verb::List { name, json } => {

@@ -510,7 +510,7 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Host,
         effect: Effect::Restart,
         doc: "More links to the host, by their names there and inside. Nobody configures them.",
-        field: add!(network.virtual_ethernet_extra, links::veth_extra),
+        field: add!(network.virtual_ethernet_extra, links::same_inside),
     },
     Directive {
         section: "Network",
@@ -555,7 +555,7 @@ pub static TABLE: &[Directive] = &[
         trust: Trust::Host,
         effect: Effect::Restart,
         doc: "An interface of the host's is handed over, and comes back with its old name when the container ends.",
-        field: add!(network.physical, links::physical),
+        field: add!(network.physical, links::same_inside),
     },
     Directive {
         section: "Network",
@@ -664,7 +664,8 @@ pub static TABLE: &[Directive] = &[
         addresses,
         links::addresses,
         "Addresses, set from outside: nothing inside need take part. In the managed network one is given out for good \
-         if this is not set; elsewhere it is the guest's to ask for one."
+         if this is not set; an IPv4 address of its range can be chosen where it is free, which none of its first 256 is. \
+         Elsewhere it is the guest's to ask for one."
     ),
     list_of_interface!(
         "Gateway",

@@ -247,13 +247,15 @@ pub fn add_port(root: &Root, machine: &MachineName, port: Port, keep: Keep) -> R
         return Err(Error::config(format!("container '{machine}' has no address that is set from outside"))
             .hint("set Address= of an [Interface NAME] section, or use the managed network"));
     }
-    if Links::here()?.find(BRIDGE)?.is_some() {
+    let mut here = Links::here()?;
+    if here.find(BRIDGE)?.is_some() {
         filter::allow_loopback()?;
+        setup::reflect(&mut here, machine)?;
     }
     // What led elsewhere in the container leads here from now on.
     let rules = ports::rules(machine, port, &addresses);
     filter::undo(root, machine, std::slice::from_ref(&rules.what))?;
-    filter::apply(root, machine, &[rules])?;
+    filter::apply(root, machine, &[rules, ports::itself(&addresses)])?;
     match keep {
         Keep::UntilStop => Ok(()),
         Keep::Persistent => {

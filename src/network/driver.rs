@@ -159,10 +159,7 @@ fn pair(
     let step = |what: &str, result: Result<(), Refusal>| {
         result.map_err(|refusal| failed(&format!("{what} '{}'", veth.outside), &refusal))
     };
-    let master_link = match master {
-        Some(index) => links.all()?.into_iter().find(|link| link.index == index),
-        None => None,
-    };
+    let master_link = master.map(|index| links.by_index(index)).transpose()?.flatten();
     // The bridge's packets must fit, unless somebody knows better.
     let mtu = wire.mtu.or(master_link.as_ref().map(|link| link.mtu).filter(|mtu| *mtu != 1500));
     let outer = New { name: &veth.outside, mac: Some(veth.outside_mac), mtu, queues: veth.queues };

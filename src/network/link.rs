@@ -14,6 +14,8 @@ use crate::sys::{clone, pidfd};
 
 /// linux/veth.h
 const VETH_INFO_PEER: u16 = 1;
+/// linux/if_link.h: hairpin mode.
+const IFLA_BRPORT_MODE: u16 = 4;
 /// linux/if_link.h
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 /// linux/if_bridge.h
@@ -289,9 +291,19 @@ impl Links {
 
     /// Keeps a bridge's port from others of its kind.
     pub fn isolate(&mut self, index: u32) -> Result<(), Refusal> {
+        self.change_port(index, IFLA_BRPORT_ISOLATED)
+    }
+
+    /// Lets a bridge's port have back what came by it.
+    pub fn reflect(&mut self, index: u32) -> Result<(), Refusal> {
+        self.change_port(index, IFLA_BRPORT_MODE)
+    }
+
+    /// Sets a flag of a bridge's port.
+    fn change_port(&mut self, index: u32, flag: u16) -> Result<(), Refusal> {
         let mut message = change(index, Admin::Same);
         message.nest(libc::IFLA_PROTINFO | libc::NLA_F_NESTED as u16, |info| {
-            info.put(IFLA_BRPORT_ISOLATED, &[1]);
+            info.put(flag, &[1]);
         });
         // A change of a port, not of the link that it is.
         message.set_family(libc::AF_BRIDGE as u8);

@@ -33,6 +33,10 @@ pub struct Site<'a> {
 pub fn validate(site: &Site, wires: &[Wire], forwarded: &[Port]) -> Result<()> {
     let mut links = Links::here()?;
     wires.iter().try_for_each(|wire| driver::validate(&mut links, site.definition, site.machine, wire))?;
+    for wire in wires.iter().filter(|wire| wire.is_managed() && !wire.addresses.is_empty()) {
+        let told = |error| site.told(&wire.section, "Address", error);
+        managed::refuse_address(site.root, site.machine, wire).map_err(told)?;
+    }
     let told = |error: Error| site.told("Network", "Port", error);
     ports::refuse_taken(site.machine, forwarded).map_err(told)?;
     match forwarded.is_empty() || wires.iter().any(|wire| wire.is_managed() || !wire.addresses.is_empty()) {
@@ -122,7 +126,22 @@ fn all(
         }
         filter::apply(site.root, site.machine, rates::rules(wire).as_slice())?;
     }
+    if !forwarded.is_empty() {
+        reflect(here, site.machine)?;
+    }
     Ok(outside)
+}
+
+/// Lets a machine's ports of the managed bridge have back what came by them, where it is the bridge that leads a
+/// forwarded packet back to who sent it.
+pub fn reflect(here: &mut Links, machine: &MachineName) -> Result<()> {
+    let Some(bridge) = here.find(managed::BRIDGE)?.filter(|_| filter::sees_bridged()) else { return Ok(()) };
+    let is_port = |link: &&Link| link.master == Some(bridge.index) && Which::All.is_meant_by(machine, link);
+    for link in here.all()?.iter().filter(is_port) {
+        here.reflect(link.index)
+            .map_err(|refusal| failed(&format!("let '{}' have back what it sends", link.name), &refusal))?;
+    }
+    Ok(())
 }
 
 /// The bridge that a link is a port of.

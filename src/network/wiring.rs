@@ -349,12 +349,7 @@ impl Wirer<'_> {
         };
         let mut link = self.veth(inside, port, interface.host_name.clone());
         if link.is_managed() {
-            if !interface.addresses.is_empty() || !interface.gateways.is_empty() || interface.vlan.is_some() {
-                let key = if interface.vlan.is_some() { "VLAN" } else { "Address" };
-                let why =
-                    "in the managed network addresses are given out; take a bridge of your own for others";
-                return Err(self.wrong(&section, key, why));
-            }
+            self.refuse_unmanaged(interface)?;
             // Only one can be what networkd inside looks for.
             link.alternative = (inside.as_str() == USUAL).then_some(HOST0);
         }
@@ -370,6 +365,27 @@ impl Wirer<'_> {
             }
         }
         Ok(link)
+    }
+
+    /// What cannot be chosen in the managed network; an IPv4 address in its range can.
+    fn refuse_unmanaged(&self, interface: &Interface) -> Result<()> {
+        let section = section(interface);
+        let addresses = &interface.addresses;
+        let (key, why) = match () {
+            () if interface.vlan.is_some() => ("VLAN", "the managed network has no VLANs"),
+            () if !interface.gateways.is_empty() => {
+                ("Gateway", "in the managed network the host is the router")
+            }
+            () if addresses.iter().any(|prefix| prefix.address.is_ipv6()) => (
+                "Address",
+                "in the managed network IPv6 addresses follow from MAC addresses: set MACAddress=",
+            ),
+            () if addresses.len() > 1 => {
+                ("Address", "in the managed network an interface has one IPv4 address")
+            }
+            () => return Ok(()),
+        };
+        Err(self.wrong(&section, key, &format!("{why}; or take a bridge of your own by Bridge=")))
     }
 
     /// Keys that another type has.
@@ -569,7 +585,14 @@ mod tests {
             ("[Interface a]\nBridge=b\nZone=z\n", "/p1.conf:3: Zone=: a link is a port of one bridge"),
             ("[Interface a]\nMode=point-to-point\nIsolated=yes\n", "/p1.conf:3: Isolated=: only a port"),
             ("[Interface a]\nType=namespace\n", "/p1.conf:2: Type=: namespace needs one of"),
-            ("[Interface a]\nAddress=10.0.0.1/8\n", "/p1.conf:2: Address=: in the managed network"),
+            ("[Interface a]\nAddress=fd00::1/64\n", "/p1.conf:2: Address=: in the managed network IPv6"),
+            ("[Interface a]\nAddress=10.0.0.1 10.0.0.2\n", "/p1.conf:2: Address=: in the managed network an"),
+            ("[Interface a]\nGateway=10.0.0.1\n", "/p1.conf:2: Gateway=: in the managed network"),
+            ("[Interface a]\nVLAN=7\n", "/p1.conf:2: VLAN=: the managed network has no"),
+            (
+                "[Interface a]\nType=pasta\n",
+                "/p1.conf:2:6: Type=: pasta is the way out of containers without",
+            ),
             ("[Interface a]\n[Interface b]\nName=a\n", "/p1.conf:3: Name=: the name 'a' is that of another"),
             (
                 "[Exec]\nNotifyReady=network\n[Network]\nVirtualEthernet=no\n",

@@ -9,6 +9,7 @@ mod attach;
 mod besieged;
 mod boot;
 mod bus;
+mod chosen;
 mod confined;
 mod console;
 mod container;

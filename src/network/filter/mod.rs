@@ -51,6 +51,8 @@ add rule bridge {TABLE} forward oifname @isolated iifname @members drop
 add table inet {TABLE}
 add map inet {TABLE} dnat4 {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
 add map inet {TABLE} dnat6 {{ type inet_proto . inet_service : ipv6_addr . inet_service; }}
+add set inet {TABLE} itself4 {{ type ipv4_addr . ipv4_addr; }}
+add set inet {TABLE} itself6 {{ type ipv6_addr . ipv6_addr; }}
 add set inet {TABLE} isolated4 {{ type ipv4_addr; }}
 add set inet {TABLE} isolated6 {{ type ipv6_addr; }}
 add chain inet {TABLE} prerouting {{ type nat hook prerouting priority dstnat - 5; policy accept; }}
@@ -66,6 +68,8 @@ add rule inet {TABLE} prerouting fib daddr type local dnat ip6 to meta l4proto .
 add rule inet {TABLE} output fib daddr type local dnat ip to meta l4proto . th dport map @dnat4
 add rule inet {TABLE} output fib daddr type local ip6 daddr != ::1 dnat ip6 to meta l4proto . th dport map @dnat6
 add rule inet {TABLE} postrouting iifname {BRIDGE} oifname {BRIDGE} ct status dnat masquerade
+add rule inet {TABLE} postrouting oifname {BRIDGE} ct status dnat ip saddr . ip daddr @itself4 masquerade
+add rule inet {TABLE} postrouting oifname {BRIDGE} ct status dnat ip6 saddr . ip6 daddr @itself6 masquerade
 add rule inet {TABLE} postrouting oifname {BRIDGE} ip saddr 127.0.0.0/8 masquerade
 add rule inet {TABLE} postrouting iifname {BRIDGE} oifname != {BRIDGE} masquerade
 add rule inet {TABLE} forward ct status dnat accept
@@ -83,6 +87,7 @@ pub fn rules(machine: &MachineName, wires: &[Wire], forwarded: &[Port]) -> Vec<R
     let mut rules: Vec<Rules> = managed.filter_map(link).collect();
     let addresses = addresses(wires);
     rules.extend(forwarded.iter().map(|port| ports::rules(machine, *port, &addresses)));
+    rules.extend((!forwarded.is_empty()).then(|| ports::itself(&addresses)));
     rules
 }
 
@@ -177,6 +182,13 @@ pub fn lacking(root: &Root, machines: Vec<MachineName>) -> Result<Vec<MachineNam
         }
     }
     Ok(lacking)
+}
+
+/// Whether the rules for routed packets see bridged ones, too (br_netfilter): it is so where Docker runs, for one.
+pub fn sees_bridged() -> bool {
+    let read =
+        |family: &str| fs::read_to_string(format!("/proc/sys/net/bridge/bridge-nf-call-{family}tables"));
+    ["ip", "ip6"].iter().any(|family| read(family).is_ok_and(|text| text.trim() == "1"))
 }
 
 /// Lets the host's own programs reach forwarded ports at 127.0.0.1: their packets leave by the bridge (ip-sysctl). No

@@ -46,6 +46,18 @@ pub fn rules(machine: &MachineName, port: Port, addresses: &[IpAddr]) -> Rules {
     rules
 }
 
+/// What a container needs to reach itself by a port of the host: answers that come by way of the host, too. Where
+/// bridged packets are filtered, nothing but the addresses tells such a packet.
+pub fn itself(addresses: &[IpAddr]) -> Rules {
+    let mut rules = Rules { what: "itself".to_string(), ..Rules::default() };
+    for address in addresses {
+        let set = if address.is_ipv4() { "itself4" } else { "itself6" };
+        rules.add += &format!("add element inet {TABLE} {set} {{ {address} . {address} }}\n");
+        rules.undo += &format!("destroy element inet {TABLE} {set} {{ {address} . {address} }}\n");
+    }
+    rules
+}
+
 fn map(address: &IpAddr) -> &'static str {
     if address.is_ipv4() { "dnat4" } else { "dnat6" }
 }

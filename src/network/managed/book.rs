@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::config::network::{IfName, Mac, Prefix};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::name::{MachineName, fnv1a};
 
 /// Bits of the network's part of our IPv4 range: a thousand containers, more than a bridge has ports.
@@ -127,7 +127,14 @@ impl Book {
     }
 
     /// The lease of an interface, and whether it is new: given out now, or changed to another MAC address.
-    pub fn lease(&mut self, machine: &MachineName, interface: &IfName, mac: Mac) -> Result<(Ipv4Addr, bool)> {
+    /// `chosen` is the address that it is to have.
+    pub fn lease(
+        &mut self,
+        machine: &MachineName,
+        interface: &IfName,
+        mac: Mac,
+        chosen: Option<Ipv4Addr>,
+    ) -> Result<(Ipv4Addr, bool)> {
         if let Some(other) = self.leases.iter().find(|lease| lease.mac == mac)
             && (&other.machine, &other.interface) != (machine, interface)
         {
@@ -136,15 +143,40 @@ impl Book {
                 other.interface, other.machine
             )));
         }
+        chosen.map_or(Ok(()), |address| self.refuse(machine, interface, address))?;
         let known =
             self.leases.iter_mut().find(|lease| (&lease.machine, &lease.interface) == (machine, interface));
         if let Some(known) = known {
-            let changed = std::mem::replace(&mut known.mac, mac) != mac;
-            return Ok((known.address, changed));
+            let address = chosen.unwrap_or(known.address);
+            let changed = (known.mac, known.address) != (mac, address);
+            (known.mac, known.address) = (mac, address);
+            return Ok((address, changed));
         }
-        let address = self.free(&format!("{machine} {interface}"))?;
+        let address = chosen.map_or_else(|| self.free(&format!("{machine} {interface}")), Ok)?;
         self.leases.push(Lease { machine: machine.clone(), interface: interface.clone(), mac, address });
         Ok((address, true))
+    }
+
+    /// Refuses to give an interface an address that is not in our network, or is not free.
+    pub fn refuse(&self, machine: &MachineName, interface: &IfName, address: Ipv4Addr) -> Result<()> {
+        let mask = u32::MAX << (32 - self.length);
+        let host = u32::from(address) & !mask;
+        if u32::from(address) & mask != u32::from(self.gateway) & mask || host == 0 || host == !mask {
+            let range = Prefix { address: self.gateway.into(), length: self.length };
+            return Err(Error::config(format!(
+                "{address} is no address in {range}, the range of '{}'",
+                super::BRIDGE
+            ))
+            .hint("take one of that, or a bridge of your own by Bridge="));
+        }
+        let busy = |whose: String| Err(Error::new(Kind::Busy, format!("{address} is {whose}")));
+        let other = self.leases.iter().find(|lease| lease.address == address);
+        match other.filter(|lease| (&lease.machine, &lease.interface) != (machine, interface)) {
+            _ if address == self.gateway => busy("the host's own".to_string()),
+            _ if self.length <= LENGTH && host < FIRST => busy("left to who asks by DHCP".to_string()),
+            Some(other) => busy(format!("that of '{}' in container '{}'", other.interface, other.machine)),
+            None => Ok(()),
+        }
     }
 
     /// The first free address from the one that a name hashes to.
@@ -243,20 +275,42 @@ mod tests {
     fn a_lease_stays_until_it_is_released() {
         let mut book = Book::begin("id", &[]).expect("range");
         let (p1, p2) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
-        let (address, new) = book.lease(&machine("p1"), &eth0(), p1).expect("lease");
+        let (address, new) = book.lease(&machine("p1"), &eth0(), p1, None).expect("lease");
         assert!(new);
-        assert_eq!(book.lease(&machine("p1"), &eth0(), p1).expect("lease"), (address, false));
-        assert_eq!(book.lease(&machine("p1"), &eth0(), p2).expect("lease"), (address, true));
-        assert!(book.lease(&machine("p2"), &eth0(), p2).expect_err("taken").message().contains("'p1'"));
+        assert_eq!(book.lease(&machine("p1"), &eth0(), p1, None).expect("lease"), (address, false));
+        assert_eq!(book.lease(&machine("p1"), &eth0(), p2, None).expect("lease"), (address, true));
+        assert!(book.lease(&machine("p2"), &eth0(), p2, None).expect_err("taken").message().contains("'p1'"));
         assert!(book.rename(&machine("p1"), &machine("p3")) && !book.rename(&machine("p1"), &machine("p3")));
-        assert_eq!(book.lease(&machine("p3"), &eth0(), p2).expect("lease"), (address, false));
+        assert_eq!(book.lease(&machine("p3"), &eth0(), p2, None).expect("lease"), (address, false));
         assert!(book.release(&machine("p3")) && !book.release(&machine("p3")));
+    }
+
+    #[test]
+    fn an_address_of_ones_choice_is_given_where_it_is_free() {
+        let mut book = Book { gateway: Ipv4Addr::new(10, 1, 0, 1), ..Book::begin("id", &[]).expect("range") };
+        let (p1, p2) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
+        let chosen = Ipv4Addr::new(10, 1, 2, 3);
+        assert_eq!(book.lease(&machine("p1"), &eth0(), p1, Some(chosen)).expect("free"), (chosen, true));
+        assert_eq!(book.lease(&machine("p1"), &eth0(), p1, None).expect("kept"), (chosen, false));
+        let other = Ipv4Addr::new(10, 1, 2, 4);
+        assert_eq!(book.lease(&machine("p1"), &eth0(), p1, Some(other)).expect("free"), (other, true));
+        for (address, why) in [
+            ([10, 1, 2, 4], "is that of 'eth0' in container 'p1'"),
+            ([10, 1, 4, 1], "is no address in 10.1.0.1/22"),
+            ([10, 1, 0, 0], "is no address in"),
+            ([10, 1, 3, 255], "is no address in"),
+            ([10, 1, 0, 1], "is the host's own"),
+            ([10, 1, 0, 20], "is left to who asks by DHCP"),
+        ] {
+            let refused = book.lease(&machine("p2"), &eth0(), p2, Some(address.into())).expect_err(why);
+            assert!(refused.message().contains(why), "{refused}");
+        }
     }
 
     #[test]
     fn the_table_is_read_as_it_was_written() {
         let mut book = Book::begin("id", &[]).expect("range");
-        book.lease(&machine("p1"), &eth0(), Mac([2, 0, 0, 0, 0, 1])).expect("lease");
+        book.lease(&machine("p1"), &eth0(), Mac([2, 0, 0, 0, 0, 1]), None).expect("lease");
         assert_eq!(Book::parse(&book.text()), Ok(book.clone()));
         let text = book.text();
         for (wrong, line) in
@@ -281,7 +335,7 @@ mod tests {
             let mut book = Book::begin("id", &[]).expect("range");
             let mut seen = BTreeSet::new();
             for (number, name) in (1..).zip(&names) {
-                let (address, _) = book.lease(&machine(name), &eth0(), Mac([2, 0, 0, 0, 1, number])).expect("lease");
+                let (address, _) = book.lease(&machine(name), &eth0(), Mac([2, 0, 0, 0, 1, number]), None).expect("lease");
                 let offset = u32::from(address) - u32::from(book.gateway) + 1;
                 prop_assert!((FIRST..1023).contains(&offset) && seen.insert(address));
             }

@@ -9,7 +9,7 @@ pub mod book;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use nix::errno::Errno;
 use nix::fcntl::Flock;
@@ -49,7 +49,7 @@ pub fn join(
     };
     let mac =
         wire.mac.unwrap_or_else(|| tag::mac(host_id, machine.as_str(), wire.name.as_str(), Side::Inside));
-    let (address, is_new) = book.lease(machine, &wire.name, mac)?;
+    let (address, is_new) = book.lease(machine, &wire.name, mac, chosen(wire))?;
     if is_new {
         replace(&root.network_book(), &book.text())?;
     }
@@ -82,6 +82,21 @@ pub fn join(
     ];
     wire.gateways = book.addresses().map(|prefix| prefix.address).to_vec();
     Ok(bridge)
+}
+
+/// The address that the definition asks for.
+fn chosen(wire: &Wire) -> Option<Ipv4Addr> {
+    wire.addresses.iter().find_map(|prefix| match prefix.address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    })
+}
+
+/// Refuses the address that the definition asks for where the network cannot give it.
+pub fn refuse_address(root: &Root, machine: &MachineName, wire: &Wire) -> Result<()> {
+    // The first container of all comes before there is a range, and is told when there is.
+    let Some(book) = Book::read(&root.network_book())? else { return Ok(()) };
+    chosen(wire).map_or(Ok(()), |address| book.refuse(machine, &wire.name, address))
 }
 
 /// What a machine has, without asking the kernel: interface and addresses.

@@ -14,6 +14,10 @@ const A: u16 = 1;
 const PTR: u16 = 12;
 const AAAA: u16 = 28;
 const ANY: u16 = 255;
+/// The pseudo record of EDNS.
+const OPT: u8 = 41;
+/// In the third byte: there is more than fits.
+const TRUNCATED: u8 = 2;
 
 /// How a question ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +137,30 @@ pub fn answer(query: &[u8], question: &Question, code: Code, records: &[Record])
     message
 }
 
+/// An answer as it goes into a datagram: what the asker has no room for is left out, and he is told to ask by TCP
+/// (RFC 1035, TC; RFC 6891).
+pub fn fit(query: &[u8], question: &Question, answer: Vec<u8>) -> Vec<u8> {
+    if answer.len() <= room(query, question) {
+        return answer;
+    }
+    let mut cut = answer;
+    cut.truncate(question.end);
+    cut[2] |= TRUNCATED;
+    cut[6..8].fill(0);
+    cut
+}
+
+/// What the asker takes: 512 bytes, or what the first record behind his question says, if that is EDNS'.
+fn room(query: &[u8], question: &Question) -> usize {
+    const PLAIN: usize = 512;
+    let told = || {
+        let record = query.get(question.end..question.end + 5)?;
+        let is_edns = query.get(10..12)? != [0, 0] && record[..3] == [0, 0, OPT];
+        is_edns.then(|| usize::from(u16::from_be_bytes([record[3], record[4]])))
+    };
+    told().unwrap_or(PLAIN).clamp(PLAIN, super::serve::LARGEST)
+}
+
 fn encode(name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for label in name.split('.').filter(|label| (1..64).contains(&label.len())) {
@@ -167,6 +195,21 @@ mod tests {
         assert!(told.ends_with(&[0, 4, 10, 0, 0, 1]));
         let none = answer(&message, &question, Code::NoName, &[]);
         assert_eq!((none[3] & 15, none[7], none.len()), (3, 0, message.len()));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_to_be_asked_for_by_tcp() {
+        let many: Vec<Record> = (0..40).map(|i| Record::Address(IpAddr::from([10, 0, 0, i]))).collect();
+        let mut message = query("p1", A);
+        let question = parse(&message).expect("question");
+        let told = answer(&message, &question, Code::Done, &many);
+        let cut = fit(&message, &question, told.clone());
+        assert_eq!((cut.len(), cut[2] & TRUNCATED, cut[7]), (message.len(), TRUNCATED, 0));
+        message[11] = 1;
+        message.extend_from_slice(&[0, 0, OPT, 4, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(fit(&message, &question, told.clone()), told);
+        let few = answer(&message, &question, Code::Done, &many[..3]);
+        assert_eq!(fit(&query("p1", A), &question, few.clone()), few);
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod message;
 pub mod resolv;
 /// The loop.
 mod serve;
+/// Questions by TCP.
+mod stream;
 
 use std::net::IpAddr;
 use std::path::Path;
