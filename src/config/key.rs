@@ -136,16 +136,17 @@ pub fn sections_of(key: &str) -> Vec<&'static str> {
 
 /// Refuses a value that the key does not take; an empty one is a reset.
 pub fn check(section: &str, key: &str, text: &str) -> Parsed<()> {
-    if section == "Resources" && !text.is_empty() {
-        resources::parse(key, text)?;
-    }
     apply(&mut Settings::default(), section, key, text).map(drop)
 }
 
 /// Applies one assignment, an empty one being a reset. False if there is no such key.
 pub(super) fn apply(settings: &mut Settings, section: &str, key: &str, text: &str) -> Parsed<bool> {
     let Some(row) = find(section, key) else {
-        return Ok(verbatim::apply(settings, section, key, text));
+        let known = verbatim::apply(settings, section, key, text);
+        if known && section == "Resources" && !text.is_empty() {
+            resources::parse(key, text)?;
+        }
+        return Ok(known);
     };
     match (&row.field.reach, text) {
         (Reach::Settings { reset, .. }, "") => reset(settings),
@@ -171,6 +172,21 @@ mod tests {
             assert_eq!(apply(&mut settings, section, key, text), Ok(true), "{key}={text}");
         }
         settings
+    }
+
+    #[test]
+    fn a_limit_that_systemd_would_ignore_is_refused() {
+        let apply = |key, text| apply(&mut Settings::default(), "Resources", key, text);
+        for (key, text) in
+            [("MemoryMax", "lots"), ("MemoryMax", "120%"), ("TasksMax", "0"), ("CPUWeight", "20000")]
+        {
+            assert!(apply(key, text).is_err(), "{key}={text}");
+        }
+        // An empty one is a reset; some only systemd can read; and what is no key at all is another mistake.
+        for (key, text) in [("MemoryMax", ""), ("MemoryMax", "50%"), ("IPAddressDeny", "any")] {
+            assert_eq!(apply(key, text), Ok(true), "{key}={text}");
+        }
+        assert_eq!(apply("MemoryMost", "lots"), Ok(false));
     }
 
     /// A value that each key takes and that is not its default.

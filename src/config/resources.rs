@@ -2,7 +2,7 @@
 //! (org.freedesktop.systemd1(5)).
 //!
 //! A definition passes them to systemd as they are written. Here they are read in order to be changed while the
-//! container runs, and to refuse a wrong one before it is written.
+//! container runs, and to refuse a wrong one, which systemd would leave out with no more than a warning.
 
 use super::quantity;
 use super::values::{self, Parsed, Wrong};

@@ -160,6 +160,13 @@ fn no_cgroup_above_the_container_is_reached() -> Result<()> {
         ensure!(seen.contains("moved: /inner"), "{seen}");
         host.ok("find /sys/fs/cgroup -path '*machine-p1.scope/payload/inner' | grep .").map(drop)
     });
+    host.case("a limit that is none is refused with its place", || {
+        p1.define("[Resources]\nTasksMax=10\nMemoryMax=lots\n")?;
+        let told = host.fails("containerctl plan p1")?;
+        ensure!(told.code == 78 && told.stderr.contains("p1.conf:3:11: "), "{told}");
+        ensure!(told.stderr.contains("MemoryMax=: 'lots'"), "{told}");
+        Ok(())
+    });
     host.case("no limit names a file", || {
         for line in ["../MemoryMax=1", "MemoryMax/..=1", "/sys/fs/cgroup/x=1"] {
             p1.define(&format!("[Resources]\n{line}\n"))?;
