@@ -1,11 +1,13 @@
 //! `containerctl doctor`.
 
+use std::process::ExitCode;
+
 use super::output::{self, Format};
 use crate::error::Result;
 use crate::machine::doctor::{self, Setting, Wanted};
 use crate::paths::Root;
 
-/// Show settings of this host that will hurt, and the lines that would change them
+/// Show settings of this host that will hurt, and the lines that would change them; ends with 1 if there are any
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Show those that are fine, too
@@ -16,18 +18,20 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
     let settings = doctor::examine(root);
+    let hurts = settings.iter().any(|one| one.hurts);
     let shown: Vec<&Setting> = settings.iter().filter(|one| one.hurts || args.all).collect();
     match Format::new(args.json) {
-        Format::Json => output::print_json(&shown),
-        Format::Table if shown.is_empty() => output::print("nothing hurts\n"),
+        Format::Json => output::print_json(&shown)?,
+        Format::Table if shown.is_empty() => output::print("nothing hurts\n")?,
         Format::Table => {
             let table =
                 output::table(["SETTING", "VALUE", "WANTED", "WHY"], shown.iter().map(|one| row(one)));
-            output::print(&format!("{table}{}", advice(&settings)))
+            output::print(&format!("{table}{}", advice(&settings)))?;
         }
     }
+    Ok(if hurts { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn row(setting: &Setting) -> [String; 4] {

@@ -181,7 +181,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Audit(args) => return audit::run(&root, args),
         Verb::Plan(args) => plan::run(&root, args),
         Verb::Check(args) => return check::run(&root, args),
-        Verb::Doctor(args) => doctor::run(&root, args),
+        Verb::Doctor(args) => return doctor::run(&root, args),
         Verb::Generate(args) => generate::run(&root, args),
         Verb::Network(verb) => network::run(&root, verb),
         Verb::Port(verb) => port::run(&root, verb),

@@ -92,6 +92,8 @@ fn containers_are_renamed_and_their_words_found() -> Result<()> {
         host.ok("containerctl doctor --all | grep -E '^kernel.keys.maxkeys +[0-9]+ +2000 or more'")?;
         host.ok("containerctl doctor | grep -qx 'kernel.keys.maxkeys = 2000' || test $(sysctl -n kernel.keys.maxkeys) -ge 2000")?;
         host.ok("containerctl doctor --json --all | jq -e 'map(select(.name == \"kernel.pty.max\")) | .[0].value > 0'")?;
+        let hurts = host.ok("containerctl doctor --json --all | jq 'any(.hurts)'")?.trim() == "true";
+        ensure!((host.run("containerctl doctor")?.code == 1) == hurts, "another exit code");
         ensure!(host.ok(sysctls)? == before, "changed");
         Ok(())
     });
