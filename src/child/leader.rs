@@ -87,7 +87,7 @@ fn enter(this: &Leader) -> Result<std::convert::Infallible, Failed> {
     mount_inside(this)?;
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     at(named("share the mounts"), rustix::mount::mount_change("/", shared))?;
-    at(named("open the console"), take_console(this))?;
+    at(named("open '/dev/console'"), take_console(this))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     at(named("drop capabilities"), drop_capabilities(this.capabilities, this.ambient))?;
     if this.no_new_privileges {

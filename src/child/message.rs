@@ -60,7 +60,7 @@ pub const STEPS: [&str; 24] = [
     "enter a cgroup namespace",
     "enter a mount namespace",
     "share the mounts",
-    "open the console",
+    "open '/dev/console'",
     "drop capabilities",
     "set no_new_privs",
     "ask for the label of the security module",
