@@ -28,6 +28,7 @@ mod looking;
 mod machined;
 mod mistakes;
 mod network;
+mod networkd;
 mod order;
 mod posture;
 mod programs;
