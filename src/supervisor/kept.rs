@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
-use crate::config::tty;
 use crate::error::{Context, Error, Result};
 use crate::supervisor::intercept;
 use crate::sys::exec::{StringList, execve};
@@ -47,13 +46,6 @@ const LISTENER: &str = "listener";
 const CALLS: &str = "calls";
 
 impl Kept {
-    /// Keeps the numbers free that the most of them would have at the end of a start ([`Kept::hand_over`]), until the
-    /// result is dropped.
-    pub fn reserve() -> Result<Vec<OwnedFd>> {
-        let most = NAMES.len() + usize::from(tty::MOST) + [CALLS, LISTENER].len();
-        fds::reserve(most).context(|| "failed to reserve descriptors")
-    }
-
     fn entries(&self) -> Vec<(&'static str, &OwnedFd)> {
         let Kept { leader, console, peer, ttys, ring, notifications, control, state, interception } = self;
         let fds = [leader, console, peer, ring, notifications, control, state];

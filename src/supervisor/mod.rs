@@ -51,7 +51,6 @@ use crate::machine::cgroup::Cgroup;
 use crate::machine::{lock, state};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::kept::Kept;
 use crate::supervisor::runtime::Runtime;
 use crate::sys::sealed;
 use crate::systemd::journal::Journal;
@@ -64,15 +63,10 @@ pub fn run(name: &MachineName) -> Result<u8> {
     let journal = Journal::open(name);
     // Whoever still clears away after a predecessor that was stopped comes to his end first.
     lock::wait(&root, name);
-    // What a start hands over at its end has the first numbers, and no thread of the bus's may think that they are its.
-    let reserved = Kept::reserve()?;
     let Some(running) = adopt::adopt(&root, name, &journal)? else {
-        // Those that were passed on are free by now.
-        let _reserved = (reserved, Kept::reserve()?);
         seal(&root, name)?;
         match start::start(&root, name, &journal)? {}
     };
-    drop(reserved);
     watch::Watch::new(running, signals, &journal)?.run(&root)
 }
 

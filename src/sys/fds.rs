@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{Mode, OFlags};
+use nix::sched::CloneFlags;
 use rustix::io::Errno;
 
 /// The first number that is passed (sd_listen_fds(3)).
@@ -29,20 +29,13 @@ pub fn never_block(fd: RawFd) -> Result<(), Errno> {
     rustix::fs::fcntl_setfl(file, flags | rustix::fs::OFlags::NONBLOCK)
 }
 
-/// Takes every number from 3 on that is free, so that nobody else has one of the first `count`, until it is dropped. What
-/// [`pass_on`] puts there, a thread of the bus's might close otherwise, taking it for what it had there before.
-pub fn reserve(count: usize) -> Result<Vec<OwnedFd>, Errno> {
-    let beyond = FIRST + count as RawFd;
-    let mut taken = vec![rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?];
-    while taken.last().is_some_and(|fd| fd.as_raw_fd() < beyond) {
-        taken.push(rustix::io::fcntl_dupfd_cloexec(&taken[0], FIRST)?);
-    }
-    Ok(taken)
-}
-
 /// Lays descriptors out from number 3 on for the program that is executed next (sd_listen_fds(3)). Whatever was
 /// there before is closed, so only exec or the end may follow.
+///
+/// A thread of the bus's that is still ending closes numbers that were its own: from here on this thread has a table of
+/// its own (unshare(2), `CLONE_FILES`), in which nobody else closes anything.
 pub fn pass_on(fds: &[&OwnedFd]) -> Result<(), Errno> {
+    nix::sched::unshare(CloneFlags::CLONE_FILES).map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
     let beyond = FIRST + fds.len() as RawFd;
     // First out of the way, so that none is overwritten before its turn.
     let copies =
@@ -70,11 +63,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_opened_later_has_none_of_the_reserved_numbers() {
-        let taken = reserve(40).expect("reserved");
-        let later = rustix::io::dup(&taken[0]).expect("duplicated");
-        assert!(later.as_raw_fd() >= FIRST + 40);
-        drop(taken);
-        assert!(rustix::io::dup(&later).expect("duplicated").as_raw_fd() < FIRST + 40);
+    fn what_is_passed_on_is_nobody_elses_to_close() {
+        let identity = |fd: RawFd| {
+            // SAFETY: only looked at; were the number not open, the kernel says EBADF.
+            let found = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(fd) });
+            found.map(|found| (found.st_dev, found.st_ino))
+        };
+        let [held, also_held, file] = [(); 3].map(|()| OwnedFd::from(tempfile::tempfile().expect("a file")));
+        let all = || [&held, &also_held, &file].map(|fd| identity(fd.as_raw_fd()));
+        let before = all();
+        let passed = std::thread::scope(|scope| {
+            let pass = || {
+                pass_on(&[&file, &file]).expect("passed on");
+                [identity(FIRST), identity(FIRST + 1)]
+            };
+            scope.spawn(pass).join().expect("joined")
+        });
+        assert_eq!(passed, [identity(file.as_raw_fd()); 2]);
+        assert_eq!(all(), before);
     }
 }

@@ -72,9 +72,10 @@ pub(super) fn told(what: &str, error: &zbus::Error) -> Error {
         "AccessDenied" => Kind::Denied,
         "Timeout" => Kind::TimedOut,
         "org.freedesktop.systemd1.NoSuchUnit" => Kind::NotFound,
-        "org.freedesktop.systemd1.TransactionIsDestructive" | "org.freedesktop.systemd1.UnitBusy" => {
-            Kind::Busy
-        }
+        // The last: something else was asked of it while it was being frozen.
+        "org.freedesktop.systemd1.TransactionIsDestructive"
+        | "org.freedesktop.systemd1.UnitBusy"
+        | "org.freedesktop.systemd1.FreezeCancelled" => Kind::Busy,
         _ => Kind::Failed,
     };
     Error::new(kind, format!("{what}: {}", error.cause()))
