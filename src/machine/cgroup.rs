@@ -31,21 +31,23 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// The cgroup of a process that was just placed, as the kernel tells it.
-    pub fn of_process(pid: i32) -> Result<(Cgroup, String)> {
+    /// The cgroup of a process that was just placed in a scope, as the kernel tells it; `None` for one that is ending,
+    /// which the kernel has left where it was, and which may be our own.
+    pub fn of_placed(pid: i32, scope: &str) -> Result<Option<(Cgroup, String)>> {
         let path = format!("/proc/{pid}/cgroup");
         let text = std::fs::read_to_string(&path).context(|| format!("failed to read '{path}'"))?;
         let unified = text.lines().find_map(|line| line.strip_prefix("0::")).ok_or_else(|| {
             Error::new(Kind::Unsupported, "this host has no cgroup2").hint("boot with the unified hierarchy")
         })?;
-        Ok((Cgroup { path: Path::new(MOUNT).join(unified.trim_start_matches('/')) }, unified.to_string()))
+        let cgroup = Cgroup { path: Path::new(MOUNT).join(unified.trim_start_matches('/')) };
+        Ok((cgroup.path.file_name() == Some(scope.as_ref())).then(|| (cgroup, unified.to_string())))
     }
 
-    /// The cgroup that a state names; none before the payload was placed. The root is never one: killing it would
-    /// end everybody.
+    /// The cgroup that a state names; none before the payload was placed. It is a scope: killing the root would end
+    /// everybody, and killing a service ourselves.
     pub fn of(state: &State) -> Option<Cgroup> {
         let below = state.cgroup.trim_matches('/');
-        (!below.is_empty()).then(|| Cgroup { path: Path::new(MOUNT).join(below) })
+        below.ends_with(".scope").then(|| Cgroup { path: Path::new(MOUNT).join(below) })
     }
 
     /// The cgroup of a machine that runs.
@@ -172,9 +174,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_root_of_all_cgroups_is_never_a_payloads() {
+    fn neither_the_root_nor_a_service_is_ever_a_payloads() {
         let of = |cgroup: &str| Cgroup::of(&State { cgroup: cgroup.to_string(), ..State::default() });
-        assert!(of("").is_none() && of("/").is_none());
+        assert!(of("").is_none() && of("/").is_none() && of("/machine.slice/container@p1.service").is_none());
         assert_eq!(
             of("/a.slice/b.scope").expect("a cgroup").path,
             Path::new("/sys/fs/cgroup/a.slice/b.scope")

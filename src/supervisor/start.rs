@@ -33,7 +33,7 @@ use crate::sys::seccomp::Listening;
 use crate::sys::tty;
 use crate::systemd::journal::Journal;
 use crate::systemd::notify;
-use crate::systemd::payload::{Payload, Registration, place_and_register};
+use crate::systemd::payload::{self, Payload, Registration, place_and_register};
 
 /// Measures the stages of a start.
 struct Stages {
@@ -81,7 +81,14 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infal
 
 /// Takes back what was made; what was executed already is ended, as nobody would watch over it.
 fn undo(root: &Root, name: &MachineName, state: &State, journal: &Journal) {
-    let Some(cgroup) = Cgroup::of(state) else { return end::forget(root, name) };
+    let Some(cgroup) = Cgroup::of(state) else {
+        if state.leader != 0
+            && let Err(error) = payload::put_away(name)
+        {
+            journal.warning(&format!("{error}, ignoring"));
+        }
+        return end::forget(root, name);
+    };
     if let Err(error) = cgroup.kill() {
         journal.warning(&format!("{error}, ignoring"));
     }
@@ -192,7 +199,8 @@ fn bring_up(
         &payload,
         || {
             stages_in.borrow_mut().end("scope");
-            let (cgroup, path) = Cgroup::of_process(leader)?;
+            // One that has ended already says why when it is led on.
+            let Some((cgroup, path)) = Cgroup::of_placed(leader, &name.scope())? else { return Ok(()) };
             state.cgroup = path;
             file.write(state)?;
             runtime.write_state(state)?;

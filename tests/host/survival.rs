@@ -104,6 +104,20 @@ fn the_supervisor_may_be_killed() -> Result<()> {
         p1.stop()?;
         p1.is_gone()
     });
+    host.case(
+        "a first process that ends before it is placed is told of each time, and ends nobody else",
+        || {
+            for _ in 0..6 {
+                p1.define("[Exec]\nLimitNOFILE=4\n")?;
+                let refused = host.fails("containerctl start p1")?;
+                ensure!(refused.code == 1 && refused.stderr.contains("Too many open files"), "{refused}");
+                p1.is_gone()?;
+            }
+            p1.define("")?;
+            p1.start()?;
+            p1.stop()
+        },
+    );
     host.case("a scope that somebody is in is not taken away", || {
         host.ok("systemd-run --scope --unit machine-p1 --collect sleep 60 >/dev/null 2>&1 & sleep 0.5")?;
         let refused = host.fails("containerctl start p1")?;
