@@ -1,5 +1,7 @@
 //! Signals to the payload.
 
+use nix::errno::Errno;
+
 use super::unit::require_systemd;
 use super::{registry, state};
 use crate::error::{Context, Error, Kind, Result};
@@ -43,5 +45,9 @@ fn to_leader(root: &Root, name: &MachineName, signal: i32) -> Result<()> {
         .hint("try it with sudo, or '--whom all'"));
     }
     let (_, leader) = state::require_running(root, name)?;
-    pidfd_send_signal(leader, signal).context(|| format!("failed to send signal {signal} to '{name}'"))
+    match pidfd_send_signal(leader, signal) {
+        // It has ended since.
+        Err(Errno::ESRCH) => Err(registry::not_running(name)),
+        sent => sent.context(|| format!("failed to send signal {signal} to '{name}'")),
+    }
 }

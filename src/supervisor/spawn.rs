@@ -165,7 +165,14 @@ impl<'a> Spawned<'a> {
     pub fn network(&self) -> Result<OwnedFd> {
         let failed = || "failed to open the container's network namespace";
         let pidfd = self.leader.pidfd.as_ref().ok_or(Errno::ESRCH).context(failed)?;
-        pidfd::network_namespace(pidfd).context(failed)
+        match pidfd::network_namespace(pidfd) {
+            // It has ended, and has said why.
+            Err(Errno::ESRCH) => {
+                let report = receive(&self.leader.socket).context(failed)?;
+                Err(self.explain(report.map(|(report, _)| report)))
+            }
+            namespace => namespace.context(failed),
+        }
     }
 
     /// The leader sits in its cgroup: lets it enter a cgroup namespace, and the assembler finish the mounts.
