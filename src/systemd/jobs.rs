@@ -12,7 +12,7 @@ use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath};
 
 use super::bus::{is_lost, told};
 use super::manager::Manager;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long a bus that went away is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,6 +64,14 @@ impl JobResult {
     /// Whether what was asked for is so now.
     pub fn is_done(&self) -> bool {
         self.0 == "done"
+    }
+
+    /// An error that begins with `failed`, unless what was asked for is so now.
+    pub(super) fn require(self, failed: impl FnOnce() -> String) -> Result<()> {
+        match self.is_done() {
+            true => Ok(()),
+            false => Err(Error::failed(format!("{}: job ended with '{}'", failed(), self.0))),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use zbus::{OwnedObjectPath, Variant};
 
 use super::bus::{connect, is, is_lost};
-use super::jobs::{Job, JobEnds, JobResult};
+use super::jobs::{Job, JobEnds};
 use super::manager::{Manager, SystemdManagerProxy};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -125,10 +125,7 @@ pub fn await_reaper(name: &MachineName) -> Result<()> {
         let manager = Manager::connect().await?;
         let mut ends = manager.job_ends().await.context(failed)?;
         let job = manager.queue_job(Job::Start, &name.reaper()).await.context(failed)?;
-        match ends.of(&job).await.context(failed)? {
-            result if result.is_done() => Ok(()),
-            JobResult(other) => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
-        }
+        ends.of(&job).await.context(failed)?.require(failed)
     })
 }
 
@@ -208,10 +205,7 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<Re
         }
         job => job?,
     };
-    Ok(match ends.of(&job).await? {
-        result if result.is_done() => Ok(()),
-        JobResult(other) => Err(Error::failed(format!("{}: job ended with '{other}'", failed()))),
-    })
+    Ok(ends.of(&job).await?.require(failed))
 }
 
 /// A process that is ending is not moved into a cgroup, and nobody is told (cgroup_migrate_add_task in

@@ -96,8 +96,8 @@ where
     I: Type + Serialize + DeserializeOwned,
     O: Type + Serialize + DeserializeOwned,
 {
-    Method::new(name, action, takes, gives, move |root, name, values| -> Result<O> {
-        run(root, &MachineName::new(name)?, values)
+    lasting(name, action, takes, gives, move |root, name, values| {
+        run(root, name, values).map(|done| (done, None))
     })
 }
 
