@@ -70,15 +70,20 @@ fn a_create_that_fails_leaves_nothing() -> Result<()> {
     host.case("Ctrl-C at any moment", || {
         host.ok("mkdir /srv/big && cp -a /var/lib/containerctl/p1/rootfs/. /srv/big && head -c 100M /dev/zero >/srv/big/zeros && tar -C /srv/big -cf /srv/big.tar .")?;
         for millis in [0, 10, 30, 60, 100] {
-            let seconds = f64::from(millis) / 1000.0;
-            // An archive that has no end: only the signal ends it.
+            // Only the signal ends this archive. No pipe holds its first 1 MiB, so that the work is under way by then.
+            let archive = format!(
+                "head -c 1M /srv/big.tar; sleep {}; pkill -INT -f '^containerctl create x'; sleep 2",
+                f64::from(millis) / 1000.0,
+            );
             refused(
                 &host,
-                &format!("(cat /srv/big.tar; sleep 2) | timeout -s INT {} containerctl create x --from-tar - 2>&1 >/dev/null | tail -n 1 >&2; test ! -e /var/lib/containerctl/x && exit 130", seconds + 0.05),
+                &format!("({archive}) | containerctl create x --from-tar - 2>&1 >/dev/null | tail -n 1 >&2; test ! -e /var/lib/containerctl/x && exit 130"),
                 130,
                 "interrupted",
             )?;
         }
+        // Before it can say a word it has done nothing either.
+        host.ok("timeout -s INT 0.001 containerctl create x --template busybox; test ! -e /var/lib/containerctl/x")?;
         Ok(())
     });
     host.case("and the name can still be used", || {
