@@ -55,26 +55,26 @@ pub fn attach(
             .hint("containerctl.conf(5) lists the keys of [Interface NAME]"));
     }
     let host_id = host_id(root);
-    let mut wires = [wiring::interface(&definition, machine, &host_id)?];
+    let wire = wiring::interface(&definition, machine, &host_id)?;
     let leader = leader(root, machine)?;
     let namespace = network_of(&leader, machine)?;
-    if Links::of(&namespace)?.find(wires[0].name.as_str())?.is_some() {
+    if Links::of(&namespace)?.find(wire.name.as_str())?.is_some() {
         return Err(Error::new(
             Kind::Busy,
-            format!("container '{machine}' has an interface '{}' already", wires[0].name),
+            format!("container '{machine}' has an interface '{}' already", wire.name),
         ));
     }
     let site = Site { root, machine, definition: &definition, host_id: &host_id, reload: &reload };
+    let (name, wires) = (wire.name.clone(), vec![wire]);
     setup::validate(&site, &wires, &[])?;
-    if let Err(error) = setup::set_up(&site, &mut wires, &[], &namespace).and_then(setup::Made::open) {
-        setup::tear_down(root, machine, Which::One(&wires[0].name));
-        return Err(error);
-    }
+    let made = setup::begin(&site, wires, &[]).and_then(|begun| begun.make(&site, &[], &namespace));
+    let wires = made.and_then(setup::Made::open).inspect_err(|_| {
+        setup::tear_down(root, machine, Which::One(&name));
+    })?;
     if keep == Keep::Persistent {
         persist(root, machine, interface, settings)?;
     }
-    let [wire] = wires;
-    Ok(wire)
+    wires.into_iter().next().ok_or_else(|| Error::failed(format!("there is no link '{name}'")))
 }
 
 /// Moves an interface of the host's into a machine that runs, where it is called `inside`.

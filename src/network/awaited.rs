@@ -24,7 +24,7 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    /// Begins to wait in a network namespace. The caller enters it for a moment, for which it must have one thread.
+    /// Begins to wait in a network namespace.
     pub fn of(namespace: &OwnedFd) -> Result<Awaited> {
         let listener = in_namespace(namespace, || {
             Socket::listen(ADDRESSES).context(|| "failed to listen to addresses of a network namespace")

@@ -10,7 +10,7 @@ use super::netlink::{Message, Refusal, Socket, attribute, attributes, number, te
 use super::tag::Tag;
 use crate::config::network::{IfName, Mac, Prefix};
 use crate::error::{Cause, Context, Error, Result};
-use crate::sys::{clone, pidfd};
+use crate::sys::pidfd;
 
 /// linux/veth.h
 const VETH_INFO_PEER: u16 = 1;
@@ -149,7 +149,7 @@ impl Links {
         Socket::open(SockProtocol::NetlinkRoute).map(Links).context(|| "failed to open a netlink socket")
     }
 
-    /// Of another namespace. The caller enters it for a moment, for which it must have one thread.
+    /// Of another namespace.
     pub fn of(namespace: &OwnedFd) -> Result<Links> {
         in_namespace(namespace, Links::here)
     }
@@ -387,12 +387,11 @@ impl Links {
     }
 }
 
-/// Does something in another network namespace, such as opening a socket, which then stays there. The caller must have
-/// one thread.
+/// Does something in another network namespace, such as opening a socket, which then stays there. Only the calling thread
+/// goes there (setns(2)).
 pub fn in_namespace<T>(namespace: &OwnedFd, open: impl FnOnce() -> Result<T>) -> Result<T> {
     let failed = || "failed to enter a network namespace";
-    clone::require_one_thread()?;
-    let own = std::fs::File::open("/proc/self/ns/net").context(failed)?;
+    let own = std::fs::File::open("/proc/thread-self/ns/net").context(failed)?;
     pidfd::setns(namespace.as_fd(), libc::CLONE_NEWNET).context(failed)?;
     let opened = open();
     pidfd::setns(own.as_fd(), libc::CLONE_NEWNET).context(|| "failed to return from a network namespace")?;

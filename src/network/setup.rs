@@ -1,5 +1,6 @@
-//! All links of a container: every one validated before the first is made; what was made before a failure is taken
-//! back. And the other way: whatever on the host carries a machine's tag goes.
+//! All links of a container: every one [validated](validate) before anything is [begun](begin), and that before the first
+//! is [made](Begun::make). And the other way, for an end as for a failure: whatever on the host carries a machine's tag
+//! goes.
 
 use std::os::fd::OwnedFd;
 
@@ -52,84 +53,85 @@ impl Site<'_> {
     }
 }
 
+/// Links that are to be made: they have their addresses, and the filter's tool runs beside us.
+#[must_use]
+pub struct Begun {
+    here: Links,
+    wires: Vec<Wire>,
+    bridge: Option<u32>,
+    filtered: Option<nft::Running>,
+}
+
+/// Begins to make links, and to let the host's ports `forwarded` lead there. Asks networkd where it is to know of them.
+pub fn begin(site: &Site, mut wires: Vec<Wire>, forwarded: &[Port]) -> Result<Begun> {
+    let mut here = Links::here()?;
+    let mut bridge = None;
+    for wire in wires.iter_mut().filter(|wire| wire.is_managed()) {
+        bridge = Some(managed::join(site.root, &mut here, site.machine, site.host_id, wire, site.reload)?);
+    }
+    if !forwarded.is_empty() && bridge.is_some() {
+        filter::allow_loopback()?;
+    }
+    let rules = filter::rules(site.machine, &wires, forwarded);
+    let filtered = filter::begin(site.root, site.machine, &rules)?;
+    Ok(Begun { here, wires, bridge, filtered })
+}
+
+impl Begun {
+    /// Makes them in `namespace`. Where that fails, [`tear_down`] takes back what was made.
+    pub fn make(self, site: &Site, forwarded: &[Port], namespace: &OwnedFd) -> Result<Made> {
+        let Begun { mut here, wires, bridge, filtered } = self;
+        let mut there = Links::of(namespace)?;
+        // Nobody takes the empty bridge of a zone away before it has its port.
+        let zoned = |wire: &Wire| matches!(&wire.driver, Driver::Veth(Veth { port: PortOf::Zone(_), .. }));
+        let _lock = wires.iter().any(zoned).then(|| managed::lock(site.root)).transpose()?;
+        let mut outside = Vec::new();
+        for wire in &wires {
+            let master = master(site, &mut here, wire, bridge)?;
+            outside.extend(driver::set_up(&mut here, site.machine, wire, master, namespace)?);
+            let link = inside::configure(&mut there, site.machine, wire)?;
+            if let Driver::Physical { parent } = &wire.driver {
+                handed::pin(site.root, site.machine, namespace)?;
+                let handed = Handed { was: parent.clone(), inside: wire.name.clone(), index: link.index };
+                handed::remember(site.root, site.machine, &handed)?;
+            }
+            filter::apply(site.root, site.machine, rates::rules(wire).as_slice())?;
+        }
+        if !forwarded.is_empty() {
+            reflect(&mut here, site.machine)?;
+        }
+        Ok(Made { here, wires, filtered, outside })
+    }
+}
+
 /// Links that are made, whose outer ends are down until the filter stands: [`Made::open`] waits for that.
 #[must_use]
 pub struct Made {
     here: Links,
+    wires: Vec<Wire>,
     filtered: Option<nft::Running>,
     outside: Vec<u32>,
 }
 
 impl Made {
+    /// The links with their addresses.
+    pub fn wires(&self) -> &[Wire] {
+        &self.wires
+    }
+
     /// Numbers of the outer ends.
     pub fn outside(&self) -> &[u32] {
         &self.outside
     }
 
     /// Lets packets through.
-    pub fn open(mut self) -> Result<()> {
+    pub fn open(mut self) -> Result<Vec<Wire>> {
         self.filtered.map_or(Ok(()), |running| running.finish().map(drop))?;
         for index in self.outside {
             self.here.set_up(index).map_err(|refusal| failed("set the host's end of a link up", &refusal))?;
         }
-        Ok(())
+        Ok(self.wires)
     }
-}
-
-/// Makes all links in `namespace`, and lets the host's ports `forwarded` lead there; their addresses are in `wires`
-/// afterwards.
-pub fn set_up(site: &Site, wires: &mut [Wire], forwarded: &[Port], namespace: &OwnedFd) -> Result<Made> {
-    let (mut here, mut there) = (Links::here()?, Links::of(namespace)?);
-    let mut filtered = None;
-    let made = all(site, wires, forwarded, namespace, (&mut here, &mut there), &mut filtered);
-    if made.is_err() {
-        // What is being added can be taken back once it is there.
-        let _ = filtered.take().map(nft::Running::finish);
-        for wire in wires.iter().rev() {
-            let problems = tear_down(site.root, site.machine, Which::One(&wire.name));
-            problems.iter().for_each(|problem| eprintln!("{problem}, ignoring"));
-        }
-    }
-    Ok(Made { outside: made?, here, filtered })
-}
-
-fn all(
-    site: &Site,
-    wires: &mut [Wire],
-    forwarded: &[Port],
-    namespace: &OwnedFd,
-    (here, there): (&mut Links, &mut Links),
-    filtered: &mut Option<nft::Running>,
-) -> Result<Vec<u32>> {
-    let managed = wires.iter_mut().filter(|wire| wire.is_managed());
-    let bridges: Vec<u32> = managed
-        .map(|wire| managed::join(site.root, here, site.machine, site.host_id, wire, site.reload))
-        .collect::<Result<_>>()?;
-    if !(forwarded.is_empty() || bridges.is_empty()) {
-        filter::allow_loopback()?;
-    }
-    // The filter's tool runs beside us, and is waited for before anything can be sent.
-    let rules = filter::rules(site.machine, wires, forwarded);
-    *filtered = filter::begin(site.root, site.machine, &rules)?;
-    // Nobody takes the empty bridge of a zone away before it has its port.
-    let zoned = |wire: &Wire| matches!(&wire.driver, Driver::Veth(Veth { port: PortOf::Zone(_), .. }));
-    let _lock = wires.iter().any(zoned).then(|| managed::lock(site.root)).transpose()?;
-    let mut outside = Vec::new();
-    for wire in wires.iter() {
-        let master = master(site, here, wire, bridges.first().copied())?;
-        outside.extend(driver::set_up(here, site.machine, wire, master, namespace)?);
-        let link = inside::configure(there, site.machine, wire)?;
-        if let Driver::Physical { parent } = &wire.driver {
-            handed::pin(site.root, site.machine, namespace)?;
-            let handed = Handed { was: parent.clone(), inside: wire.name.clone(), index: link.index };
-            handed::remember(site.root, site.machine, &handed)?;
-        }
-        filter::apply(site.root, site.machine, rates::rules(wire).as_slice())?;
-    }
-    if !forwarded.is_empty() {
-        reflect(here, site.machine)?;
-    }
-    Ok(outside)
 }
 
 /// Lets a machine's ports of the managed bridge have back what came by them, where it is the bridge that leads a

@@ -5,15 +5,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use crate::config::Definition;
+use crate::config::network::Port;
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::network::reload;
 use crate::machine::state;
 use crate::name::MachineName;
 use crate::network::names::resolv;
-use crate::network::setup::{self, Made, Site};
+use crate::network::setup::{self, Begun, Made, Site};
 use crate::network::wiring::{Namespace, Wiring};
 use crate::paths::Root;
-use crate::sandbox::plan::Plan;
 use crate::sandbox::survey::host_id;
 use crate::sandbox::tree::Tree;
 use crate::sys::pidfd;
@@ -25,8 +25,17 @@ pub fn validate(root: &Root, name: &MachineName, definition: &Definition, wiring
         eprintln!("{error}, ignoring");
     }
     let host_id = host_id(root);
-    let site = Site { root, machine: name, definition, host_id: &host_id, reload: &reload };
-    setup::validate(&site, &wiring.links, &wiring.ports)
+    setup::validate(&site(root, name, definition, &host_id), &wiring.links, &wiring.ports)
+}
+
+/// Where the links of a container are made.
+pub fn site<'a>(
+    root: &'a Root,
+    machine: &'a MachineName,
+    definition: &'a Definition,
+    host_id: &'a str,
+) -> Site<'a> {
+    Site { root, machine, definition, host_id, reload: &reload }
 }
 
 /// The network namespace that is there already, where the container joins one.
@@ -64,26 +73,18 @@ fn open_namespace(path: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// Makes the links of a leader that waits; nothing passes them yet.
-pub fn set_up(
-    root: &Root,
-    name: &MachineName,
-    definition: &Definition,
-    plan: &Plan,
-    rootfs: &Path,
-    namespace: impl FnOnce() -> Result<OwnedFd>,
-) -> Result<Option<Made>> {
-    let mut wires = plan.network.links.clone();
-    if wires.is_empty() {
-        return Ok(None);
-    }
-    let namespace = namespace()?;
-    let host_id = host_id(root);
-    let site = Site { root, machine: name, definition, host_id: &host_id, reload: &reload };
-    let made = setup::set_up(&site, &mut wires, &plan.network.ports, &namespace)?;
+/// Begins to make the links of a container that starts.
+pub fn begin(site: &Site, wiring: &Wiring) -> Result<Option<Begun>> {
+    let is_any = !wiring.links.is_empty();
+    is_any.then(|| setup::begin(site, wiring.links.clone(), &wiring.ports)).transpose()
+}
+
+/// Makes them for a leader that waits; nothing passes them yet.
+pub fn make(begun: Begun, site: &Site, ports: &[Port], rootfs: &Path, namespace: &OwnedFd) -> Result<Made> {
+    let made = begun.make(site, ports, namespace)?;
     // Who cannot resolve names has a link all the same.
-    if let Err(error) = Tree::open(rootfs).and_then(|tree| resolv::write(&tree, &wires)) {
+    if let Err(error) = Tree::open(rootfs).and_then(|tree| resolv::write(&tree, made.wires())) {
         eprintln!("{error}, ignoring");
     }
-    Ok(Some(made))
+    Ok(made)
 }

@@ -20,7 +20,7 @@ use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::rights::Rights;
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
-use crate::sandbox::survey::{Facts, survey};
+use crate::sandbox::survey::{Facts, host_id, survey};
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::intercept::outside::{self, Outside};
 use crate::supervisor::kept::Kept;
@@ -175,18 +175,12 @@ fn bring_up(
     state.leader_start = start_time(state.leader).unwrap_or_default();
     apply_limits(&spawned, plan)?;
     stages.end("spawn");
-    // The mounts are made meanwhile.
-    let made = links::set_up(root, name, definition, plan, &facts.rootfs, || spawned.network())?;
-    let outside = made.as_ref().map_or(&[][..], |made| made.outside());
-    let interfaces: Vec<i32> = outside.iter().filter_map(|index| i32::try_from(*index).ok()).collect();
-    stages.end("network");
     let leader = state.leader;
     let payload = Payload {
         name,
         leader: leader as u32,
         id: id_bytes(&plan.machine_id),
         root: &facts.rootfs,
-        interfaces: &interfaces,
         stop_signal: plan.stop_signal,
         devices: &plan.devices,
     };
@@ -194,9 +188,24 @@ fn bring_up(
         true => Some(Outside::new(state, journal)?),
         false => None,
     };
-    let (mut running, stages_in) = (None, RefCell::new(&mut *stages));
+    let host_id = host_id(root);
+    let site = links::site(root, name, definition, &host_id);
+    let mut begun = links::begin(&site, &plan.network)?;
+    let namespace = begun.is_some().then(|| spawned.network()).transpose()?;
+    stages.end("lease");
+    let (mut running, made, stages_in) = (None, RefCell::new(None), RefCell::new(&mut *stages));
     let registration = place_and_register(
         &payload,
+        || {
+            let (mut stages, mut made) = (stages_in.borrow_mut(), made.borrow_mut());
+            stages.end("ask");
+            if let (Some(begun), Some(namespace)) = (begun.take(), &namespace) {
+                *made = Some(links::make(begun, &site, &plan.network.ports, &facts.rootfs, namespace)?);
+            }
+            stages.end("network");
+            let outside = made.as_ref().map_or(&[][..], Made::outside);
+            Ok(outside.iter().filter_map(|index| i32::try_from(*index).ok()).collect())
+        },
         || {
             stages_in.borrow_mut().end("scope");
             // One that has ended already says why when it is led on.
@@ -210,7 +219,7 @@ fn bring_up(
         || {
             let assembled = spawned.placed()?;
             stages_in.borrow_mut().end("mount");
-            made.map_or(Ok(()), Made::open)?;
+            made.take().map(Made::open).transpose()?;
             running = Some(assembled.enter(&mut outside)?);
             stages_in.borrow_mut().end("exec");
             Ok(())

@@ -44,7 +44,7 @@ pub fn spawn(namespaces: libc::c_int, child: impl FnOnce() -> i32) -> Result<(Pi
     }
 }
 
-/// Fails in a process with threads, where neither clone3(2) nor setns(2) is ours to call.
+/// Fails in a process with threads, where clone3(2) and unshare(2) are not ours to call.
 pub fn require_one_thread() -> Result<()> {
     let threads =
         std::fs::read_dir("/proc/self/task").context(|| "failed to read '/proc/self/task'")?.count();

@@ -53,8 +53,6 @@ pub struct Payload<'a> {
     pub id: [u8; 16],
     /// Its root file system on the host.
     pub root: &'a Path,
-    /// Numbers of the host's interfaces that lead to it.
-    pub interfaces: &'a [i32],
     /// Number of the signal that the scope is stopped with.
     pub stop_signal: i32,
     /// Devices beyond the standard ones: path or class, and of `r`, `w` and `m` what is allowed.
@@ -69,29 +67,37 @@ pub enum Registration {
     Refused(String),
 }
 
-/// Asks systemd for the scope and calls `placed` once the leader sits in it; then registers with machined, and
-/// calls `meanwhile` while machined is at it.
+/// Asks systemd for the scope, which mostly is a wait for the kernel: `linked` makes the links meanwhile, and returns the
+/// numbers of their ends on the host; it may be called again. Calls `placed` once the leader sits in the scope; then
+/// registers with machined, and calls `registering` while machined is at it.
 pub fn place_and_register(
     payload: &Payload,
+    mut linked: impl FnMut() -> Result<Vec<i32>>,
     placed: impl FnOnce() -> Result<()>,
-    meanwhile: impl FnOnce() -> Result<()>,
+    registering: impl FnOnce() -> Result<()>,
 ) -> Result<Registration> {
     zbus::block_on(async {
-        let bus = place_patiently(payload).await?;
+        let (bus, interfaces) = place_patiently(payload, &mut linked).await?;
         placed()?;
-        let mut registration = pin!(register(&bus, payload));
-        // The first poll sends the call.
-        let early = poll_fn(|context| Poll::Ready(registration.as_mut().poll(context))).await;
-        meanwhile()?;
-        let result = match early {
-            Poll::Ready(result) => result,
-            Poll::Pending => registration.await,
-        };
+        let (result, done) = meanwhile(register(&bus, payload, &interfaces), registering).await;
+        done?;
         Ok(match result {
             Ok(()) => Registration::Done,
             Err(error) => Registration::Refused(error.cause()),
         })
     })
+}
+
+/// Makes a call and does some work before its answer is waited for.
+async fn meanwhile<T, U>(call: impl Future<Output = T>, work: impl FnOnce() -> U) -> (T, U) {
+    let mut call = pin!(call);
+    // The first poll sends it.
+    let early = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+    let done = work();
+    match early {
+        Poll::Ready(answer) => (answer, done),
+        Poll::Pending => (call.await, done),
+    }
 }
 
 /// Takes the machine off machined's list; one that is not on it is fine.
@@ -156,22 +162,25 @@ pub fn is_being_stopped(name: &MachineName) -> Result<bool> {
     })
 }
 
-/// Places the payload, and returns the connection by which. systemd or the bus may be restarted just then: they are
-/// asked again, unless the leader sits in the scope already.
-async fn place_patiently(payload: &Payload<'_>) -> Result<zbus::Connection> {
+/// Places the payload, and returns the connection by which, and the links. systemd or the bus may be restarted just then:
+/// they are asked again, unless the leader sits in the scope already.
+async fn place_patiently(
+    payload: &Payload<'_>,
+    linked: &mut impl FnMut() -> Result<Vec<i32>>,
+) -> Result<(zbus::Connection, Vec<i32>)> {
     let began = Instant::now();
     loop {
         let bus = connect().await?;
-        let result = place(&bus, payload).await;
+        let result = place(&bus, payload, linked).await;
         match result {
-            Ok(placed) => return placed.map(|()| bus),
+            Ok(placed) => return placed.map(|interfaces| (bus, interfaces)),
             Err(error) if !is_lost(&error) || began.elapsed() > PATIENCE => {
                 return Err(error).context(|| format!("failed to start '{}'", payload.name.scope()));
             }
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
         if is_placed(payload) {
-            return connect().await;
+            return Ok((connect().await?, linked()?));
         }
     }
 }
@@ -182,14 +191,19 @@ fn is_placed(payload: &Payload) -> bool {
         .is_ok_and(|text| text.trim_end().ends_with(&format!("/{}", payload.name.scope())))
 }
 
-/// The outer error is the bus's, the inner one systemd's.
-async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<Result<()>> {
+/// The outer error is the bus's, the inner one systemd's or that of the links.
+async fn place(
+    bus: &zbus::Connection,
+    payload: &Payload<'_>,
+    linked: &mut impl FnMut() -> Result<Vec<i32>>,
+) -> zbus::Result<Result<Vec<i32>>> {
     let scope = payload.name.scope();
     let failed = || format!("failed to start '{scope}'");
     let manager = SystemdManagerProxy::new(bus).await?;
     // Listening comes first: the job may be done before its number is known here.
     let mut ends = JobEnds::listen(bus).await?;
-    let job = match start_scope(&manager, payload).await {
+    let (job, links) = meanwhile(start_scope(&manager, payload), linked).await;
+    let job = match job {
         Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
             // What a killed predecessor left: a failed or empty scope can be let go of, a living one cannot.
             let _ = manager.reset_failed_unit(&scope).await;
@@ -205,7 +219,9 @@ async fn place(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<Re
         }
         job => job?,
     };
-    Ok(ends.of(&job).await?.require(failed))
+    // Without links, too, there is a scope by now, or there is none: what comes after knows what to clear away.
+    let placed = ends.of(&job).await?.require(failed);
+    Ok(links.and_then(|interfaces| placed.map(|()| interfaces)))
 }
 
 /// A process that is ending is not moved into a cgroup, and nobody is told (cgroup_migrate_add_task in
@@ -263,11 +279,11 @@ async fn start_scope(
     manager.start_transient_unit(&name.scope(), "ignore-dependencies", &properties, &[]).await
 }
 
-async fn register(bus: &zbus::Connection, payload: &Payload<'_>) -> zbus::Result<()> {
+async fn register(bus: &zbus::Connection, payload: &Payload<'_>, interfaces: &[i32]) -> zbus::Result<()> {
     let machined = MachinedProxy::new(bus).await?;
     let name = payload.name.as_str();
     let root = payload.root.to_string_lossy();
-    let (id, leader, interfaces) = (&payload.id, payload.leader, payload.interfaces);
+    let (id, leader) = (&payload.id, payload.leader);
     let call = || {
         machined.register_machine_with_network(
             name,

@@ -4,17 +4,12 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 use nix::errno::Errno;
-use nix::sys::socket::SockProtocol;
 
-use super::TABLE;
 use crate::error::{Context, Error, Kind, Result};
-use crate::network::netlink::{Message, Refusal, Socket};
 
-/// linux/netfilter/nf_tables.h
-const NFTA_TABLE_NAME: u16 = 1;
-
-/// A script that is being carried out.
-pub struct Running(Child);
+/// A script that is being carried out. One that nobody asks for its result is waited for all the same: what it makes can be
+/// taken back once it is there.
+pub struct Running(Option<Child>);
 
 /// Starts to carry out a script.
 pub fn start(script: &str) -> Result<Running> {
@@ -23,13 +18,15 @@ pub fn start(script: &str) -> Result<Running> {
         // One that has failed meanwhile says why when it is waited for.
         let _ = stdin.write_all(script.as_bytes());
     }
-    Ok(Running(child))
+    Ok(Running(Some(child)))
 }
 
 impl Running {
     /// Waits for its end; the error is nft's first line.
-    pub fn finish(self) -> Result<String> {
-        let output = self.0.wait_with_output().context(|| "failed to wait for 'nft'")?;
+    pub fn finish(mut self) -> Result<String> {
+        let failed = || "failed to wait for 'nft'";
+        let child = self.0.take().ok_or(Errno::ECHILD).context(failed)?;
+        let output = child.wait_with_output().context(failed)?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => {
@@ -41,6 +38,12 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.as_mut().map(Child::wait);
+    }
+}
+
 /// Carries a script out.
 pub fn run(script: &str) -> Result<()> {
     start(script)?.finish().map(drop)
@@ -49,23 +52,9 @@ pub fn run(script: &str) -> Result<()> {
 /// What `nft --json` prints of something, such as `list map inet containerctl dnat4`.
 pub fn list(arguments: &[&str]) -> Result<serde_json::Value> {
     let arguments: Vec<&str> = ["--json"].iter().chain(arguments).copied().collect();
-    let text = Running(spawn(&arguments)?).finish()?;
+    let text = Running(Some(spawn(&arguments)?)).finish()?;
     serde_json::from_str(&text)
         .map_err(|error| Error::failed(format!("failed to read what nft printed: {error}")))
-}
-
-/// Whether our table for bridges is there: asked of the kernel itself, for every start asks.
-pub fn is_there() -> Result<bool> {
-    const GETTABLE: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8 | libc::NFT_MSG_GETTABLE as u16;
-    // `struct nfgenmsg`: the family, and what is 0.
-    let mut message = Message::new(GETTABLE, 0, &[libc::NFPROTO_BRIDGE as u8, 0, 0, 0]);
-    message.put_str(NFTA_TABLE_NAME, TABLE);
-    let found = Socket::open(SockProtocol::NetlinkNetFilter).map_err(Refusal::from);
-    match found.and_then(|mut socket| socket.get(message)) {
-        Ok(_) => Ok(true),
-        Err(refusal) if refusal.errno == Errno::ENOENT => Ok(false),
-        Err(refusal) => Err(refusal).context(|| "failed to look at the packet filter"),
-    }
 }
 
 fn spawn(arguments: &[&str]) -> Result<Child> {
