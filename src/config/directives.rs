@@ -693,7 +693,7 @@ pub static TABLE: &[Directive] = &[
         "COUNT",
         queues,
         |text| values::number(text, 1, 256).map(Some),
-        "Queues of a veth, for sending and for receiving."
+        "Queues of a veth, for sending and for receiving; one by default."
     ),
     of_interface!(
         "Isolated",

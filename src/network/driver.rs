@@ -162,8 +162,10 @@ fn pair(
     let master_link = master.map(|index| links.by_index(index)).transpose()?.flatten();
     // The bridge's packets must fit, unless somebody knows better.
     let mtu = wire.mtu.or(master_link.as_ref().map(|link| link.mtu).filter(|mtu| *mtu != 1500));
-    let outer = New { name: &veth.outside, mac: Some(veth.outside_mac), mtu, queues: veth.queues };
-    let inner = New { name: &wire.name, mac: wire.mac, mtu, queues: veth.queues };
+    // The kernel's own choice is one for each processor, each of them an event for udev.
+    let queues = veth.queues.or(Some(1));
+    let outer = New { name: &veth.outside, mac: Some(veth.outside_mac), mtu, queues };
+    let inner = New { name: &wire.name, mac: wire.mac, mtu, queues };
     let switch = master_link.as_ref().filter(|link| link.kind.as_deref() == Some("openvswitch"));
     step("create", links.make_veth(&outer, master.filter(|_| switch.is_none()), &inner, namespace))?;
     let index = links.require(veth.outside.as_str())?.index;

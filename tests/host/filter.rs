@@ -230,6 +230,23 @@ fn ports_lead_into_containers_from_all_sides() -> Result<()> {
         host.ok(&world("198.51.100.1:8080"))?;
         host.ok("nft chain ip filter FORWARD '{ policy accept; }'").map(drop)
     });
+    host.case("a start leaves alone what all have in common, and makes anew what an older version left", || {
+        // Handles are given once.
+        let common = "nft -a list ruleset | sed -n '/^table .* containerctl/,/^}/p' | grep 'base [0-9a-f]*'";
+        let before = host.ok(common)?;
+        ensure!(before.lines().count() > 10, "{before}");
+        p2.define("")?;
+        p2.start()?;
+        p2.stop()?;
+        ensure!(host.ok(common)? == before, "{}", host.ok(common)?);
+        // Who is isolated costs everybody something.
+        host.fails("nft list chain bridge containerctl forward")?;
+        host.ok("nft flush chain inet containerctl postrouting; nft 'add rule inet containerctl postrouting accept comment \"base 0\"'")?;
+        p2.start()?;
+        let after = host.ok(common)?;
+        ensure!(after != before && after.lines().count() == before.lines().count() && !after.contains("base 0"), "{after}");
+        p2.stop()
+    });
     host.case("stopped, it leads nowhere, and started, there again", || {
         p1.stop()?;
         host.fails("nft list ruleset | grep 8080")?;

@@ -22,6 +22,8 @@ pub fn add(port: &IfName, mac: Mac, addresses: &[IpAddr]) -> String {
     let v6 = list(addresses.iter().filter(|address| address.is_ipv6()).chain([&own_link_local]));
     let number = mac.0.iter().fold(String::from("0x"), |text, byte| format!("{text}{byte:02x}"));
     let mut rule = |text: String| rules.push(text);
+    // Nearly all that is ever sent; the rules below would let it through, too.
+    rule(format!("ether saddr {mac} ip saddr {{ {v4} }} ip protocol tcp ip daddr != 127.0.0.0/8 accept"));
     rule(format!("ether saddr != {mac} drop"));
     rule(format!("ether type arp arp saddr ether != {mac} drop"));
     // Whoever asks whether an address is free has none yet.
@@ -53,6 +55,19 @@ pub fn add(port: &IfName, mac: Mac, addresses: &[IpAddr]) -> String {
     let _infallible = writeln!(script, "add element bridge {TABLE} ports {{ \"{port}\" : goto {chain} }}");
     let _infallible = writeln!(script, "add element bridge {TABLE} members {{ \"{port}\" }}");
     script
+}
+
+/// Keeps one port from the others. The chain for that is made by the first that is to be kept apart, since every frame
+/// of everybody goes through it.
+pub fn isolate(port: &IfName) -> String {
+    format!(
+        "add chain bridge {TABLE} forward {{ type filter hook forward priority -350; policy accept; }}
+flush chain bridge {TABLE} forward
+add rule bridge {TABLE} forward iifname @isolated oifname @members drop
+add rule bridge {TABLE} forward oifname @isolated iifname @members drop
+add element bridge {TABLE} isolated {{ \"{port}\" }}
+"
+    )
 }
 
 /// Takes the rules of one port back; they may be gone.

@@ -4,6 +4,8 @@
 //! goes whoever dies. All of it is idempotent, base chains included, for somebody may have flushed the whole rule set:
 //! then the next start, or `containerctl network restore`, puts back what all running containers had.
 
+/// What is there before there is any container.
+pub mod base;
 /// What other people's rules do.
 pub mod foreign;
 /// What a container may send.
@@ -33,54 +35,6 @@ use crate::paths::Root;
 /// The name of each table of ours.
 pub const TABLE: &str = "containerctl";
 
-/// The tables and their chains, made or made anew. networkd masquerades, too; but what it has added somebody may flush,
-/// and it adds it no more before it is started again.
-fn base() -> String {
-    format!(
-        "add table bridge {TABLE}
-add map bridge {TABLE} ports {{ type ifname : verdict; }}
-add set bridge {TABLE} members {{ type ifname; }}
-add set bridge {TABLE} isolated {{ type ifname; }}
-add chain bridge {TABLE} prerouting {{ type filter hook prerouting priority -350; policy accept; }}
-add chain bridge {TABLE} forward {{ type filter hook forward priority -350; policy accept; }}
-flush chain bridge {TABLE} prerouting
-flush chain bridge {TABLE} forward
-add rule bridge {TABLE} prerouting iifname vmap @ports
-add rule bridge {TABLE} forward iifname @isolated oifname @members drop
-add rule bridge {TABLE} forward oifname @isolated iifname @members drop
-add table inet {TABLE}
-add map inet {TABLE} dnat4 {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
-add map inet {TABLE} dnat6 {{ type inet_proto . inet_service : ipv6_addr . inet_service; }}
-add set inet {TABLE} itself4 {{ type ipv4_addr . ipv4_addr; }}
-add set inet {TABLE} itself6 {{ type ipv6_addr . ipv6_addr; }}
-add set inet {TABLE} isolated4 {{ type ipv4_addr; }}
-add set inet {TABLE} isolated6 {{ type ipv6_addr; }}
-add chain inet {TABLE} prerouting {{ type nat hook prerouting priority dstnat - 5; policy accept; }}
-add chain inet {TABLE} output {{ type nat hook output priority dstnat - 5; policy accept; }}
-add chain inet {TABLE} postrouting {{ type nat hook postrouting priority srcnat - 5; policy accept; }}
-add chain inet {TABLE} forward {{ type filter hook forward priority filter - 5; policy accept; }}
-flush chain inet {TABLE} prerouting
-flush chain inet {TABLE} output
-flush chain inet {TABLE} postrouting
-flush chain inet {TABLE} forward
-add rule inet {TABLE} prerouting fib daddr type local dnat ip to meta l4proto . th dport map @dnat4
-add rule inet {TABLE} prerouting fib daddr type local dnat ip6 to meta l4proto . th dport map @dnat6
-add rule inet {TABLE} output fib daddr type local dnat ip to meta l4proto . th dport map @dnat4
-add rule inet {TABLE} output fib daddr type local ip6 daddr != ::1 dnat ip6 to meta l4proto . th dport map @dnat6
-add rule inet {TABLE} postrouting iifname {BRIDGE} oifname {BRIDGE} ct status dnat masquerade
-add rule inet {TABLE} postrouting oifname {BRIDGE} ct status dnat ip saddr . ip daddr @itself4 masquerade
-add rule inet {TABLE} postrouting oifname {BRIDGE} ct status dnat ip6 saddr . ip6 daddr @itself6 masquerade
-add rule inet {TABLE} postrouting oifname {BRIDGE} ip saddr 127.0.0.0/8 masquerade
-add rule inet {TABLE} postrouting iifname {BRIDGE} oifname != {BRIDGE} masquerade
-add rule inet {TABLE} forward ct status dnat accept
-add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip saddr @isolated4 drop
-add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip daddr @isolated4 drop
-add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip6 saddr @isolated6 drop
-add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip6 daddr @isolated6 drop
-"
-    )
-}
-
 /// The rules for the links of a machine, all of which have their addresses, and for its ports.
 pub fn rules(machine: &MachineName, wires: &[Wire], forwarded: &[Port]) -> Vec<Rules> {
     let managed = wires.iter().filter(|wire| wire.is_managed());
@@ -98,7 +52,7 @@ fn link(wire: &Wire) -> Option<Rules> {
     let mut add = guard::add(&veth.outside, mac, &addresses);
     let mut undo = guard::remove(&veth.outside);
     if veth.isolated {
-        add += &format!("add element bridge {TABLE} isolated {{ \"{}\" }}\n", veth.outside);
+        add += &guard::isolate(&veth.outside);
         for address in &addresses {
             let set = if address.is_ipv4() { "isolated4" } else { "isolated6" };
             add += &format!("add element inet {TABLE} {set} {{ {address} }}\n");
@@ -125,12 +79,13 @@ pub fn begin(root: &Root, machine: &MachineName, rules: &[Rules]) -> Result<Opti
 
 /// Begins to change what is a machine's. Where somebody has flushed the rule set, the others have theirs back first.
 fn change(root: &Root, machine: &MachineName, script: &str) -> Result<nft::Running> {
-    if !nft::is_there()? {
-        let others: Vec<MachineName> =
-            record::machines(root).into_iter().filter(|other| other != machine).collect();
-        restore(root, &others).iter().for_each(|problem| eprintln!("{problem}, ignoring"));
+    if base::is_there()? {
+        return nft::start(script);
     }
-    nft::start(&format!("{}{script}", base()))
+    let others: Vec<MachineName> =
+        record::machines(root).into_iter().filter(|other| other != machine).collect();
+    restore(root, &others).iter().for_each(|problem| eprintln!("{problem}, ignoring"));
+    nft::start(&format!("{}{script}", base::script()))
 }
 
 /// Adds rules.
@@ -164,7 +119,9 @@ pub fn restore(root: &Root, machines: &[MachineName]) -> Vec<Error> {
     let added = |machine| record::added(root, machine);
     let all: Result<String> = machines.iter().map(added).collect();
     // Together it is quick; by itself each where one cannot be helped, as its link is gone.
-    match all.and_then(|all| if all.is_empty() { Ok(()) } else { nft::run(&format!("{}{all}", base())) }) {
+    match all
+        .and_then(|all| if all.is_empty() { Ok(()) } else { nft::run(&format!("{}{all}", base::script())) })
+    {
         Ok(()) => Vec::new(),
         Err(error) if machines.len() == 1 => vec![error],
         Err(_) => machines.iter().flat_map(|machine| restore(root, std::slice::from_ref(machine))).collect(),
@@ -177,7 +134,7 @@ pub fn lacking(root: &Root, machines: Vec<MachineName>) -> Result<Vec<MachineNam
     let mut lacking = Vec::new();
     for machine in machines {
         let added = record::added(root, &machine)?;
-        if !added.is_empty() && !signs::of(&format!("{}{added}", base())).is_subset(&there) {
+        if !added.is_empty() && !signs::of(&format!("{}{added}", base::script())).is_subset(&there) {
             lacking.push(machine);
         }
     }
