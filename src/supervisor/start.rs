@@ -190,21 +190,21 @@ fn bring_up(
     };
     let host_id = host_id(root);
     let site = links::site(root, name, definition, &host_id);
-    let mut begun = links::begin(&site, &plan.network)?;
+    let begun = links::begin(&site, &plan.network)?;
     let namespace = begun.is_some().then(|| spawned.network()).transpose()?;
     stages.end("lease");
     let (mut running, made, stages_in) = (None, RefCell::new(None), RefCell::new(&mut *stages));
     let registration = place_and_register(
         &payload,
         || {
-            let (mut stages, mut made) = (stages_in.borrow_mut(), made.borrow_mut());
+            let mut stages = stages_in.borrow_mut();
             stages.end("ask");
-            if let (Some(begun), Some(namespace)) = (begun.take(), &namespace) {
-                *made = Some(links::make(begun, &site, &plan.network.ports, &facts.rootfs, namespace)?);
-            }
+            let Some((begun, namespace)) = begun.zip(namespace) else { return Ok(Vec::new()) };
+            let links = links::make(begun, &site, &plan.network.ports, &facts.rootfs, &namespace)?;
             stages.end("network");
-            let outside = made.as_ref().map_or(&[][..], Made::outside);
-            Ok(outside.iter().filter_map(|index| i32::try_from(*index).ok()).collect())
+            let numbers = links.outside().iter().filter_map(|index| i32::try_from(*index).ok()).collect();
+            made.replace(Some(links));
+            Ok(numbers)
         },
         || {
             stages_in.borrow_mut().end("scope");

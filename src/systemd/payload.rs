@@ -67,17 +67,17 @@ pub enum Registration {
     Refused(String),
 }
 
-/// Asks systemd for the scope, which mostly is a wait for the kernel: `linked` makes the links meanwhile, and returns the
-/// numbers of their ends on the host; it may be called again. Calls `placed` once the leader sits in the scope; then
-/// registers with machined, and calls `registering` while machined is at it.
+/// Asks systemd for the scope, which mostly is a wait for the kernel: `link` makes the links meanwhile, and returns the
+/// numbers of their ends on the host. Calls `placed` once the leader sits in the scope; then registers with machined, and
+/// calls `registering` while machined is at it.
 pub fn place_and_register(
     payload: &Payload,
-    mut linked: impl FnMut() -> Result<Vec<i32>>,
+    link: impl FnOnce() -> Result<Vec<i32>>,
     placed: impl FnOnce() -> Result<()>,
     registering: impl FnOnce() -> Result<()>,
 ) -> Result<Registration> {
     zbus::block_on(async {
-        let (bus, interfaces) = place_patiently(payload, &mut linked).await?;
+        let (bus, interfaces) = place_patiently(payload, link).await?;
         placed()?;
         let (result, done) = meanwhile(register(&bus, payload, &interfaces), registering).await;
         done?;
@@ -162,27 +162,30 @@ pub fn is_being_stopped(name: &MachineName) -> Result<bool> {
     })
 }
 
-/// Places the payload, and returns the connection by which, and the links. systemd or the bus may be restarted just then:
-/// they are asked again, unless the leader sits in the scope already.
+/// Places the payload, and returns the connection by which, and what `link` did. systemd or the bus may be restarted just
+/// then: they are asked again, unless the leader sits in the scope already.
 async fn place_patiently(
     payload: &Payload<'_>,
-    linked: &mut impl FnMut() -> Result<Vec<i32>>,
+    link: impl FnOnce() -> Result<Vec<i32>>,
 ) -> Result<(zbus::Connection, Vec<i32>)> {
     let began = Instant::now();
-    loop {
+    let (mut link, mut links) = (Some(link), Ok(Vec::new()));
+    let bus = loop {
         let bus = connect().await?;
-        let result = place(&bus, payload, linked).await;
-        match result {
-            Ok(placed) => return placed.map(|interfaces| (bus, interfaces)),
+        let once = || link.take().into_iter().for_each(|link| links = link());
+        match place(&bus, payload, once).await {
+            // Without links, too, there is a scope by now: what comes after knows what to clear away.
+            Ok(placed) => break placed.map(|()| bus)?,
             Err(error) if !is_lost(&error) || began.elapsed() > PATIENCE => {
                 return Err(error).context(|| format!("failed to start '{}'", payload.name.scope()));
             }
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
         if is_placed(payload) {
-            return Ok((connect().await?, linked()?));
+            break connect().await?;
         }
-    }
+    };
+    Ok((bus, links?))
 }
 
 fn is_placed(payload: &Payload) -> bool {
@@ -191,18 +194,18 @@ fn is_placed(payload: &Payload) -> bool {
         .is_ok_and(|text| text.trim_end().ends_with(&format!("/{}", payload.name.scope())))
 }
 
-/// The outer error is the bus's, the inner one systemd's or that of the links.
+/// The outer error is the bus's, the inner one systemd's.
 async fn place(
     bus: &zbus::Connection,
     payload: &Payload<'_>,
-    linked: &mut impl FnMut() -> Result<Vec<i32>>,
-) -> zbus::Result<Result<Vec<i32>>> {
+    work: impl FnOnce(),
+) -> zbus::Result<Result<()>> {
     let scope = payload.name.scope();
     let failed = || format!("failed to start '{scope}'");
     let manager = SystemdManagerProxy::new(bus).await?;
     // Listening comes first: the job may be done before its number is known here.
     let mut ends = JobEnds::listen(bus).await?;
-    let (job, links) = meanwhile(start_scope(&manager, payload), linked).await;
+    let (job, ()) = meanwhile(start_scope(&manager, payload), work).await;
     let job = match job {
         Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
             // What a killed predecessor left: a failed or empty scope can be let go of, a living one cannot.
@@ -219,9 +222,7 @@ async fn place(
         }
         job => job?,
     };
-    // Without links, too, there is a scope by now, or there is none: what comes after knows what to clear away.
-    let placed = ends.of(&job).await?.require(failed);
-    Ok(links.and_then(|interfaces| placed.map(|()| interfaces)))
+    Ok(ends.of(&job).await?.require(failed))
 }
 
 /// A process that is ending is not moved into a cgroup, and nobody is told (cgroup_migrate_add_task in
