@@ -74,7 +74,9 @@ fn nothing_of_the_hosts_is_in_reach_while_a_command_comes_in() -> Result<()> {
         }
         let seen = besiege(&host, &p2, 2, "containerctl audit p2 >/dev/null </dev/null")?;
         ensure!(seen.contains("kept /memfd:containerctl (deleted)\n"), "{seen}");
-        ensure!(!seen.contains("shadow") && !seen.contains("more"), "{seen}");
+        // What it tries is to be had inside; it has a look at the container's own terminals, and may be seen at that.
+        let more = seen.lines().filter(|line| line.starts_with("more ") && *line != "more /dev/pts/ptmx");
+        ensure!(!seen.contains("shadow") && more.count() == 0, "{seen}");
         p2.stop()
     });
     host.case("a shell that is our own program once more cannot write to it", || {
