@@ -8,6 +8,15 @@ const ASKS: &str =
     "ip link set host0 up; until test -e /go; do sleep 0.1; done; ip addr add 192.0.2.5/24 dev host0
     trap 'exit 0' TERM; while :; do sleep 1000 & wait; done\n";
 
+/// Asks a DHCP server, as a guest does.
+const LEASES: &str = "ip link set host0 up; trap 'exit 0' TERM
+    udhcpc -f -i host0 -s /dhcp & while :; do sleep 1000 & wait $!; done\n";
+
+/// What it does with an answer.
+const ON_LEASE: &str = "#!/bin/sh
+    [ \"$1\" = bound ] || exit 0
+    ip addr add $ip/$mask dev $interface && ip route add default via $router\n";
+
 const WAITS: &str = "systemctl show -p ActiveState -p StatusText container@p1 | tr '\\n' ' ' |
     grep 'activating' | grep 'waiting for an address'";
 
@@ -41,6 +50,27 @@ fn a_start_can_wait_for_an_address() -> Result<()> {
         ensure!(p1.property("StatusText")? == "Container running.", "{}", p1.property("StatusText")?);
         host.ok("containerctl info p1 | grep -F 192.0.2.5").map(drop)
     });
+    host.case(
+        "one that DHCP gives, as in a zone, is one, and the host knows the container's name by it",
+        || {
+            let p3 = Container::running(&host, "p3", LEASES)?;
+            p3.write("/dhcp", ON_LEASE)?;
+            host.ok(&format!("chmod +x {}/dhcp", p3.root()))?;
+            p3.define(
+                "[Exec]\nBoot=no\nParameters=/bin/sh /script\nNotifyReady=network\n[Network]\nZone=z\n",
+            )?;
+            p3.start()?;
+            let address =
+                p3.inside("ip -4 -o addr show dev host0 scope global | sed 's/.*inet //; s,/.*,,'")?;
+            ensure!(!address.trim().is_empty(), "no address, and yet it is started");
+            host.ok(&format!("containerctl info p3 | grep -F {}", address.trim()))?;
+            host.ok(&format!("getent ahostsv4 p3 | grep -F {}", address.trim()))?;
+            host.ok(&format!("networkctl status vz-z | grep -F {}", address.trim()))?;
+            p3.inside("ping -c 1 -W 5 $(ip route | sed -n 's/^default via \\([0-9.]*\\).*/\\1/p')")?;
+            p3.stop()?;
+            p3.is_gone()
+        },
+    );
     host.case("once it was ready it is, whoever takes over", || {
         host.ok("ip link set ve-p1 down; systemctl reload container@p1; systemctl kill -s KILL --kill-whom=main container@p1")?;
         p1.becomes("active")?;
