@@ -44,11 +44,9 @@ add set inet {TABLE} isolated6 {{ type ipv6_addr; }}
 add chain inet {TABLE} prerouting {{ type nat hook prerouting priority dstnat - 5; policy accept; }}
 add chain inet {TABLE} output {{ type nat hook output priority dstnat - 5; policy accept; }}
 add chain inet {TABLE} postrouting {{ type nat hook postrouting priority srcnat - 5; policy accept; }}
-add chain inet {TABLE} forward {{ type filter hook forward priority filter - 5; policy accept; }}
 flush chain inet {TABLE} prerouting
 flush chain inet {TABLE} output
 flush chain inet {TABLE} postrouting
-flush chain inet {TABLE} forward
 add rule inet {TABLE} prerouting fib daddr type local dnat ip to meta l4proto . th dport map @dnat4
 add rule inet {TABLE} prerouting fib daddr type local dnat ip6 to meta l4proto . th dport map @dnat6
 add rule inet {TABLE} output fib daddr type local dnat ip to meta l4proto . th dport map @dnat4
@@ -58,11 +56,6 @@ add rule inet {TABLE} postrouting oifname {BRIDGE} ct status dnat ip saddr . ip 
 add rule inet {TABLE} postrouting oifname {BRIDGE} ct status dnat ip6 saddr . ip6 daddr @itself6 masquerade
 add rule inet {TABLE} postrouting oifname {BRIDGE} ip saddr 127.0.0.0/8 masquerade
 add rule inet {TABLE} postrouting iifname {BRIDGE} oifname != {BRIDGE} masquerade
-add rule inet {TABLE} forward ct status dnat accept
-add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip saddr @isolated4 drop
-add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip daddr @isolated4 drop
-add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip6 saddr @isolated6 drop
-add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip6 daddr @isolated6 drop
 "
     )
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::TABLE;
 use crate::config::network::{IfName, Mac};
+use crate::network::managed::BRIDGE;
 use crate::network::managed::book::link_local;
 
 /// What these rules are for, in the record: a link, by its name inside.
@@ -57,14 +58,22 @@ pub fn add(port: &IfName, mac: Mac, addresses: &[IpAddr]) -> String {
     script
 }
 
-/// Keeps one port from the others. The chain for that is made by the first that is to be kept apart, since every frame
-/// of everybody goes through it.
+/// Keeps one port from the others, on the bridge and by way of the host, which routes; but not from what they reach by a
+/// forwarded port. The chains for that are made by the first that is to be kept apart, since every frame of everybody goes
+/// through them.
 pub fn isolate(port: &IfName) -> String {
     format!(
         "add chain bridge {TABLE} forward {{ type filter hook forward priority -350; policy accept; }}
 flush chain bridge {TABLE} forward
 add rule bridge {TABLE} forward iifname @isolated oifname @members drop
 add rule bridge {TABLE} forward oifname @isolated iifname @members drop
+add chain inet {TABLE} forward {{ type filter hook forward priority filter - 5; policy accept; }}
+flush chain inet {TABLE} forward
+add rule inet {TABLE} forward ct status dnat accept
+add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip saddr @isolated4 drop
+add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip daddr @isolated4 drop
+add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip6 saddr @isolated6 drop
+add rule inet {TABLE} forward iifname {BRIDGE} oifname {BRIDGE} ip6 daddr @isolated6 drop
 add element bridge {TABLE} isolated {{ \"{port}\" }}
 "
     )
