@@ -40,6 +40,11 @@ pub fn reload() -> Result<()> {
     Ok(())
 }
 
+/// Where the links of a machine are made.
+pub fn site<'a>(root: &'a Root, machine: &'a MachineName, definition: &'a Definition) -> Site<'a> {
+    Site { root, machine, definition, host_id: host_id(root), reload: &reload }
+}
+
 /// Adds the link `interface` to a machine that runs. `settings` are `KEY=VALUE` as in its section.
 pub fn attach(
     root: &Root,
@@ -54,8 +59,8 @@ pub fn attach(
         return Err(Error::config(unknown.to_string())
             .hint("containerctl.conf(5) lists the keys of [Interface NAME]"));
     }
-    let host_id = host_id(root);
-    let wire = wiring::interface(&definition, machine, &host_id)?;
+    let site = site(root, machine, &definition);
+    let wire = wiring::interface(&definition, machine, &site.host_id)?;
     let leader = leader(root, machine)?;
     let namespace = network_of(&leader, machine)?;
     if Links::of(&namespace)?.find(wire.name.as_str())?.is_some() {
@@ -64,7 +69,6 @@ pub fn attach(
             format!("container '{machine}' has an interface '{}' already", wire.name),
         ));
     }
-    let site = Site { root, machine, definition: &definition, host_id: &host_id, reload: &reload };
     let (name, wires) = (wire.name.clone(), vec![wire]);
     setup::validate(&site, &wires, &[])?;
     let made = setup::begin(&site, wires, &[]).and_then(|begun| begun.make(&site, &[], &namespace));

@@ -25,7 +25,7 @@ pub struct Site<'a> {
     /// Its definition, for the places of what is wrong in it.
     pub definition: &'a Definition,
     /// The host's machine-id(5).
-    pub host_id: &'a str,
+    pub host_id: String,
     /// Has networkd read its files anew.
     pub reload: &'a dyn Fn() -> Result<()>,
 }
@@ -67,7 +67,7 @@ pub fn begin(site: &Site, mut wires: Vec<Wire>, forwarded: &[Port]) -> Result<Be
     let mut here = Links::here()?;
     let mut bridge = None;
     for wire in wires.iter_mut().filter(|wire| wire.is_managed()) {
-        bridge = Some(managed::join(site.root, &mut here, site.machine, site.host_id, wire, site.reload)?);
+        bridge = Some(managed::join(site.root, &mut here, site.machine, &site.host_id, wire, site.reload)?);
     }
     if !forwarded.is_empty() && bridge.is_some() {
         filter::allow_loopback()?;
@@ -153,7 +153,7 @@ fn master(site: &Site, here: &mut Links, wire: &Wire, managed: Option<u32>) -> R
         PortOf::Managed => Ok(managed),
         PortOf::Bridge(bridge) => Ok(Some(here.require(bridge.as_str())?.index)),
         PortOf::Zone(zone) => {
-            let mac = tag::mac(site.host_id, "", &format!("vz-{zone}"), Side::Outside);
+            let mac = tag::mac(&site.host_id, "", &format!("vz-{zone}"), Side::Outside);
             driver::zone_bridge(here, zone, mac).map(Some)
         }
         PortOf::Alone => Ok(None),

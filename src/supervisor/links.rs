@@ -7,14 +7,13 @@ use std::path::Path;
 use crate::config::Definition;
 use crate::config::network::Port;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::network::reload;
+use crate::machine::network::site;
 use crate::machine::state;
 use crate::name::MachineName;
 use crate::network::names::resolv;
 use crate::network::setup::{self, Begun, Made, Site};
 use crate::network::wiring::{Namespace, Wiring};
 use crate::paths::Root;
-use crate::sandbox::survey::host_id;
 use crate::sandbox::tree::Tree;
 use crate::sys::pidfd;
 
@@ -24,18 +23,7 @@ pub fn validate(root: &Root, name: &MachineName, definition: &Definition, wiring
     for error in setup::clear_away(root, name) {
         eprintln!("{error}, ignoring");
     }
-    let host_id = host_id(root);
-    setup::validate(&site(root, name, definition, &host_id), &wiring.links, &wiring.ports)
-}
-
-/// Where the links of a container are made.
-pub fn site<'a>(
-    root: &'a Root,
-    machine: &'a MachineName,
-    definition: &'a Definition,
-    host_id: &'a str,
-) -> Site<'a> {
-    Site { root, machine, definition, host_id, reload: &reload }
+    setup::validate(&site(root, name, definition), &wiring.links, &wiring.ports)
 }
 
 /// The network namespace that is there already, where the container joins one.

@@ -10,6 +10,7 @@ use crate::config::settings::{PrivateUsers, Readiness};
 use crate::config::{self, Definition};
 use crate::error::{Context, Error, Result};
 use crate::machine::cgroup::Cgroup;
+use crate::machine::network::site;
 use crate::machine::state::{self, State, start_time};
 use crate::machine::{advice, execute, ids, links as images};
 use crate::name::MachineName;
@@ -20,7 +21,7 @@ use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::rights::Rights;
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
-use crate::sandbox::survey::{Facts, host_id, survey};
+use crate::sandbox::survey::{Facts, survey};
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::intercept::outside::{self, Outside};
 use crate::supervisor::kept::Kept;
@@ -188,8 +189,7 @@ fn bring_up(
         true => Some(Outside::new(state, journal)?),
         false => None,
     };
-    let host_id = host_id(root);
-    let site = links::site(root, name, definition, &host_id);
+    let site = site(root, name, definition);
     let begun = links::begin(&site, &plan.network)?;
     let namespace = begun.is_some().then(|| spawned.network()).transpose()?;
     stages.end("lease");

@@ -172,7 +172,11 @@ async fn place_patiently(
     let (mut link, mut links) = (Some(link), Ok(Vec::new()));
     let bus = loop {
         let bus = connect().await?;
-        let once = || link.take().into_iter().for_each(|link| links = link());
+        let once = || {
+            if let Some(link) = link.take() {
+                links = link();
+            }
+        };
         match place(&bus, payload, once).await {
             // Without links, too, there is a scope by now: what comes after knows what to clear away.
             Ok(placed) => break placed.map(|()| bus)?,
