@@ -1,12 +1,32 @@
-//! containerctl: system containers as systemd units. This page is the map of the house.
+//! containerctl: system containers as systemd units. This page is the map of the crate.
 //!
-//! Front-ends (`cli`, `dbus`) call `machine`; `machine` calls `sandbox`, `network`, `image`, `systemd`; these call
-//! `sys`. Never upward. `config` and `generator` do no I/O but reading below a [`paths::Root`].
+//! Each room may import those that are listed behind it, and the base: `error`, `name`, `paths`, `progress`, `replace`.
+//! `tests/structure` reads this table, and fails on any other import and on a cycle between rooms.
+//!
+//! | room | imports |
+//! |---|---|
+//! | `sys` | |
+//! | `config` | `sys` |
+//! | `systemd` | `sys` `config` |
+//! | `runtime` | `sys` `config` |
+//! | `storage` | `sys` `config` |
+//! | `network` | `sys` `config` `systemd` `storage` |
+//! | `sandbox` | `sys` `config` `runtime` `storage` `network` |
+//! | `worker` | `sys` `runtime` `storage` `sandbox` |
+//! | `image` | `sys` `config` `storage` `network` `sandbox` |
+//! | `generator` | `config` `storage` |
+//! | `child` | `sys` `storage` `sandbox` |
+//! | `supervisor` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `image` `child` |
+//! | `machine` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `image` |
+//! | `cli` | `sys` `config` `systemd` `runtime` `storage` `sandbox` `image` `generator` `machine` |
+//! | `dbus` | `sys` `config` `systemd` `runtime` `image` `generator` `machine` `worker` |
+//!
+//! `config` and `generator` do no I/O but reading below a [`paths::Root`].
 
-/// What runs between clone and exec.
+/// The processes between clone and exec.
 #[allow(unsafe_code)]
 pub mod child;
-/// One file per verb.
+/// The command line: one file per verb.
 pub mod cli;
 /// Definitions: fragment → merged → settings.
 pub mod config;
@@ -18,7 +38,7 @@ pub mod error;
 pub mod generator;
 /// From a name to a root file system: templates and archives.
 pub mod image;
-/// The core: registry and operations; every front-end calls this.
+/// The core: operations on containers; every front-end calls this.
 pub mod machine;
 /// Checked names of machines and the unit names that follow from them.
 pub mod name;
@@ -26,12 +46,16 @@ pub mod name;
 pub mod network;
 /// Every path that we own, below one root.
 pub mod paths;
-/// How far long work has come.
+/// Progress of long operations.
 pub mod progress;
-/// A file with another text in it.
+/// Atomic replacement of a file's content.
 pub mod replace;
-/// What a container is confined by: plan, namespaces, mounts, ids, capabilities, seccomp.
+/// A running container as others find it: state, control socket, cgroup, lock.
+pub mod runtime;
+/// Confinement: plan, mounts, devices, seccomp, security modules.
 pub mod sandbox;
+/// Root file systems, their ids, and safe access to their files.
+pub mod storage;
 /// One process per container: spawn, console, notify, control socket, adoption.
 pub mod supervisor;
 /// The raw system calls that nix and rustix lack.
@@ -39,3 +63,6 @@ pub mod supervisor;
 pub mod sys;
 /// The calls we use of systemd's manager, machined, the notify protocol and the journal.
 pub mod systemd;
+/// Processes that do one piece of work: entering a container, answering one call.
+#[allow(unsafe_code)]
+pub mod worker;

@@ -1,7 +1,7 @@
 //! A file with another text in it: old or new after a crash, never half.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
@@ -31,6 +31,23 @@ pub fn replace(path: &Path, text: &str) -> Result<()> {
         File::open(directory)?.sync_all()
     };
     write().inspect_err(|_| drop(fs::remove_file(&new))).context(failed)
+}
+
+/// Removes a file or link; whether it was there.
+pub fn remove_file(path: &Path) -> Result<bool> {
+    was_there(fs::remove_file(path), path)
+}
+
+/// Removes a directory with all that is in it, or a link; whether it was there.
+pub fn remove_directory(path: &Path) -> Result<bool> {
+    was_there(fs::remove_dir_all(path), path)
+}
+
+fn was_there(removed: std::io::Result<()>, path: &Path) -> Result<bool> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        result => result.context(|| format!("failed to remove '{}'", path.display())).map(|()| true),
+    }
 }
 
 #[cfg(test)]

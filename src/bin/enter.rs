@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    containerctl::child::entrant::run().into()
+    containerctl::worker::entrant::run().into()
 }

@@ -13,14 +13,15 @@ use rustix::mount::{UnmountFlags, unmount};
 use crate::child::ephemeral;
 use crate::child::leader::{self, Leader};
 use crate::child::message::{Failed, Order, Report, Step, at, await_order, named, raw, report};
-use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem, to_errno};
+use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem};
 use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::plan::Plan;
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 use crate::sys::clone::{Cloned, clone3, exit_now, wait};
 use crate::sys::fds::close_parents;
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 use crate::sys::pidfd;
+use crate::sys::to_errno;
 
 /// Everything the assembler needs, ready before the clone.
 pub struct Assembler<'a> {

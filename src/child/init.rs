@@ -9,31 +9,15 @@ use std::time::Duration;
 use nix::sys::signal::SigSet;
 
 use crate::child::message::{Failed, at, named, raw};
-use crate::sandbox::idmap::IdRange;
 use crate::sys::clone::exit_now;
 use crate::sys::exec::close_from;
-use crate::sys::{memory, signal};
+use crate::sys::memory::{self, Memory};
+use crate::sys::signal;
 
 /// How long processes may take to end that were asked to; what is left is killed by the kernel with us.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often to look whether they have.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// What of the program is to stay reachable from `/proc/1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
-    /// All of it: nobody inside may look.
-    Mapped,
-    /// Nothing of the host's: root inside may look as root of the host does.
-    Own,
-}
-
-impl Memory {
-    /// By the ids of a container; none shares the host's.
-    pub fn of(ids: Option<IdRange>) -> Memory {
-        if ids.is_none_or(|ids| ids.base == 0) { Memory::Own } else { Memory::Mapped }
-    }
-}
 
 /// Runs for the container's life; returns only the step that failed before.
 pub fn run(of: Memory) -> Result<std::convert::Infallible, Failed> {

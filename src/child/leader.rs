@@ -10,19 +10,22 @@ use nix::errno::Errno as NixErrno;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountPropagationFlags;
-use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
+use rustix::thread::UnshareFlags;
 
 use crate::child::init;
 use crate::child::label::{self, Label};
 use crate::child::message::{Failed, Order, Report, Step, at, await_order, named, raw, report};
-use crate::sandbox::capabilities::Mask;
-use crate::sandbox::mounts::{Assembly, Sources, to_errno};
+use crate::sandbox::mounts::{Assembly, Sources};
 use crate::sandbox::operation::Operation;
-use crate::sandbox::seccomp::{Filter, Filters};
-use crate::sandbox::tree::Tree;
 use crate::sandbox::userns;
+use crate::storage::tree::Tree;
+use crate::sys::capabilities::Mask;
+use crate::sys::capabilities::drop_capabilities;
 use crate::sys::clone::exit_now;
 use crate::sys::exec::{StringList, close_on_exec_from, execve};
+use crate::sys::memory::Memory;
+use crate::sys::seccomp::{Filter, Filters};
+use crate::sys::to_errno;
 use crate::sys::{keyring, seccomp, signal, tty};
 
 /// Everything the leader needs, ready before the clone.
@@ -54,7 +57,7 @@ pub struct Leader<'a> {
     /// Its working directory.
     pub working_directory: &'a CStr,
     /// Stay as the container's init instead of executing one.
-    pub own_init: Option<init::Memory>,
+    pub own_init: Option<Memory>,
     /// Take the console as controlling terminal, as a command that is no init expects.
     pub controlling_terminal: bool,
 }
@@ -144,29 +147,6 @@ fn take_console(this: &Leader) -> Result<(), Errno> {
     rustix::stdio::dup2_stdin(&console)?;
     rustix::stdio::dup2_stdout(&console)?;
     rustix::stdio::dup2_stderr(&console)
-}
-
-/// Bounding, permitted and effective become `kept`; inheritable and ambient become `ambient`, which is empty unless
-/// the definition asks.
-pub(super) fn drop_capabilities(kept: Mask, ambient: Mask) -> Result<(), Errno> {
-    rustix::thread::clear_ambient_capability_set()?;
-    for number in 0..64 {
-        let bit = CapabilitySet::from_bits_retain(1 << number);
-        if kept & (1 << number) == 0 {
-            match rustix::thread::remove_capability_from_bounding_set(bit) {
-                // The kernel has no capability of this number.
-                Err(Errno::INVAL) => break,
-                other => other?,
-            }
-        }
-    }
-    let set = CapabilitySet::from_bits_retain(kept);
-    let inheritable = CapabilitySet::from_bits_retain(ambient);
-    rustix::thread::set_capabilities(None, CapabilitySets { effective: set, permitted: set, inheritable })?;
-    for bit in inheritable.iter() {
-        rustix::thread::configure_capability_in_ambient_set(bit, true)?;
-    }
-    Ok(())
 }
 
 /// From the moment on that a filter listens, any call may wait for the supervisor's answer; but not the one by which

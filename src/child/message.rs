@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use crate::sandbox::mounts::to_errno;
 use crate::sys::scm;
+use crate::sys::to_errno;
 
 /// What the supervisor tells a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

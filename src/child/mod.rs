@@ -24,12 +24,6 @@
 
 /// The helper that makes the mounts from outside.
 pub mod assembler;
-/// A process that enters a running container.
-pub mod attached;
-/// The program that enters a running container.
-pub mod entrant;
-/// What it is told, and what it tells.
-pub mod entry;
 /// A root that forgets what was written to it.
 mod ephemeral;
 /// The first process of an application container.
@@ -40,5 +34,3 @@ pub mod label;
 pub mod leader;
 /// What parent and children say to each other.
 pub mod message;
-/// Trying what a container is promised to refuse.
-pub mod probe;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use super::Machine;
 use super::relay::{self, Caller};
 use crate::error::{Error, Result};
-use crate::machine::attach::{self, Environment, Power, Request};
-use crate::machine::namespaces::Namespace;
+use crate::machine::enter::attach::{self, Environment, Power, Request};
 use crate::paths::Root;
+use crate::runtime::namespaces::Namespace;
 use crate::sandbox::user::UserSpec;
 
 /// Run a command in a running container, or a shell; the exit status is the command's

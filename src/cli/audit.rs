@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::Machine;
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::audit::{audit, seal};
+use crate::machine::inspect::audit::{audit, seal};
 use crate::paths::Root;
 
 /// Try, inside a running container, what it is promised to be held by

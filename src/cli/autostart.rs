@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::autostart::{self, Entry};
+use crate::machine::lifecycle::autostart::{self, Entry};
 use crate::paths::Root;
 
 /// What is started at boot

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::output::{self, Format};
 use crate::error::{Kind, Result};
-use crate::machine::check::{self, Feature, Found};
+use crate::machine::host::requirements::{self, Feature, Found};
 use crate::paths::Root;
 
 /// Check whether this host can run containers
@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let mut features = check::check(root);
+    let mut features = requirements::check(root);
     let prevented = features.iter().any(Feature::prevents);
     if args.missing {
         features.retain(|feature| !matches!(feature.found, Found::Ok(_)));

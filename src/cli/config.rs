@@ -11,7 +11,7 @@ use super::{Machine, require_root};
 use crate::config::Assigned;
 use crate::config::key::Effect;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::configuration::{self, Change, Draft, Key, Outcome};
+use crate::machine::change::configuration::{self, Change, Draft, Key, Outcome};
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -16,10 +16,10 @@ use super::scrollback;
 use super::terminal::RawTerminal;
 use crate::config::tty::{self, Tty};
 use crate::error::{Context, Result};
-use crate::machine::console;
+use crate::machine::enter::console;
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::control::{self, Answer, CHUNK, Request, Scrollback};
+use crate::runtime::control::{self, Answer, CHUNK, Request, Scrollback};
 use crate::sys::scm;
 use crate::sys::tty::{WindowSize, window_size};
 

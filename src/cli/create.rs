@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::{Machine, output, progress, require_root};
 use crate::error::{Error, Result};
 use crate::image::debian::Debian;
-use crate::machine::create::{self, Request, Source};
+use crate::machine::change::create::{self, Request, Source};
 use crate::paths::Root;
 use crate::sys::interrupt::Interrupt;
 

@@ -2,7 +2,7 @@
 
 use super::{Machine, output, require_root};
 use crate::error::Result;
-use crate::machine::destroy::{self, IfRunning};
+use crate::machine::change::destroy::{self, IfRunning};
 use crate::paths::Root;
 
 /// Delete a container, its root file system and its definition

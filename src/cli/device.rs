@@ -3,7 +3,7 @@
 use super::output::{self, Format};
 use super::{Machine, require_root};
 use crate::error::Result;
-use crate::machine::device::{self, Given, Keep, Request};
+use crate::machine::change::device::{self, Given, Keep, Request};
 use crate::paths::Root;
 
 /// Give a running container device nodes and network interfaces of the host, or take them back

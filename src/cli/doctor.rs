@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::doctor::{self, Setting, Wanted};
+use crate::machine::host::settings::{self, Setting, Wanted};
 use crate::paths::Root;
 
 /// Show settings of this host that will hurt, and the lines that would change them; ends with 1 if there are any
@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let settings = doctor::examine(root);
+    let settings = settings::examine(root);
     let hurts = settings.iter().any(|one| one.hurts);
     let shown: Vec<&Setting> = settings.iter().filter(|one| one.hurts || args.all).collect();
     match Format::new(args.json) {
@@ -47,8 +47,8 @@ fn row(setting: &Setting) -> [String; 4] {
 fn advice(settings: &[Setting]) -> String {
     let mut text = String::new();
     for (file, head, then) in [
-        (doctor::SYSCTL_FILE, "", "sysctl --system"),
-        (doctor::MANAGER_FILE, "[Manager]\n", "systemctl daemon-reexec"),
+        (settings::SYSCTL_FILE, "", "sysctl --system"),
+        (settings::MANAGER_FILE, "[Manager]\n", "systemctl daemon-reexec"),
     ] {
         let lines = settings.iter().filter(|one| one.hurts && one.file == file);
         let lines: String = lines.map(|one| format!("{}\n", one.line)).collect();

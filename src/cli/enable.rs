@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use super::progress;
 use crate::error::Result;
-use crate::machine::unit::{self, Done, Stop};
+use crate::machine::lifecycle::unit::{self, Done, Stop};
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -7,8 +7,9 @@ use super::Machine;
 use super::attach::How;
 use super::relay::{self, Caller};
 use crate::error::Result;
-use crate::machine::execute::{Execution, Life};
+use crate::machine::lifecycle::execute::Execution;
 use crate::paths::Root;
+use crate::runtime::execution::Life;
 
 /// Start a container for one command only, with an init of our own; the exit status is the command's
 #[derive(Debug, clap::Args)]

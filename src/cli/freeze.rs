@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::machines::{Machines, finish};
 use crate::error::Result;
-use crate::machine::freeze;
-use crate::machine::unit::each;
+use crate::machine::lifecycle::freeze;
+use crate::machine::lifecycle::unit::each;
 use crate::paths::Root;
 
 /// Stop all processes of containers where they are

@@ -2,8 +2,8 @@
 
 use super::{output, require_root};
 use crate::error::Result;
-use crate::machine::links;
 use crate::paths::Root;
+use crate::storage::image_entry;
 
 /// Let machinectl find the root file systems
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +14,6 @@ pub enum Verb {
 
 pub fn link(root: &Root) -> Result<()> {
     require_root("make links in /run/machines")?;
-    output::warn(&links::refresh(root)?);
+    output::warn(&image_entry::refresh(root)?);
     Ok(())
 }

@@ -4,8 +4,8 @@ use super::Machine;
 use super::output::{self, Format};
 use crate::config::tty;
 use crate::error::Result;
-use crate::machine::info::{self, Info, Users};
-use crate::machine::limits::Limit;
+use crate::machine::change::limits::Limit;
+use crate::machine::inspect::info::{self, Info, Users};
 use crate::paths::Root;
 
 /// Show all that is known of a container

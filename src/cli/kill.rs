@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use crate::config;
 use crate::error::Result;
-use crate::machine::signal::{self, Target};
-use crate::machine::unit::each;
+use crate::machine::lifecycle::signal::{self, Target};
+use crate::machine::lifecycle::unit::each;
 use crate::paths::Root;
 
 /// Send a signal to containers

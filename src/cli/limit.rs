@@ -3,7 +3,7 @@
 use super::Machine;
 use super::output::{self, Format};
 use crate::error::{Error, Result};
-use crate::machine::limits::{self, Limit, Origin};
+use crate::machine::change::limits::{self, Limit, Origin};
 use crate::paths::Root;
 use crate::systemd::manager::Lasting;
 

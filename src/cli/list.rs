@@ -4,10 +4,10 @@ use clap::ValueEnum;
 
 use super::output::{self, Format};
 use crate::error::Result;
+use crate::machine::inspect::registry::{self, Entry, Filter};
 use crate::machine::pattern::Pattern;
-use crate::machine::registry::{self, Entry, Filter};
-use crate::machine::run_state::RunState;
 use crate::paths::Root;
+use crate::runtime::run_state::RunState;
 
 /// List containers
 #[derive(Debug, clap::Args)]

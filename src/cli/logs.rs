@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::Machine;
 use crate::error::{Cause, Error, Kind, Result};
-use crate::machine::logs::{self, Since, Source};
+use crate::machine::inspect::logs::{self, Since, Source};
 use crate::paths::Root;
 
 /// Show what a container has said, by journalctl(1)

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::complain;
 use crate::error::Result;
+use crate::machine::lifecycle::unit::Done;
 use crate::machine::select::Selection;
-use crate::machine::unit::Done;
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Write, stdout};
 
 use crate::error::{Context, Result};
+use crate::machine::inspect::events::{self, Event};
 use crate::machine::pattern::Pattern;
-use crate::machine::watch::{self, Event};
 use crate::name::MachineName;
 use crate::paths::Root;
 
@@ -23,7 +23,7 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
     let patterns: Vec<Pattern> =
         args.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?;
     let wants = move |name: &MachineName| patterns.is_empty() || patterns.iter().any(|one| one.matches(name));
-    watch::monitor(root, wants, |event| print(event, args.json))
+    events::monitor(root, wants, |event| print(event, args.json))
 }
 
 /// False once nobody reads any more.

@@ -3,8 +3,8 @@
 use super::Machine;
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::device::Keep;
-use crate::machine::network::{self, Member, Network};
+use crate::machine::change::device::Keep;
+use crate::machine::change::network::{self, Member, Network};
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -3,7 +3,7 @@
 use super::Machine;
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::plan::plan;
+use crate::machine::inspect::plan::plan;
 use crate::paths::Root;
 
 /// Show every operation of a start, and do none

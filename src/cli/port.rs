@@ -4,8 +4,8 @@ use super::Machine;
 use super::output::{self, Format};
 use crate::config::network as links;
 use crate::error::Result;
-use crate::machine::device::Keep;
-use crate::machine::network::{self, Forward};
+use crate::machine::change::device::Keep;
+use crate::machine::change::network::{self, Forward};
 use crate::name::MachineName;
 use crate::paths::Root;
 

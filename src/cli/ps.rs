@@ -2,7 +2,7 @@
 
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::processes::{self, Process};
+use crate::machine::inspect::processes::{self, Process};
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -16,7 +16,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::terminal::RawTerminal;
 use crate::error::{Context, Result};
-use crate::machine::attach::{Attached, Stream, Streams};
+use crate::machine::enter::attach::{Attached, Stream, Streams};
 use crate::sys::tty::{self, WindowSize};
 
 /// What is carried at a time. A pipe that can be written at all takes so much without making us wait (pipe(7)).

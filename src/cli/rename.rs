@@ -2,7 +2,7 @@
 
 use super::{Machine, output, require_root};
 use crate::error::Result;
-use crate::machine::rename;
+use crate::machine::change::rename;
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use super::progress;
 use crate::error::Result;
-use crate::machine::unit;
+use crate::machine::lifecycle::unit;
 use crate::paths::Root;
 
 /// Shut containers down and start them again; start those that do not run

@@ -8,9 +8,9 @@ use std::os::fd::AsFd;
 
 use super::output;
 use crate::error::{Context, Result};
-use crate::machine::scrollback::{self, Scrollback};
+use crate::machine::inspect::scrollback::{self, Scrollback};
 use crate::name::MachineName;
-use crate::supervisor::console::lines::Lines;
+use crate::runtime::lines::Lines;
 
 /// Asks the supervisor behind `connection`, and prints what it sends.
 pub fn ask(name: &MachineName, connection: impl AsFd, wanted: Scrollback) -> Result<()> {

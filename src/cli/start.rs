@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use super::{output, progress};
 use crate::error::Result;
-use crate::machine::{timings, unit};
+use crate::machine::lifecycle::unit;
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::runtime::timings;
 
 /// Start containers and wait until they are up
 #[derive(Debug, clap::Args)]

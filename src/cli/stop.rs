@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::machines::{Machines, finish};
 use super::{output, progress};
 use crate::error::Result;
-use crate::machine::unit::{self, Done, Stop, Stopped};
+use crate::machine::lifecycle::unit::{self, Done, Stop, Stopped};
 use crate::paths::Root;
 use crate::systemd::jobs::Job;
 

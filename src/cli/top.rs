@@ -10,9 +10,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::output::{self, Format, Reader};
 use super::terminal::RawTerminal;
 use crate::error::{Context, Result};
-use crate::machine::load::{Load, Order, loads};
+use crate::machine::inspect::activity::{Load, Order, loads};
+use crate::machine::inspect::registry::{self, Filter};
 use crate::machine::pattern::Pattern;
-use crate::machine::registry::{self, Filter};
 use crate::paths::Root;
 use crate::sys::interrupt::Interrupt;
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Machine;
 use crate::error::Result;
-use crate::machine::run_state::RunState;
-use crate::machine::watch;
+use crate::machine::inspect::events;
 use crate::paths::Root;
+use crate::runtime::run_state::RunState;
 
 /// Wait until a container is in a state
 #[derive(Debug, clap::Args)]
@@ -24,5 +24,5 @@ pub struct Args {
 pub fn run(root: &Root, args: &Args) -> Result<()> {
     let states: Result<Vec<RunState>> = args.state.split('|').map(|state| state.trim().parse()).collect();
     let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
-    watch::wait(root, &args.machine.name()?, &states?, limit).map(drop)
+    events::wait(root, &args.machine.name()?, &states?, limit).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use super::values::{Parsed, Wrong};
 use super::words;
-use crate::sandbox::capabilities::{self, Mask};
+use crate::sys::capabilities::{self, Mask};
 
 /// A list of names or numbers, or `all`, as a bit mask.
 pub fn mask(text: &str) -> Parsed<Mask> {

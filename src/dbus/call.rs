@@ -14,11 +14,11 @@ use super::interface::{About, Interface, Method, Run};
 use super::introspect;
 use super::node::Node;
 use super::options::{Given, Options};
-use super::packet::{Values, unpack};
 use super::selection;
 use super::service::Service;
 use super::work::{self, Job, Worker};
 use crate::config;
+use crate::dbus::packet::{Values, unpack};
 use crate::systemd::label;
 
 /// A reply, and the process that may outlive it.

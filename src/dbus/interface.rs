@@ -9,7 +9,7 @@ use zbus::{OwnedVariant, Signature, Type};
 
 use super::caller::Action;
 use super::fault::Fault;
-use super::packet::{Values, pack, unpack};
+use crate::dbus::packet::{Values, pack, unpack};
 use crate::error::{Context, Error};
 use crate::name::MachineName;
 use crate::paths::Root;

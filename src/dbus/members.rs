@@ -12,7 +12,7 @@ use super::service::Service;
 use super::watch::Telling;
 use super::{NETWORK_PATH, network};
 use crate::error::{Context, Result};
-use crate::machine::network::{Changes, show};
+use crate::machine::change::network::{Changes, show};
 use crate::paths::Root;
 
 /// A link changes several times when it comes or goes.

@@ -12,8 +12,8 @@ use super::interface::{
 use super::options::{Given, Options};
 use crate::config::network::Port;
 use crate::error::{Context, Result};
-use crate::machine::device::Keep;
-use crate::machine::network::{self, Member};
+use crate::machine::change::device::Keep;
+use crate::machine::change::network::{self, Member};
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -11,7 +11,7 @@ use zbus::Type;
 use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{NATIVE_ENDIAN, to_bytes};
 
-use super::fault::Fault;
+use crate::dbus::fault::Fault;
 use crate::sys::scm;
 
 /// Values in their bytes.

@@ -17,7 +17,7 @@ use super::node::path_of;
 use super::service::Service;
 use super::{NAME, PATH, container, members};
 use crate::error::{Context, Result};
-use crate::machine::registry::{self, Filter};
+use crate::machine::inspect::registry::{self, Filter};
 use crate::name::MachineName;
 use crate::systemd::{block_on, label, manager::Manager};
 

@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use super::fault::Fault;
 use super::interface::{Program, Rest, Run};
 use super::node::Node;
-use super::packet::{self, Request, Response, Values, inner};
+use crate::dbus::packet::{self, Request, Response, Values, inner};
 use crate::error::{Cause, Context, Error, Result};
 use crate::paths::Root;
-use crate::sys::sealed;
+use crate::worker::sealed;
 
 /// A process that has answered, and may have more to do.
 pub struct Worker(Child);

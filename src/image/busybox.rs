@@ -11,7 +11,7 @@ use std::process::Command;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 
 /// Directories and their modes; the supervisor mounts over some of them.
 const DIRECTORIES: [(&str, u32); 16] = [

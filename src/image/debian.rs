@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::network::names::resolv;
 use crate::progress::{Amount, Listener};
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 use crate::sys::interrupt::Interrupt;
 
 /// What a container needs to boot, and to be logged into.

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use crate::error::{Error, Result};
 use crate::paths::Root;
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 
 /// Opens what is at `path`, if it can be a machine's root file system as it stands.
 pub fn open(root: &Root, path: &Path) -> Result<Tree> {

@@ -1,15 +1,13 @@
-//! From a name to a root file system: templates, archives, and trees that exist; and the store they live in.
+//! From a name to a root file system: templates, archives, and trees that exist.
 
 /// The template `busybox`.
 pub mod busybox;
 /// The template `debian`.
 pub mod debian;
+/// Defaults that an image brings along.
+pub mod defaults;
 /// A tree that exists, used where it is.
 pub mod in_place;
-/// Deleting a hostile tree.
-pub mod remove;
-/// Partial, published and discarded trees.
-pub mod store;
 /// GNU tar, confined.
 pub mod tar;
 /// One external program at a time.

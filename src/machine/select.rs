@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::registry;
 use crate::config;
 use crate::error::{Error, Kind, Result};
+use crate::machine::inspect::registry;
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -28,6 +28,8 @@ pub mod names;
 pub mod netlink;
 /// All links of a container: validated, set up, taken back.
 pub mod setup;
+/// The place where a container's links are made.
+pub mod site;
 /// Whose a link is.
 pub mod tag;
 /// From settings to links; pure.

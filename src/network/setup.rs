@@ -7,28 +7,14 @@ use std::os::fd::OwnedFd;
 use super::filter::{self, guard, nft, ports, rates};
 use super::handed::Handed;
 use super::link::{Link, Links, failed};
+use super::site::Site;
 use super::tag::{self, Side, Tag};
 use super::wiring::{Driver, PortOf, Veth, Wire};
 use super::{driver, handed, inside, managed};
-use crate::config::Definition;
 use crate::config::network::{IfName, Port};
 use crate::error::{Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
-
-/// Where links are made, and for whom.
-pub struct Site<'a> {
-    /// The host's paths.
-    pub root: &'a Root,
-    /// The machine.
-    pub machine: &'a MachineName,
-    /// Its definition, for the places of what is wrong in it.
-    pub definition: &'a Definition,
-    /// The host's machine-id(5).
-    pub host_id: String,
-    /// Has networkd read its files anew.
-    pub reload: &'a dyn Fn() -> Result<()>,
-}
 
 /// Refuses what cannot be set up, before anything is.
 pub fn validate(site: &Site, wires: &[Wire], forwarded: &[Port]) -> Result<()> {
@@ -43,13 +29,6 @@ pub fn validate(site: &Site, wires: &[Wire], forwarded: &[Port]) -> Result<()> {
     match forwarded.is_empty() || wires.iter().any(|wire| wire.is_managed() || !wire.addresses.is_empty()) {
         true => Ok(()),
         false => Err(told(Error::config("no link of the container has an address that is set from outside"))),
-    }
-}
-
-impl Site<'_> {
-    /// An error with the place of the key that is its reason.
-    fn told(&self, section: &str, key: &str, error: Error) -> Error {
-        Error::new(error.kind(), format!("{}: {error}", self.definition.named(section, key)))
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Uid, makedev};
 use rustix::io::Errno;
 
 use crate::sandbox::survey::{Device, DeviceKind};
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 
 /// `TMPFS_MAGIC` (linux/magic.h).
 const TMPFS: u64 = 0x0102_1994;

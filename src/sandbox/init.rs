@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 use crate::sys::signal::rtmin;
 
 /// Where an init is looked for, in this order: first what a machine would run, which a distribution that has several

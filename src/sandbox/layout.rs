@@ -3,14 +3,10 @@
 use std::path::PathBuf;
 
 use crate::config::settings::{CustomMount, Settings};
+use crate::runtime::directory::{BOOT_ID, HOST_DIR};
 use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::survey::{Device, DeviceKind, Facts};
 use crate::sandbox::terminal;
-
-/// Below the machine's run-time directory: what the container sees as `/run/host`.
-pub const HOST_DIR: &str = "host";
-/// Below the machine's run-time directory: the id of this boot.
-pub const BOOT_ID: &str = "boot-id";
 
 /// What is mounted from outside, in this order: the root first, the cgroups last. `custom` is the definition's.
 pub fn outside_operations(settings: &Settings, facts: &Facts, custom: Vec<Operation>) -> Vec<Operation> {

@@ -3,12 +3,8 @@
 //! [`plan`] decides, purely, from the settings and the facts of [`survey`]; [`mounts`] carries the mount part out
 //! in the child. The rest are the pieces: ids, capabilities, system calls, the kind of init.
 
-/// Capability names and the default set.
-pub mod capabilities;
 /// A device node in a running container.
 pub mod device;
-/// Ranges of user ids and their maps.
-pub mod idmap;
 /// Which init a root file system has, and how it is told to stop.
 pub mod init;
 /// What a container sees mounted.
@@ -23,16 +19,12 @@ pub mod operation;
 pub mod plan;
 /// What a container is promised to be held by.
 pub mod posture;
-/// What a running container's processes may do.
-pub mod rights;
 /// The system call filter.
 pub mod seccomp;
 /// What must be known of host and root file system before a plan can be made.
 pub mod survey;
 /// A container's terminals, and how its init learns of them.
 pub mod terminal;
-/// A container's tree, touched by file descriptor only.
-pub mod tree;
 /// Whom a caller asks for, and what a container's passwd says.
 pub mod user;
 /// A user namespace that nobody runs in, and becoming root of one.

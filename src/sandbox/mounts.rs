@@ -22,8 +22,9 @@ use crate::error::{Context, Result};
 use crate::sandbox::layout::TTY_GROUP;
 use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::survey::DeviceKind;
-use crate::sandbox::tree::{Node, Tree};
+use crate::storage::tree::{Node, Tree};
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
+use crate::sys::to_errno;
 use crate::sys::tty;
 
 /// For each operation the detached copy of its source, where it has one.
@@ -235,9 +236,4 @@ fn unless_missing(result: Result<(), Errno>) -> Result<(), Errno> {
         Err(Errno::NOENT) => Ok(()),
         other => other,
     }
-}
-
-/// nix's errno as rustix's; they are the same numbers.
-pub fn to_errno(errno: nix::errno::Errno) -> Errno {
-    Errno::from_raw_os_error(errno as i32)
 }

@@ -12,13 +12,16 @@ use serde::Serialize;
 
 use crate::config::settings::{Readiness, ResourceLimit, Settings};
 use crate::network::wiring::{Namespace, Wiring};
-use crate::sandbox::capabilities;
+use crate::runtime::rights::Rights;
 use crate::sandbox::init::InitKind;
 use crate::sandbox::layout::{custom, inside_operations, is_inside, outside_operations};
 use crate::sandbox::lsm::{self, Labels};
 use crate::sandbox::operation::Operation;
-use crate::sandbox::survey::{Facts, dashed};
+use crate::sandbox::survey::Facts;
 use crate::sandbox::terminal;
+use crate::sys::capabilities;
+use crate::sys::id128::dashed;
+use crate::sys::seccomp::{Filters, Listening, to_word};
 
 /// Everything a start does.
 #[derive(Clone, Debug, Serialize)]
@@ -79,6 +82,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The rights of the container's processes, with these system call filters.
+    pub fn rights(&self, filters: &Filters) -> Rights {
+        Rights {
+            capabilities: self.capability_mask,
+            no_new_privileges: self.no_new_privileges,
+            apparmor: self.labels.apparmor.clone(),
+            selinux: self.labels.selinux.clone(),
+            filters: filters.iter().map(|filter| filter.program.iter().map(to_word).collect()).collect(),
+            listening: filters.iter().position(|filter| filter.listening == Listening::Yes),
+        }
+    }
+
     /// `CLONE_NEW*` of the namespaces that are new, but for mount and cgroup, which the leader makes itself.
     pub fn clone_flags(&self) -> libc::c_int {
         let flag = |name: &&str| match *name {
@@ -188,8 +203,8 @@ mod tests {
     use super::*;
     use crate::config::settings::CustomMount;
     use crate::name::MachineName;
-    use crate::sandbox::idmap::IdRange;
     use crate::sandbox::init::Init;
+    use crate::sys::idmap::IdRange;
 
     fn facts() -> Facts {
         Facts {

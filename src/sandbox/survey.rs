@@ -9,15 +9,18 @@ use serde::Serialize;
 
 use crate::config::Definition;
 use crate::config::settings::{DeviceAllow, PrivateUsers};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::name::MachineName;
+use crate::network::site::host_id;
 use crate::network::wiring::{Wiring, wire};
 use crate::paths::Root;
-use crate::sandbox::capabilities::{self, Mask};
-use crate::sandbox::idmap::IdRange;
 use crate::sandbox::init::{self, Init, InitKind};
 use crate::sandbox::lsm;
-use crate::sandbox::tree::Tree;
+use crate::storage;
+use crate::storage::tree::Tree;
+use crate::sys::capabilities::{self, Mask};
+use crate::sys::id128;
+use crate::sys::idmap::IdRange;
 
 /// The facts that a plan is made from, beside the settings.
 #[derive(Clone, Debug)]
@@ -88,7 +91,7 @@ pub fn survey(
     pick: impl FnOnce() -> Result<IdRange>,
 ) -> Result<Facts> {
     let settings = &definition.settings;
-    let rootfs = settings.files.root_directory.clone().unwrap_or_else(|| root.rootfs(name));
+    let rootfs = storage::locate(root, name, settings);
     let tree = Tree::open_filled(&rootfs)?;
     refuse_links(&tree, &rootfs)?;
     let init = if settings.exec.boot { Some(init::require(&tree, &rootfs)?) } else { None };
@@ -98,7 +101,7 @@ pub fn survey(
     }
     let machine_id = match &settings.exec.machine_id {
         Some(id) => id.clone(),
-        None => image_machine_id(&tree).map_or_else(random_id, Ok)?,
+        None => image_machine_id(&tree).map_or_else(id128::random, Ok)?,
     };
     let ids = match settings.exec.private_users {
         PrivateUsers::No => None,
@@ -142,29 +145,12 @@ fn refuse_links(tree: &Tree, shown: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The host's machine-id(5), from which MAC addresses follow; a host without one has the same as others without.
-pub fn host_id(root: &Root) -> String {
-    std::fs::read_to_string(root.path("/etc/machine-id")).unwrap_or_default().trim().to_string()
-}
-
 /// The id that the image carries, unless it is yet to be initialised (machine-id(5)).
 fn image_machine_id(tree: &Tree) -> Option<String> {
     let id = tree.read("/etc/machine-id").ok()?;
     let id = id.trim();
     let valid = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
     valid.then(|| id.to_string())
-}
-
-/// A random 128-bit id as 32 hexadecimal digits, marked as a version 4 UUID like sd_id128_randomize(3).
-pub fn random_id() -> Result<String> {
-    let path = "/proc/sys/kernel/random/uuid";
-    let uuid = std::fs::read_to_string(path).context(|| format!("failed to read '{path}'"))?;
-    Ok(uuid.trim().replace('-', ""))
-}
-
-/// Writes a 128-bit id the long way, with dashes.
-pub fn dashed(id: &str) -> String {
-    [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| id.get(range).unwrap_or_default()).join("-")
 }
 
 /// What the host has at the path of a `DeviceAllow=`.
@@ -256,11 +242,6 @@ mod tests {
         );
         std::fs::create_dir(dir.path().join("sys")).expect("mkdir");
         assert_eq!(told("none"), Ok(()));
-    }
-
-    #[test]
-    fn ids_are_dashed_as_a_uuid() {
-        assert_eq!(dashed("0123456789abcdef0123456789abcdef"), "01234567-89ab-cdef-0123-456789abcdef");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
 use crate::error::{Context, Result};
-use crate::sandbox::idmap::{IdRange, write_maps};
 use crate::sys::clone::{spawn, wait};
 use crate::sys::fds::close_parents;
+use crate::sys::idmap::{IdRange, write_maps};
 use crate::sys::{pidfd, scm};
 
 /// Opens a new user namespace whose ids are those of `range`. The caller must have one thread only.

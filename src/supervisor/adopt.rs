@@ -2,14 +2,14 @@
 //! so that the way is never untried.
 
 use crate::error::{Error, Kind, Result};
-use crate::machine::cgroup::Cgroup;
-use crate::machine::state::{self, State};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::directory::Runtime;
+use crate::runtime::state::{self, State};
+use crate::runtime::state_file::StateFile;
 use crate::supervisor::end;
 use crate::supervisor::kept::{Kept, Passed};
-use crate::supervisor::runtime::Runtime;
-use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::Running;
 use crate::systemd::journal::Journal;
 

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::machine::cgroup::Cgroup;
-use crate::machine::state::{self, State};
-use crate::machine::{lock, stuck};
 use crate::name::MachineName;
 use crate::network::setup;
 use crate::paths::Root;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::directory::{self, Runtime};
+use crate::runtime::state::{self, State};
+use crate::runtime::{lock, stuck};
 use crate::sandbox::lsm::apparmor;
 use crate::supervisor::kept::Kept;
-use crate::supervisor::runtime::{self, Runtime};
 use crate::sys::pidfd::Exit;
 use crate::systemd::journal::Journal;
 use crate::systemd::restart::{self, Fate};
@@ -162,7 +162,7 @@ fn follow(root: &Root, name: &MachineName) -> Result<()> {
 /// Takes away what is only ours, of a container without processes: its AppArmor profile, kept descriptors and the
 /// run-time directory.
 pub fn forget(root: &Root, name: &MachineName) {
-    let profile = root.runtime_of(name).join(runtime::PROFILE);
+    let profile = root.runtime_of(name).join(directory::PROFILE);
     if let Err(error) = apparmor::unload(root, &profile) {
         eprintln!("{error}, ignoring");
     }
@@ -170,7 +170,7 @@ pub fn forget(root: &Root, name: &MachineName) {
         eprintln!("{error}, ignoring");
     }
     Kept::unstore();
-    if let Err(error) = runtime::remove(root, name) {
+    if let Err(error) = directory::remove(root, name) {
         eprintln!("{error}, ignoring");
     }
 }

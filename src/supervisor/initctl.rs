@@ -5,9 +5,9 @@ use std::os::fd::AsFd;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sandbox::mounts::to_errno;
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 use crate::sys::signal;
+use crate::sys::to_errno;
 
 const PLACE: &str = "/run/initctl";
 

@@ -13,7 +13,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::sandbox::init::InitKind;
 use crate::sandbox::survey::Facts;
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 
 /// Where journals are, on the host as in the guest (systemd-journald.service(8)).
 const JOURNAL: &str = "/var/log/journal";

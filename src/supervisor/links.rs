@@ -7,14 +7,14 @@ use std::path::Path;
 use crate::config::Definition;
 use crate::config::network::Port;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::network::site;
-use crate::machine::state;
 use crate::name::MachineName;
 use crate::network::names::resolv;
-use crate::network::setup::{self, Begun, Made, Site};
+use crate::network::setup::{self, Begun, Made};
+use crate::network::site::{Site, site};
 use crate::network::wiring::{Namespace, Wiring};
 use crate::paths::Root;
-use crate::sandbox::tree::Tree;
+use crate::runtime::state;
+use crate::storage::tree::Tree;
 use crate::sys::pidfd;
 
 /// Refuses links that the host does not allow.

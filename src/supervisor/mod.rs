@@ -16,8 +16,6 @@
 pub mod adopt;
 /// The container's console: ring buffer, journal, attached clients.
 pub mod console;
-/// The control socket and what is said on it.
-pub mod control;
 /// How a container ended, and clearing away.
 pub mod end;
 /// Asking an init of System V's kind to power off.
@@ -34,27 +32,23 @@ pub mod lifecycle;
 pub mod links;
 /// Notifications of the payload's PID 1.
 pub mod notification;
-/// What a container's run-time directory holds.
-pub mod runtime;
 /// The parent's half of clone.
 pub mod spawn;
 /// From a name to a running payload.
 pub mod start;
-/// What a supervisor leaves to its successor.
-pub mod state_file;
 /// The poll loop.
 pub mod watch;
 
 use crate::config;
 use crate::error::{Kind, Result};
-use crate::machine::cgroup::Cgroup;
-use crate::machine::{lock, state};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::supervisor::runtime::Runtime;
-use crate::sys::sealed;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::directory::Runtime;
+use crate::runtime::{lock, state};
 use crate::systemd::journal::Journal;
 use crate::systemd::{notify, payload};
+use crate::worker::sealed;
 
 /// Runs a container from start to end, or from adoption to end; the result is the process's exit code.
 pub fn run(name: &MachineName) -> Result<u8> {

@@ -10,19 +10,19 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::child::assembler::{self, Assembler};
-use crate::child::init::Memory;
 use crate::child::label::Label;
 use crate::child::leader::Leader;
 use crate::child::message::{Order, Report, STEPS, Step, named, order, receive};
 use crate::error::{Context, Error, Result};
-use crate::sandbox::idmap::{IdRange, write_maps};
+use crate::runtime::directory::Runtime;
 use crate::sandbox::lsm;
 use crate::sandbox::mounts::open_sources;
 use crate::sandbox::plan::Plan;
-use crate::sandbox::seccomp::Filters;
 use crate::supervisor::intercept::outside::Outside;
-use crate::supervisor::runtime::Runtime;
 use crate::sys::exec::{StringList, c_string};
+use crate::sys::idmap::{IdRange, write_maps};
+use crate::sys::memory::Memory;
+use crate::sys::seccomp::Filters;
 use crate::sys::signal::pidfd_send_signal;
 use crate::sys::{clone, pidfd, scm};
 

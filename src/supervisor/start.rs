@@ -9,28 +9,30 @@ use std::time::Instant;
 use crate::config::settings::{PrivateUsers, Readiness};
 use crate::config::{self, Definition};
 use crate::error::{Context, Error, Result};
-use crate::machine::cgroup::Cgroup;
-use crate::machine::network::site;
-use crate::machine::state::{self, State, start_time};
-use crate::machine::{advice, execute, ids, links as images};
+use crate::image::defaults;
 use crate::name::MachineName;
 use crate::network::setup::Made;
+use crate::network::site::site;
 use crate::paths::Root;
-use crate::sandbox::idmap::IdRange;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::control;
+use crate::runtime::directory::{self, Runtime};
+use crate::runtime::execution;
+use crate::runtime::state::{self, State, start_time};
+use crate::runtime::state_file::StateFile;
 use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
-use crate::sandbox::rights::Rights;
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
 use crate::sandbox::survey::{Facts, survey};
+use crate::storage::{ids, image_entry as images};
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::intercept::outside::{self, Outside};
 use crate::supervisor::kept::Kept;
-use crate::supervisor::runtime::{self, Runtime};
 use crate::supervisor::spawn::{self, Means, Spawned, Terminals};
-use crate::supervisor::state_file::StateFile;
 use crate::supervisor::watch::{self, boottime};
-use crate::supervisor::{control, end, journal_link, links};
-use crate::sys::seccomp::Listening;
+use crate::supervisor::{end, journal_link, links};
+use crate::sys::idmap::IdRange;
+use crate::sys::seccomp::{Filters, Listening};
 use crate::sys::tty;
 use crate::systemd::journal::Journal;
 use crate::systemd::notify;
@@ -104,14 +106,14 @@ struct Prepared {
     network: Option<OwnedFd>,
     plan: Plan,
     facts: Facts,
-    filters: seccomp::Filters,
+    filters: Filters,
     console: config::settings::Console,
 }
 
 /// Reads the definition, looks at the root file system, plans, and builds the filter.
 fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepared> {
-    let mut definition = advice::load(root, name)?;
-    if let Some(life) = execute::asked(root, name) {
+    let mut definition = defaults::load(root, name)?;
+    if let Some(life) = execution::asked(root, name) {
         life.adapt(&mut definition.settings);
     }
     for warning in &definition.warnings {
@@ -162,10 +164,10 @@ fn bring_up(
     if let Err(error) = images::make_to(root, name, &facts.rootfs) {
         journal.warning(&format!("{error}, ignoring"));
     }
-    let notifications = runtime.prepare(plan)?;
-    runtime.write_rights(&Rights::of(plan, filters))?;
+    let notifications = runtime.prepare(&plan.machine_id)?;
+    runtime.write_rights(&plan.rights(filters))?;
     if let (Some(text), Some(parser)) = (&plan.labels.profile, &facts.lsm.apparmor.parser) {
-        lsm::apparmor::load(parser, &runtime.path(runtime::PROFILE), text)?;
+        lsm::apparmor::load(parser, &runtime.path(directory::PROFILE), text)?;
     }
     let control = control::listen(runtime)?;
     let ring = Ring::new(console.buffer_bytes)?;

@@ -3,6 +3,23 @@
 use nix::errno::Errno;
 
 use crate::error::Context;
+use crate::sys::idmap::IdRange;
+
+/// What of the program is to stay reachable from `/proc/1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// All of it: nobody inside may look.
+    Mapped,
+    /// Nothing of the host's: root inside may look as root of the host does.
+    Own,
+}
+
+impl Memory {
+    /// By the ids of a container; none shares the host's.
+    pub fn of(ids: Option<IdRange>) -> Memory {
+        if ids.is_none_or(|ids| ids.base == 0) { Memory::Own } else { Memory::Mapped }
+    }
+}
 
 /// Gives back the pages of our program that have been read so far; those that are used are read again.
 ///

@@ -1,19 +1,23 @@
 //! The raw system calls that nix and rustix lack, each under the kernel's own name.
 //!
-//! The only place, beside [`crate::child`], where `unsafe` is allowed.
+//! One of three rooms, with `child` and `worker`, where `unsafe` is allowed.
 
+/// capabilities(7): names and sets.
+pub mod capabilities;
 /// clone3(2).
 pub mod clone;
 /// execve(2) and close_range(2).
 pub mod exec;
 /// Descriptors known by number only.
 pub mod fds;
+/// 128-bit ids.
+pub mod id128;
+/// Ranges of user ids and their maps.
+pub mod idmap;
 /// SIGINT and SIGTERM as a readable descriptor.
 pub mod interrupt;
 /// keyctl(2): the session keyring.
 pub mod keyring;
-/// Executing a program of ours that goes where others may look at it.
-pub mod launch;
 /// prlimit(2).
 pub mod limits;
 /// The listener of a system call filter.
@@ -34,11 +38,14 @@ pub mod pidfd;
 pub mod probe;
 /// File descriptors over unix sockets.
 pub mod scm;
-/// Executing our own program from a copy that nobody can write to.
-pub mod sealed;
 /// seccomp(2).
 pub mod seccomp;
 /// signal dispositions and sending.
 pub mod signal;
 /// The terminal ioctls.
 pub mod tty;
+
+/// nix's errno as rustix's; they are the same numbers.
+pub fn to_errno(errno: nix::errno::Errno) -> rustix::io::Errno {
+    rustix::io::Errno::from_raw_os_error(errno as i32)
+}

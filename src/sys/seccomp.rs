@@ -40,6 +40,19 @@ pub enum Listening {
     Yes,
 }
 
+/// A program to load.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Its instructions.
+    pub program: Vec<Instruction>,
+    /// Whether somebody outside is asked about some calls.
+    pub listening: Listening,
+}
+
+/// To be loaded in this order; the kernel takes the strictest answer of all. One of them may listen, as the kernel has
+/// no second listener for a process.
+pub type Filters = Vec<Filter>;
+
 /// Loads `program` for the calling thread; needs no-new-privs or CAP_SYS_ADMIN in its user namespace. The result is
 /// the listener, close-on-exec, where there is to be one.
 ///

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use containerctl::config;
 use containerctl::error::Kind;
-use containerctl::machine::ids;
-use containerctl::machine::state::State;
+use containerctl::runtime::control::{decode_request, encode_request};
+use containerctl::runtime::state::State;
 use containerctl::sandbox::seccomp::lxc;
-use containerctl::supervisor::control::{decode_request, encode_request};
+use containerctl::storage::ids;
 use containerctl::supervisor::intercept::message::{self, Asking};
 use containerctl::supervisor::notification::Notification;
 use containerctl::sys::listener::Sizes;

@@ -16,11 +16,12 @@ use crate::dbus::caller::Action;
 use crate::dbus::interface::{Method, Rest};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Context, Error, Result};
-use crate::machine::attach::{self, Attached, Environment, Power, Request, Stream, Streams};
-use crate::machine::execute::{Execution, Life};
-use crate::machine::namespaces::Namespace;
+use crate::machine::enter::attach::{self, Attached, Environment, Power, Request, Stream, Streams};
+use crate::machine::lifecycle::execute::Execution;
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::runtime::execution::Life;
+use crate::runtime::namespaces::Namespace;
 
 /// A descriptor on the bus.
 pub type Handle = zbus::OwnedFd;

@@ -2,7 +2,7 @@
 
 use crate::config::key::Effect;
 use crate::error::Result;
-use crate::machine::configuration::{self, Change, Draft, Key, Outcome};
+use crate::machine::change::configuration::{self, Change, Draft, Key, Outcome};
 use crate::name::MachineName;
 use crate::paths::Root;
 

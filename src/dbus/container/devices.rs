@@ -4,7 +4,7 @@ use super::row;
 use crate::dbus::caller::Action;
 use crate::dbus::interface::Method;
 use crate::error::Result;
-use crate::machine::device::{self, Keep, Request};
+use crate::machine::change::device::{self, Keep, Request};
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -9,7 +9,7 @@ use crate::dbus::caller::Action;
 use crate::dbus::interface::{Method, Rest};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Cause, Context, Error, Kind, Result};
-use crate::machine::logs::{self, Since, Source};
+use crate::machine::inspect::logs::{self, Since, Source};
 use crate::name::MachineName;
 use crate::paths::Root;
 

@@ -7,9 +7,9 @@ use super::row;
 use crate::dbus::caller::Action;
 use crate::dbus::interface::Method;
 use crate::error::{Error, Result};
-use crate::machine::freeze;
-use crate::machine::signal::{self, Target};
-use crate::machine::unit::{self, Stop, one};
+use crate::machine::lifecycle::freeze;
+use crate::machine::lifecycle::signal::{self, Target};
+use crate::machine::lifecycle::unit::{self, Stop, one};
 use crate::progress::Listener;
 
 /// The methods.

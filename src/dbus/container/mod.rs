@@ -19,13 +19,14 @@ use super::interface::{self, Interface, Method, Rest, json};
 use super::options::{Given, Options};
 use crate::config::tty::{self, Tty};
 use crate::error::{Error, Result};
-use crate::machine::scrollback::{self, Scrollback};
-use crate::machine::unit::{self, one};
-use crate::machine::{
-    audit, configuration as core, console, info, limits, plan, processes, registry, timings,
-};
+use crate::machine::change::{configuration as core, limits};
+use crate::machine::enter::console;
+use crate::machine::inspect::scrollback::{self, Scrollback};
+use crate::machine::inspect::{audit, info, plan, processes, registry};
+use crate::machine::lifecycle::unit::{self, one};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::runtime::timings;
 use crate::systemd::manager::Lasting;
 
 /// Its name.

@@ -6,7 +6,7 @@ use zbus::{OwnedVariant, Variant};
 
 use crate::dbus::interface::{Changes, Property, PropertyValues};
 use crate::error::{Context, Result};
-use crate::machine::info::{self, Info};
+use crate::machine::inspect::info::{self, Info};
 use crate::name::MachineName;
 use crate::paths::Root;
 

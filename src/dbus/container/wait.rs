@@ -7,10 +7,10 @@ use super::lasting;
 use crate::dbus::caller::Action;
 use crate::dbus::interface::{Method, Rest};
 use crate::error::{Error, Result};
-use crate::machine::run_state::RunState;
-use crate::machine::{registry, watch};
+use crate::machine::inspect::{events, registry};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::runtime::run_state::RunState;
 
 /// The method.
 pub fn method() -> Method {
@@ -31,7 +31,7 @@ fn wait(
     let (theirs, ours) = pipe()?;
     let (root, name) = (root.clone(), name.clone());
     let rest = move || {
-        if let Ok(state) = watch::wait_for_reader(&root, &name, &states, limit, &ours) {
+        if let Ok(state) = events::wait_for_reader(&root, &name, &states, limit, &ours) {
             tell(ours, state);
         }
     };

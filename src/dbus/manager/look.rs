@@ -8,12 +8,15 @@ use crate::dbus::interface::{Method, json};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Error, Result};
 use crate::generator;
-use crate::machine::load::{self, Order};
+use crate::machine::host::{requirements, settings};
+use crate::machine::inspect::activity::{self, Order};
+use crate::machine::inspect::processes;
+use crate::machine::inspect::registry::{self, Filter};
+use crate::machine::lifecycle::autostart;
 use crate::machine::pattern::Pattern;
-use crate::machine::registry::{self, Filter};
-use crate::machine::run_state::RunState;
-use crate::machine::{autostart, check, doctor, processes, select};
+use crate::machine::select;
 use crate::paths::Root;
+use crate::runtime::run_state::RunState;
 
 /// The longest time between two looks.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -30,8 +33,8 @@ pub fn methods() -> Vec<Method> {
         Method::new("DescribeUnits", look, &[], &["text"], |root, _, ()| {
             generator::dry_run(root).map(|text| (text,))
         }),
-        Method::new("CheckHost", look, &[], text, |root, _, ()| json(&check::check(root))),
-        Method::new("ExamineHost", look, &[], text, |root, _, ()| json(&doctor::examine(root))),
+        Method::new("CheckHost", look, &[], text, |root, _, ()| json(&requirements::check(root))),
+        Method::new("ExamineHost", look, &[], text, |root, _, ()| json(&settings::examine(root))),
     ]
 }
 
@@ -68,7 +71,7 @@ fn load(root: &Root, _: &str, (options,): (Given,)) -> Result<(String,)> {
     let (before, looked) = (registry::list(root, &filter)?, Instant::now());
     sleep(interval);
     let after = registry::list(root, &filter)?;
-    json(&load::loads(&before, &after, looked.elapsed(), order))
+    json(&activity::loads(&before, &after, looked.elapsed(), order))
 }
 
 fn order(word: &str) -> Result<Order> {

@@ -12,7 +12,7 @@ use super::interface::{
 };
 use super::node::path_of;
 use crate::error::{Context, Result};
-use crate::machine::registry::{self, Filter};
+use crate::machine::inspect::registry::{self, Filter};
 use crate::name::MachineName;
 use crate::paths::Root;
 

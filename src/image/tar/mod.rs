@@ -21,10 +21,10 @@ use std::process::{Command, Stdio};
 use super::tool::{self, End, Outcome};
 use crate::error::{Context, Error, Result};
 use crate::progress::{Amount, Listener};
-use crate::sandbox::idmap::IdRange;
 use crate::sandbox::userns::userns;
 use crate::sys::clone::require_one_thread;
 use crate::sys::exec::close_on_exec_from;
+use crate::sys::idmap::IdRange;
 use crate::sys::interrupt::Interrupt;
 
 /// Part of the file system that an archive must leave free.

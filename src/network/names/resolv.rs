@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::DOMAIN;
 use crate::error::Result;
 use crate::network::wiring::Wire;
-use crate::sandbox::tree::Tree;
+use crate::storage::tree::Tree;
 
 const PATH: &str = "/etc/resolv.conf";
 /// By its first line we know it again; who removes the line keeps the file.

@@ -19,8 +19,8 @@ use crate::config::settings::{AppArmorProfile, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::sandbox::idmap::IdRange;
 use crate::sandbox::layout::writable_sysctls;
+use crate::sys::idmap::IdRange;
 
 /// What the host has.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::name::fnv1a;
 use crate::paths::Root;
-use crate::sandbox::idmap::IdRange;
+use crate::sys::idmap::IdRange;
 
 /// Categories of a policy with multi-category security.
 const CATEGORIES: u32 = 1024;

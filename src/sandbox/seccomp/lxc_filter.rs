@@ -261,7 +261,7 @@ fn forced() -> ScmpArgCompare {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use crate::sandbox::seccomp::Filter;
+    use crate::sys::seccomp::Filter;
 
     fn file(text: &str) -> Result<ProfileFile> {
         ProfileFile::parse(Path::new("/p"), "/d:3: SeccompProfile=:".to_string(), text)

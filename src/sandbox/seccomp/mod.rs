@@ -19,8 +19,8 @@ use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilter
 use crate::config::Definition;
 use crate::config::settings::SyscallRule;
 use crate::error::{Context, Error, Result};
-use crate::sandbox::capabilities::{self, Mask};
-use crate::sys::seccomp::{Instruction, Listening, program};
+use crate::sys::capabilities::{self, Mask};
+use crate::sys::seccomp::{Filter, Filters, Instruction, Listening, program};
 
 pub use lxc_filter::ProfileFile;
 
@@ -131,19 +131,6 @@ impl Hash for SyscallRule {
         (allow, name).hash(state);
     }
 }
-
-/// A program to load.
-#[derive(Clone, Debug)]
-pub struct Filter {
-    /// Its instructions.
-    pub program: Vec<Instruction>,
-    /// Whether somebody outside is asked about some calls.
-    pub listening: Listening,
-}
-
-/// To be loaded in this order; the kernel takes the strictest answer of all. One of them may listen, as the kernel has
-/// no second listener for a process.
-pub type Filters = Vec<Filter>;
 
 impl Policy<'_> {
     /// The filters, from `cache` or built and left there. A cache that cannot be written is not an error.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::config::tty::Tty;
-use crate::supervisor::control::{self, Answer, Request};
+use crate::runtime::control::{self, Answer, Request};
 
 /// Output that waits for a slow client, in bytes.
 const QUEUE_LIMIT: usize = 256 * 1024;

@@ -7,8 +7,6 @@
 
 /// A client that is attached.
 pub mod client;
-/// Lines as the journal gets them.
-pub mod lines;
 /// How many lines the journal gets.
 pub mod rate;
 /// The scrollback.
@@ -22,11 +20,11 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::error::Result as Fallible;
+use crate::runtime::control::Scrollback;
+use crate::runtime::lines::Lines;
 use crate::supervisor::console::client::Client;
-use crate::supervisor::console::lines::Lines;
 use crate::supervisor::console::rate::{RateLimit, Verdict};
 use crate::supervisor::console::ring::Ring;
-use crate::supervisor::control::Scrollback;
 use crate::systemd::journal::Journal;
 
 /// What becomes of what a container prints on its console.

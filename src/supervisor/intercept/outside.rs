@@ -9,7 +9,7 @@ use super::proxy::{Address, connect_to};
 use super::{Interceptor, Kept, Taking};
 use crate::config::Definition;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::state::State;
+use crate::runtime::state::State;
 use crate::sandbox::seccomp::ProfileFile;
 use crate::supervisor::watch::monotonic;
 use crate::sys::listener::{Calls, Sizes};

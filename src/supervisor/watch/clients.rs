@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use super::Watch;
 use super::sources::Happened;
 use crate::error::Result;
+use crate::runtime::control::{self, Request};
 use crate::supervisor::console::client::Client;
-use crate::supervisor::control::{self, Request};
 use crate::supervisor::lifecycle::{Event, Phase};
 
 /// More connections than this at a time are not accepted.

@@ -2,8 +2,8 @@
 
 use super::Watch;
 use crate::error::{Error, Result};
-use crate::machine::cgroup::Cgroup;
-use crate::machine::stuck;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::stuck;
 use crate::supervisor::lifecycle::Phase;
 use crate::supervisor::{end, initctl};
 use crate::sys::signal;

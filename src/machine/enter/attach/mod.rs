@@ -1,0 +1,372 @@
+//! Running a command in a machine that runs, with no more rights than its own processes have.
+//!
+//! [`attach`] executes the program that enters ([`crate::worker::entrant`]) and returns once the command runs. It
+//! allocates and forks as [`std::process::Command`] does, so a service with threads may call it, from any of them; it
+//! blocks for the milliseconds that entering takes, and for [`PATIENCE`] at the very most.
+//!
+//! A caller says for each of standard input, output and error what the command gets: a new terminal, one of the
+//! machine's own devpts, or a descriptor. A descriptor should be one end of a fresh pipe. Never pass on what the user
+//! handed in: a terminal could be typed into, a directory walked out of, a file opened for writing again.
+//!
+//! What is returned is [`Attached`]: the command's pidfd, the terminal's master, and the lifeline. A service passes
+//! master and pipes to its client (who sets the window's size on the master), waits for [`Attached::ended`] to become
+//! readable, and asks [`Attached::finish`] for the exit code. Who drops it ends the command by SIGHUP.
+//!
+//! ```text
+//! let streams = Streams { input: Stream::Terminal, output: Stream::Terminal, error: Stream::Terminal, size };
+//! let mut attached = attach(&root, &name, &Request::default(), streams)?;
+//! reply(attached.terminal.take(), …);
+//! ```
+//!
+//! The rights are those that the machine was *started* with ([`crate::runtime::rights`]): the supervisor wrote them
+//! down. Resource limits and the OOM score are the leader's.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::machine::inspect::registry;
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::control;
+use crate::runtime::namespaces::{self, Namespace};
+use crate::runtime::rights::Rights;
+use crate::runtime::state::{self, RIGHTS, State};
+use crate::sandbox::lsm::{self, Labels};
+use crate::sandbox::user::UserSpec;
+use crate::sys::tty::WindowSize;
+use crate::sys::{limits, pidfd, scm, signal};
+use crate::worker::entry::{self, Entry, Told};
+use crate::worker::launch::{Mounts, launch};
+
+/// How long entering may take; a hostile machine could make it take for ever.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// The leaf of the machine's cgroup that attached processes are in. It stays: taken away, it would be missed by
+/// whoever enters at that moment.
+const LEAF: &str = "attached";
+
+/// What is to be run, and as whom.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Program and arguments; none is the user's login shell.
+    pub command: Vec<OsString>,
+    /// As whom.
+    pub user: UserSpec,
+    /// Where, a path inside; the user's home by default.
+    pub working_directory: Option<OsString>,
+    /// The environment.
+    pub environment: Environment,
+    /// Which namespaces to join.
+    pub namespaces: Vec<Namespace>,
+    /// What may be done there.
+    pub power: Power,
+}
+
+impl Default for Request {
+    fn default() -> Request {
+        Request {
+            command: Vec::new(),
+            user: UserSpec::root(),
+            working_directory: None,
+            environment: Environment::Clean(Vec::new()),
+            namespaces: Namespace::ALL.to_vec(),
+            power: Power::Payload,
+        }
+    }
+}
+
+/// The environment of a command, before `container=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// What follows from the user (`HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`), and these, which win.
+    Clean(Vec<(OsString, OsString)>),
+    /// Nothing but these.
+    Bare(Vec<(OsString, OsString)>),
+}
+
+/// The rights of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// Those of the machine's own processes.
+    Payload,
+    /// All that root of the machine's user namespace can have: no dropped capability, no filter, no label.
+    Elevated,
+}
+
+/// What the command gets as one of its streams.
+#[derive(Debug)]
+pub enum Stream {
+    /// The new terminal, which all that ask for it share.
+    Terminal,
+    /// This, one end of a pipe of the caller's making.
+    Pipe(OwnedFd),
+}
+
+/// The command's streams.
+#[derive(Debug)]
+pub struct Streams {
+    /// Standard input.
+    pub input: Stream,
+    /// Standard output.
+    pub output: Stream,
+    /// Standard error.
+    pub error: Stream,
+    /// The terminal's size, where it is known.
+    pub size: Option<WindowSize>,
+}
+
+/// A command that runs in a machine.
+#[derive(Debug)]
+pub struct Attached {
+    /// The master of its terminal, where it has one; closing it hangs up.
+    pub terminal: Option<OwnedFd>,
+    command: OwnedFd,
+    entrant: Child,
+    ended: OwnedFd,
+    /// None once it was let go of.
+    lifeline: Option<OwnedFd>,
+}
+
+/// Runs a command in a machine; returns once it runs.
+pub fn attach(root: &Root, name: &MachineName, request: &Request, streams: Streams) -> Result<Attached> {
+    registry::require(root, name)?;
+    check(request)?;
+    let (state, leader) = state::require_running(root, name)?;
+    let cgroup = Cgroup::require(&state, name)?;
+    if cgroup.is_frozen() {
+        return Err(Error::new(Kind::Busy, format!("container '{name}' is frozen"))
+            .hint(format!("thaw it with 'containerctl thaw {name}'")));
+    }
+    let rights = match request.power {
+        Power::Payload => Some(read_rights(root, name)?),
+        Power::Elevated => None,
+    };
+    let labels = rights.as_ref().map(labels).unwrap_or_default();
+    let leaf = cgroup.leaf(LEAF)?;
+    let (entry, pipes) = entry(request, streams, rights, namespaces::flags(&request.namespaces, &leader)?)?;
+    let (ours, theirs) = scm::pair().context(|| "failed to create a socket pair")?;
+    let entrant = Entrant::launch(&root.enter_program(), theirs, mounts(request))?;
+    share_limits(&state, entrant.pid());
+    let mut fds = vec![(b'L', &leader), (b'C', &leaf)];
+    fds.extend(pipes.iter().map(|(letter, fd)| (*letter, fd)));
+    entry::send(&ours, &entry, &fds)?;
+    drop(pipes);
+    let attached = hear_out(root, name, ours, entrant)?;
+    match attached.verify(&labels) {
+        Ok(()) => Ok(attached),
+        Err(error) => {
+            attached.signal(libc::SIGKILL);
+            Err(error)
+        }
+    }
+}
+
+/// What can be told before anything is done.
+fn check(request: &Request) -> Result<()> {
+    if request.power == Power::Payload && request.namespaces.len() != Namespace::ALL.len() {
+        return Err(Error::config(
+            "a process that is not in all of the container's namespaces is not held by it",
+        )
+        .hint("ask for all of them, or for an elevated process"));
+    }
+    let (Environment::Clean(variables) | Environment::Bare(variables)) = &request.environment;
+    match variables.iter().find(|(key, _)| key.is_empty() || key.as_encoded_bytes().contains(&b'=')) {
+        Some((key, _)) => Err(Error::config(format!("'{}' is no name of a variable", key.display()))),
+        None => Ok(()),
+    }
+}
+
+/// What the supervisor wrote down at the start.
+fn read_rights(root: &Root, name: &MachineName) -> Result<Rights> {
+    let path = root.runtime_of(name).join(RIGHTS);
+    let text = std::fs::read_to_string(&path).context(|| format!("failed to read '{}'", path.display()));
+    text.and_then(|text| Rights::parse(&text)).map_err(|error| {
+        Error::failed(format!("it is not known what the processes of '{name}' may do: {error}"))
+            .hint("another version of containerctl may have started it: restart it")
+    })
+}
+
+fn labels(rights: &Rights) -> Labels {
+    Labels { apparmor: rights.apparmor.clone(), selinux: rights.selinux.clone(), profile: None }
+}
+
+/// Who stays among the host's mounts is to be able to use them.
+fn mounts(request: &Request) -> Mounts {
+    match request.namespaces.contains(&Namespace::Mount) {
+        true => Mounts::ReadOnly,
+        false => Mounts::Ours,
+    }
+}
+
+/// What the entrant is told, and the pipes that go with it.
+fn entry(
+    request: &Request,
+    streams: Streams,
+    rights: Option<Rights>,
+    namespaces: i32,
+) -> Result<(Entry, Vec<(u8, OwnedFd)>)> {
+    let mut pipes = Vec::new();
+    let mut keep = |letter, stream| match stream {
+        Stream::Terminal => true,
+        Stream::Pipe(fd) => {
+            pipes.push((letter, fd));
+            false
+        }
+    };
+    let terminal = [keep(b'0', streams.input), keep(b'1', streams.output), keep(b'2', streams.error)];
+    let (variables, bare_environment) = match &request.environment {
+        Environment::Clean(variables) => (variables, false),
+        Environment::Bare(variables) => (variables, true),
+    };
+    let mut environment = vec![(OsString::from("container"), OsString::from("containerctl"))];
+    environment.extend(variables.iter().cloned());
+    let entry = Entry {
+        namespaces,
+        rights,
+        user: request.user.clone(),
+        working_directory: request.working_directory.clone(),
+        environment,
+        bare_environment,
+        command: request.command.clone(),
+        terminal,
+        size: streams.size.map(|size| (size.rows, size.columns)),
+    };
+    Ok((entry, pipes))
+}
+
+/// The entering program; ended if it is dropped before its command runs.
+struct Entrant(Option<Child>);
+
+impl Entrant {
+    fn launch(program: &Path, socket: OwnedFd, mounts: Mounts) -> Result<Entrant> {
+        let child =
+            launch(program, socket, mounts).context(|| format!("failed to run '{}'", program.display()))?;
+        Ok(Entrant(Some(child)))
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.as_ref().map_or(0, |child| child.id() as i32))
+    }
+}
+
+impl Drop for Entrant {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+    }
+}
+
+/// A process that enters is to be as killable and as limited as those that are there. What of it cannot be had is no
+/// reason to stay out.
+fn share_limits(state: &State, entrant: Pid) {
+    let _ = limits::copy(Pid::from_raw(state.leader), entrant);
+    let score = |pid: i32| format!("/proc/{pid}/oom_score_adj");
+    if let Ok(text) = std::fs::read_to_string(score(state.leader)) {
+        let _ = std::fs::write(score(entrant.as_raw()), text);
+    }
+}
+
+/// Waits until the command runs, or until it is told why it does not.
+fn hear_out(root: &Root, name: &MachineName, socket: OwnedFd, mut entrant: Entrant) -> Result<Attached> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut terminal = None;
+    loop {
+        wait_readable(socket.as_fd(), deadline)?.ok_or_else(|| {
+            Error::new(Kind::TimedOut, format!("container '{name}' could not be entered in {PATIENCE:?}"))
+                .hint("it may have been frozen, or be in the way on purpose")
+        })?;
+        match entry::hear(&socket)? {
+            Told::Listener(listener) => pass_on(root, name, &listener),
+            Told::Terminal(master) => terminal = Some(master),
+            Told::Failed(error) => return Err(error),
+            Told::Nothing => {
+                return Err(Error::failed(format!(
+                    "container '{name}' could not be entered: it may have just ended"
+                )));
+            }
+            Told::Runs(command) => {
+                let child = entrant.0.take().ok_or_else(|| Error::failed("the entering process is gone"))?;
+                let ended = open_pidfd(&child)?;
+                return Ok(Attached { terminal, command, entrant: child, ended, lifeline: Some(socket) });
+            }
+        }
+    }
+}
+
+/// Gives the supervisor a listener, to answer on. One that nobody takes is closed, and the calls that it is about fail
+/// with ENOSYS, as those of the payload do when nobody answers.
+fn pass_on(root: &Root, name: &MachineName, listener: &OwnedFd) {
+    if let Ok(supervisor) = control::connect(root, name) {
+        let message = control::encode_request(&control::Request::Listen);
+        let _ = scm::send(&supervisor, &message, Some(listener.as_raw_fd()));
+    }
+}
+
+/// The number cannot be another's: the child was not waited for.
+fn open_pidfd(child: &Child) -> Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        .context(|| "failed to open the entering process")
+}
+
+fn wait_readable(fd: BorrowedFd, deadline: Instant) -> Result<Option<()>> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(Some(())),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context(|| "failed to wait for the entering process"),
+        }
+    }
+}
+
+impl Attached {
+    /// Readable once the command has ended.
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        self.ended.as_fd()
+    }
+
+    /// Sends a signal to the command and its process group; one that has ended is fine.
+    pub fn signal(&self, signal: i32) {
+        let _ = signal::pidfd_send_signal_to_group(&self.command, signal);
+    }
+
+    /// Waits for the command's end. Its exit status, or 128 and the number of the signal that ended it.
+    pub fn finish(mut self) -> Result<u8> {
+        use std::os::unix::process::ExitStatusExt;
+        let status = self.entrant.wait().context(|| "failed to wait for the command")?;
+        let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+        Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    }
+
+    /// Looks from the host whether the command has the labels that it was to have. One that has ended has none.
+    fn verify(&self, labels: &Labels) -> Result<()> {
+        let pid = || pidfd::pid(&self.command);
+        pid().map_or(Ok(()), |number| {
+            lsm::verify(number, labels).or_else(|error| pid().map_or(Ok(()), |_| Err(error)))
+        })
+    }
+}
+
+impl Drop for Attached {
+    /// Ends the command by SIGHUP, unless it has ended.
+    fn drop(&mut self) {
+        self.lifeline = None;
+        // The entrant passes it on and leaves, unless the machine has been frozen.
+        if !matches!(wait_readable(self.ended.as_fd(), Instant::now() + Duration::from_secs(1)), Ok(Some(())))
+        {
+            let _ = self.entrant.kill();
+        }
+        let _ = self.entrant.wait();
+    }
+}

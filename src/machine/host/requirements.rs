@@ -1,0 +1,302 @@
+//! Whether this host can run containers: what is needed of kernel, cgroups and systemd, and what is good to have.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::mount::OpenTreeFlags;
+use serde::Serialize;
+
+use crate::error::{Context, Result};
+use crate::machine::change::network;
+use crate::network::filter::foreign;
+use crate::paths::Root;
+use crate::sandbox::lsm::Support;
+use crate::sandbox::userns::userns;
+use crate::sys::idmap::IdRange;
+use crate::sys::mount::{Depth, MountAttr, mount_setattr};
+use crate::systemd::{self, manager::Manager};
+
+/// The oldest systemd and kernel that are supported.
+const SYSTEMD: u64 = 257;
+/// Major and minor number.
+const KERNEL: (u64, u64) = (6, 12);
+/// `CGROUP2_SUPER_MAGIC` (linux/magic.h).
+const CGROUP2: u64 = 0x6367_7270;
+
+/// One line of `containerctl check`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Feature {
+    /// What was looked for.
+    pub what: String,
+    /// What needs it; `None`: every container.
+    pub only_for: Option<&'static str>,
+    /// What there is.
+    pub found: Found,
+    /// What to do where it is missing.
+    pub hint: &'static str,
+}
+
+/// What there is of a feature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Found {
+    /// It is there: a version, a path, or nothing to add.
+    Ok(String),
+    /// It is not there.
+    Missing(String),
+    /// The caller may not look.
+    Unknown,
+}
+
+impl Found {
+    fn when(there: bool) -> Found {
+        if there { Found::Ok(String::new()) } else { Found::Missing(String::new()) }
+    }
+
+    fn of(text: Option<String>) -> Found {
+        text.map_or_else(|| Found::Missing(String::new()), Found::Ok)
+    }
+}
+
+impl Feature {
+    /// Whether no container can run without it, and it is missing.
+    pub fn prevents(&self) -> bool {
+        self.only_for.is_none() && matches!(self.found, Found::Missing(_))
+    }
+}
+
+/// Looks at everything. Nothing is changed.
+pub fn check(root: &Root) -> Vec<Feature> {
+    // First, as it clones, and the bus leaves a thread.
+    let mut features = kernel(root);
+    features.extend(host(root));
+    features.extend(installed(root));
+    features.extend(tools(root));
+    features
+}
+
+fn needed(what: &str, found: Found, hint: &'static str) -> Feature {
+    Feature { what: what.to_string(), only_for: None, found, hint }
+}
+
+fn good(what: &str, only_for: &'static str, found: Found, hint: &'static str) -> Feature {
+    Feature { what: what.to_string(), only_for: Some(only_for), found, hint }
+}
+
+/// systemd and what comes with it.
+fn host(root: &Root) -> Vec<Feature> {
+    let exists = |path: &str| Found::when(root.path(path).exists());
+    let nss = fs::read_to_string(root.path("/etc/nsswitch.conf")).unwrap_or_default();
+    let named = nss.lines().any(|line| line.starts_with("hosts:") && line.contains("mymachines"));
+    let machined = "/usr/share/dbus-1/system-services/org.freedesktop.machine1.service";
+    vec![
+        needed(
+            "systemd is PID 1",
+            Found::when(systemd::is_running(root)),
+            "boot with systemd, containers are its units",
+        ),
+        needed("systemd 257", systemd_version(root), "upgrade systemd, and have dbus run"),
+        good("systemd-machined", "machinectl", exists(machined), "install systemd-container"),
+        good(
+            "systemd-networkd",
+            "networks of containers",
+            exists("/usr/lib/systemd/systemd-networkd"),
+            "install it",
+        ),
+        good(
+            "nss-mymachines",
+            "names of containers",
+            Found::when(named),
+            "add mymachines to hosts: in nsswitch.conf",
+        ),
+        good("persistent journal", "LinkJournal=", exists("/var/log/journal"), "mkdir /var/log/journal"),
+    ]
+}
+
+fn systemd_version(root: &Root) -> Found {
+    if !systemd::is_running(root) {
+        return Found::Missing(String::new());
+    }
+    match systemd::block_on(async { Manager::connect().await?.version().await }) {
+        Ok(version) if number(&version) >= SYSTEMD => Found::Ok(version),
+        Ok(version) => Found::Missing(version),
+        Err(error) => Found::Missing(error.message().to_string()),
+    }
+}
+
+/// The digits that a version begins with.
+fn number(version: &str) -> u64 {
+    version
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or_default()
+}
+
+fn kernel(root: &Root) -> Vec<Feature> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut parts = release.split('.').map(number);
+    let version = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let kernel = if version >= KERNEL { Found::Ok(release.clone()) } else { Found::Missing(release.clone()) };
+    let unified = rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|found| found.f_type as u64 == CGROUP2);
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let mut features = vec![
+        needed("Linux 6.12", kernel, "upgrade the kernel"),
+        needed("cgroup2 alone", Found::when(unified), "boot with the unified hierarchy"),
+    ];
+    for name in ["user", "mnt", "pid", "net", "uts", "ipc", "cgroup"] {
+        let there = Path::new("/proc/self/ns").join(name).exists();
+        features.push(needed(&format!("namespace: {name}"), Found::when(there), "build the kernel with it"));
+    }
+    let users = read("/proc/sys/user/max_user_namespaces").trim() != "0";
+    let seccomp = read("/proc/sys/kernel/seccomp/actions_avail").contains("errno");
+    let hint = "raise user.max_user_namespaces";
+    features.push(good("user namespaces allowed", "PrivateUsers=", Found::when(users), hint));
+    let hint = "use a file system that can: ext4, xfs, btrfs, tmpfs";
+    features.push(good("idmapped mounts of the store", "PrivateUsers=", idmapped(root), hint));
+    features.push(needed(
+        "seccomp filters",
+        Found::when(seccomp),
+        "build the kernel with CONFIG_SECCOMP_FILTER",
+    ));
+    let controllers = read("/sys/fs/cgroup/cgroup.controllers");
+    for (name, keys) in
+        [("memory", "MemoryMax="), ("cpu", "CPUWeight="), ("pids", "TasksMax="), ("io", "IOWeight=")]
+    {
+        let there = controllers.split_whitespace().any(|controller| controller == name);
+        let hint = "boot with cgroup2 alone, no controller left to cgroup1";
+        features.push(good(&format!("cgroup controller: {name}"), keys, Found::when(there), hint));
+    }
+    let exit = if version >= (6, 15) { Found::Ok(release) } else { Found::Missing(release) };
+    features.push(good(
+        "exit status by pidfd (Linux 6.15)",
+        "the end after a crash",
+        exit,
+        "upgrade the kernel",
+    ));
+    let lsm = Support::of(root, &root.store());
+    let apparmor = Found::when(lsm.apparmor.parser.is_some());
+    features.push(good(
+        "AppArmor and its parser",
+        "AppArmorProfile=",
+        apparmor,
+        "boot with it, install apparmor",
+    ));
+    let selinux = Found::when(Path::new("/sys/fs/selinux/enforce").exists());
+    features.push(good("SELinux", "SELinuxContext=", selinux, "boot with it"));
+    features
+}
+
+/// Tries it on a mount of our own that nobody sees.
+fn idmapped(root: &Root) -> Found {
+    if !rustix::process::geteuid().is_root() {
+        return Found::Unknown;
+    }
+    let store = root.store();
+    let place = store.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    match try_idmap(place) {
+        Ok(()) => Found::Ok(String::new()),
+        Err(error) => Found::Missing(error.message().to_string()),
+    }
+}
+
+fn try_idmap(place: &Path) -> Result<()> {
+    let failed = || format!("failed to map ids at '{}'", place.display());
+    let range = userns(IdRange { base: 1 << 20, size: 65536 })?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = rustix::mount::open_tree(CWD, place, flags).context(failed)?;
+    let attr = MountAttr { idmap: Some(range.as_fd()), ..MountAttr::default() };
+    mount_setattr(&tree, c"", Depth::One, attr).context(failed)
+}
+
+fn installed(root: &Root) -> Vec<Feature> {
+    let files = [
+        "/usr/lib/systemd/system/container@.service",
+        "/usr/lib/systemd/system-generators/containerctl-generator",
+        "/usr/lib/containerctl/containerctl-supervisor",
+    ];
+    let of = |path: &str| needed(path, Found::when(root.path(path).exists()), "install containerctl whole");
+    files.into_iter().map(of).collect()
+}
+
+fn tools(root: &Root) -> Vec<Feature> {
+    let find = |name: &str| {
+        let paths = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+            .map(|path| Path::new(path).join(name));
+        paths.into_iter().find(|path| root.path(path).exists()).map(|path| path.display().to_string())
+    };
+    let debian = find("mmdebstrap").or_else(|| find("debootstrap"));
+    vec![
+        good("nft", "networks of containers", Found::of(find("nft")), "install nftables"),
+        good(
+            "forwarding, as far as other rules go",
+            "networks of containers",
+            forwarding(root),
+            "have them accept what comes in and goes out by ctl0: with Docker, 'iptables -I DOCKER-USER -i ctl0 -j ACCEPT' \
+             and the same with -o",
+        ),
+        good(
+            "rules of running containers",
+            "networks of containers",
+            rules(root),
+            "somebody has flushed them: 'containerctl network restore' puts them back",
+        ),
+        good("busybox", "--template busybox", Found::of(find("busybox")), "install busybox-static"),
+        good("mmdebstrap", "--template debian", Found::of(debian), "install it"),
+        good("tar", "--from-tar", Found::of(find("tar")), "install it"),
+    ]
+}
+
+/// Who may drop what we forward; only root may look.
+fn forwarding(root: &Root) -> Found {
+    if !root.is_system() || !rustix::process::geteuid().is_root() {
+        return Found::Unknown;
+    }
+    match foreign::droppers() {
+        Ok(chains) if chains.is_empty() => Found::Ok(String::new()),
+        Ok(chains) => Found::Missing(format!("dropped by {}", chains.join(", "))),
+        Err(_) => Found::Unknown,
+    }
+}
+
+/// Whether the packet filter has what it is to have; only root may look.
+fn rules(root: &Root) -> Found {
+    if !root.is_system() || !rustix::process::geteuid().is_root() {
+        return Found::Unknown;
+    }
+    match network::lacking_rules(root) {
+        Ok(lacking) if lacking.is_empty() => Found::Ok(String::new()),
+        Ok(lacking) => {
+            let names: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+            Found::Missing(format!("not those of {}", names.join(", ")))
+        }
+        Err(_) => Found::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_installed_prevents_containers() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        let missing = |features: &[Feature]| {
+            features.iter().filter(|one| one.prevents()).map(|one| one.what.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(missing(&installed(&root)).len(), 3);
+        fs::create_dir_all(root.path("/usr/lib/systemd/system")).unwrap();
+        fs::write(root.path("/usr/lib/systemd/system/container@.service"), "").unwrap();
+        assert_eq!(missing(&installed(&root)).len(), 2);
+        assert_eq!(missing(&host(&root)), ["systemd is PID 1", "systemd 257"]);
+        assert!(missing(&tools(&root)).is_empty(), "nobody needs them all");
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!([number("257.13-1~deb13u1"), number("99"), number("x")], [257, 99, 0]);
+    }
+}

@@ -1,0 +1,215 @@
+//! Whether a running machine is held as promised: the checks of [`posture`], made inside it with its payload's own
+//! rights, and what the kernel tells of its first process.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use serde::Serialize;
+
+use super::registry;
+use crate::error::{Context, Error, Result};
+use crate::image::defaults;
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::state::{self, State};
+use crate::sandbox::lsm::{Labels, apparmor};
+use crate::sandbox::plan::{Plan, plan};
+use crate::sandbox::posture::{self, Check, Finding, checks};
+use crate::sandbox::seccomp::{Policy, ProfileFile};
+use crate::sandbox::survey::survey;
+use crate::storage::ids;
+use crate::sys::clone::{spawn, wait};
+use crate::sys::memory::Memory;
+use crate::sys::seccomp::Filters;
+use crate::worker::attached::{self, Entry};
+use crate::worker::probe;
+use crate::worker::sealed;
+
+/// One line of an audit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// What was looked at, or tried.
+    pub what: String,
+    /// What is so.
+    pub found: String,
+    /// What is promised.
+    pub promised: String,
+    /// Whether the promise is kept.
+    pub holds: bool,
+}
+
+/// The leaf of the container's cgroup in which the audit runs.
+const LEAF: &str = "audit";
+/// Exit statuses of a probe, by what it found.
+const STATUSES: [(i32, Finding); 3] = [(10, Finding::Allowed), (11, Finding::Refused), (12, Finding::Absent)];
+
+/// Goes on as a sealed copy of our program without an environment, for a container whose root may write to files of the host's root; called
+/// by a program that does nothing else, before it audits.
+pub fn seal(root: &Root, name: &MachineName) -> Result<()> {
+    let exposed = state::read(root, name).is_some_and(|state| Memory::of(state.ids) == Memory::Own);
+    if exposed && !sealed::is_sealed() { Err(sealed::execute_ourselves(std::iter::empty())) } else { Ok(()) }
+}
+
+/// Audits a running machine.
+pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
+    registry::require(root, name)?;
+    let (state, leader) = state::require_running(root, name)?;
+    let definition = defaults::load(root, name)?;
+    let settings = &definition.settings;
+    let profile = ProfileFile::of(&definition)?;
+    let facts = survey(root, name, &definition, || ids::range_of(root, name))?;
+    let plan = plan(settings, &facts);
+    let policy = Policy {
+        capabilities: plan.capability_mask,
+        rules: &settings.exec.system_call_filter,
+        profile: profile.as_ref(),
+    };
+    let filters = policy.filters(&root.seccomp_cache())?;
+    let mut rows = told_by_the_kernel(&state, &plan, filters.len())?;
+    let cgroup = Cgroup::require(&state, name)?;
+    let leaf = cgroup.leaf(LEAF)?;
+    let inside = Inside { leader, leaf, plan: &plan, filters: &filters, memory: Memory::of(state.ids) };
+    let made: Result<Vec<Row>> =
+        checks(&plan, settings.exec.nesting).iter().map(|check| inside.make(check)).collect();
+    // Whatever came of it, nothing of ours stays in the container's cgroup.
+    cgroup.remove_leaf(LEAF);
+    rows.extend(made?);
+    Ok(rows)
+}
+
+/// What it takes to try something inside.
+struct Inside<'a> {
+    leader: OwnedFd,
+    leaf: OwnedFd,
+    plan: &'a Plan,
+    filters: &'a Filters,
+    memory: Memory,
+}
+
+impl Inside<'_> {
+    /// Makes one check, in a process that ends with it.
+    fn make(&self, check: &Check) -> Result<Row> {
+        let entry = Entry {
+            leader: self.leader.as_fd(),
+            namespaces: self.plan.clone_flags() | libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP,
+            cgroup: self.leaf.as_fd(),
+            capabilities: self.plan.capability_mask,
+            no_new_privileges: self.plan.no_new_privileges,
+            filters: self.filters,
+            memory: self.memory,
+        };
+        let status =
+            |finding| STATUSES.iter().find(|(_, known)| *known == finding).map_or(0, |(code, _)| *code);
+        let work = || status(probe::run(check.probe));
+        let (_, child) = spawn(0, || attached::run(&entry, &work))?;
+        let code = wait(&child).context(|| "failed to wait for the audit's process")?;
+        let found = STATUSES.iter().find(|(known, _)| Some(*known) == code).map(|(_, finding)| *finding);
+        let found = found.ok_or_else(|| {
+            Error::failed(format!(
+                "failed to try '{}' in the container: the process ended with {code:?}",
+                check.what
+            ))
+        })?;
+        Ok(Row {
+            what: check.what.clone(),
+            found: word(found),
+            promised: word(check.promised),
+            holds: posture::holds(check.promised, found),
+        })
+    }
+}
+
+fn word(finding: Finding) -> String {
+    match finding {
+        Finding::Allowed => "allowed",
+        Finding::Refused => "refused",
+        Finding::Absent => "absent",
+    }
+    .to_string()
+}
+
+/// What can be read from outside: ids, rights, namespaces.
+fn told_by_the_kernel(state: &State, plan: &Plan, filters: usize) -> Result<Vec<Row>> {
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", state.leader);
+        std::fs::read_to_string(&path).context(|| format!("failed to read '{path}'"))
+    };
+    let row = |what: &str, found: String, promised: String| Row {
+        what: what.to_string(),
+        holds: found == promised,
+        found,
+        promised,
+    };
+    let status = read("status")?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or("?").trim().to_string()
+    };
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let hosts = "0 0 4294967295".to_string();
+    let ids = plan.id_map.clone().unwrap_or(hosts);
+    let mask = |mask: u64| format!("{mask:016x}");
+    let mut rows = vec![
+        row("user ids", words(read("uid_map")?), ids.clone()),
+        row("group ids", words(read("gid_map")?), ids),
+        row("capabilities that can be had", field("CapBnd"), mask(plan.capability_mask)),
+        row("capabilities passed on", field("CapInh"), mask(plan.ambient_mask)),
+        row("capabilities without being root", field("CapAmb"), mask(plan.ambient_mask)),
+        row("no new privileges", field("NoNewPrivs"), u8::from(plan.no_new_privileges).to_string()),
+        row("system call filters", field("Seccomp_filters"), filters.to_string()),
+    ];
+    let attribute = |file: &str| read(&format!("attr/{file}")).unwrap_or_default();
+    rows.extend(labelled(&plan.labels, attribute).map(|(what, found, promised)| row(what, found, promised)));
+    for namespace in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
+        let whose = |own: bool| if own { "its own" } else { "the host's" }.to_string();
+        let link = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{namespace}")).ok();
+        let own = link(&state.leader.to_string()) != link("self");
+        rows.push(row(
+            &format!("namespace: {namespace}"),
+            whose(own),
+            whose(plan.namespaces.contains(&namespace)),
+        ));
+    }
+    Ok(rows)
+}
+
+/// What the first process is labelled with beside what the plan labels it with; `attribute` reads a file of its
+/// `/proc/PID/attr`. Nothing for a security module that gives no label.
+fn labelled(
+    labels: &Labels,
+    attribute: impl Fn(&str) -> String,
+) -> impl Iterator<Item = (&'static str, String, String)> {
+    // Where there are several modules, the common file is the first one's.
+    let own = |text: String| if text.is_empty() { attribute("current") } else { text };
+    let apparmor = labels.apparmor.clone().map(|promised| {
+        let current = own(attribute("apparmor/current"));
+        let found = apparmor::name_of(current.trim()).unwrap_or("none").to_string();
+        ("label: AppArmor", found, promised)
+    });
+    let selinux = labels.selinux.clone().map(|promised| {
+        let found = attribute("current").trim_end_matches(['\0', '\n']).to_string();
+        ("label: SELinux", found, promised)
+    });
+    apparmor.into_iter().chain(selinux)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_shown_as_the_kernel_tells_it() {
+        let labels = Labels { apparmor: Some("containerctl_p1".to_string()), ..Labels::default() };
+        let told = |common: &'static str, own: &'static str| {
+            let read = |file: &str| if file == "current" { common } else { own }.to_string();
+            labelled(&labels, read).next().expect("a row").1
+        };
+        assert_eq!(told("containerctl_p1 (enforce)\n", ""), "containerctl_p1");
+        assert_eq!(told("system_u:x:y", "unconfined\n"), "unconfined");
+        assert_eq!(told("", ""), "none");
+        let labels = Labels { selinux: Some("u:r:t:s0:c1,c2".to_string()), ..Labels::default() };
+        let rows: Vec<_> = labelled(&labels, |_| "u:r:t:s0:c1,c2\0".to_string()).collect();
+        assert_eq!(rows, [("label: SELinux", "u:r:t:s0:c1,c2".to_string(), "u:r:t:s0:c1,c2".to_string())]);
+        assert_eq!(labelled(&Labels::default(), |_| "unconfined".to_string()).count(), 0);
+    }
+}

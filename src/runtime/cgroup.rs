@@ -1,0 +1,185 @@
+//! The payload's part of its scope's cgroup (cgroup delegation: systemd.io/CGROUP_DELEGATION).
+//!
+//! The scope's own cgroup is systemd's; the payload gets a child of it to be the root of its view. Attached
+//! processes get a leaf beside it, because a cgroup that hands on controllers may hold no process.
+
+use std::io::{ErrorKind, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{Gid, Uid, chown};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::name::MachineName;
+use crate::runtime::run_state::Scope;
+use crate::runtime::state::State;
+
+/// Where cgroup2 is mounted on every host that we support.
+const MOUNT: &str = "/sys/fs/cgroup";
+/// The payload's child of the scope.
+const PAYLOAD: &str = "payload";
+/// A machine may have many cgroups in one another; more than this are not looked into.
+const LOOKED_INTO: usize = 10_000;
+/// What the payload's root owns beside the directory (`/sys/kernel/cgroup/delegate`, systemd's own list).
+const DELEGATED: [&str; 5] =
+    ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
+
+/// The scope's cgroup.
+pub struct Cgroup {
+    path: PathBuf,
+}
+
+impl Cgroup {
+    /// The cgroup of a process that was just placed in a scope, as the kernel tells it; `None` for one that is ending,
+    /// which the kernel has left where it was, and which may be our own.
+    pub fn of_placed(pid: i32, scope: &str) -> Result<Option<(Cgroup, String)>> {
+        let path = format!("/proc/{pid}/cgroup");
+        let text = std::fs::read_to_string(&path).context(|| format!("failed to read '{path}'"))?;
+        let unified = text.lines().find_map(|line| line.strip_prefix("0::")).ok_or_else(|| {
+            Error::new(Kind::Unsupported, "this host has no cgroup2").hint("boot with the unified hierarchy")
+        })?;
+        let cgroup = Cgroup { path: Path::new(MOUNT).join(unified.trim_start_matches('/')) };
+        Ok((cgroup.path.file_name() == Some(scope.as_ref())).then(|| (cgroup, unified.to_string())))
+    }
+
+    /// The cgroup that a state names; none before the payload was placed. It is a scope: killing the root would end
+    /// everybody, and killing a service ourselves.
+    pub fn of(state: &State) -> Option<Cgroup> {
+        let below = state.cgroup.trim_matches('/');
+        below.ends_with(".scope").then(|| Cgroup { path: Path::new(MOUNT).join(below) })
+    }
+
+    /// The cgroup of a machine that runs.
+    pub fn require(state: &State, name: &MachineName) -> Result<Cgroup> {
+        Cgroup::of(state).ok_or_else(|| Error::failed(format!("container '{name}' has no cgroup")))
+    }
+
+    /// Makes the payload's cgroup, moves its leader there and hands it over to the host id `owner`.
+    pub fn delegate(&self, leader: i32, owner: u32) -> Result<()> {
+        let payload = self.path.join(PAYLOAD);
+        std::fs::create_dir(&payload).context(|| format!("failed to create '{}'", payload.display()))?;
+        write(&payload.join("cgroup.procs"), &leader.to_string())?;
+        // With the leader out of it the scope's cgroup may hand its controllers on.
+        let controllers = std::fs::read_to_string(self.path.join("cgroup.controllers")).unwrap_or_default();
+        for controller in controllers.split_whitespace() {
+            // One that this kernel ties to something else is not worth a failed start.
+            let _ = std::fs::write(self.path.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+        let (uid, gid) = (Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)));
+        chown(&payload, uid, gid).context(|| format!("failed to hand over '{}'", payload.display()))?;
+        for file in DELEGATED {
+            // Not every kernel has each of them.
+            let _ = chown(&payload.join(file), uid, gid);
+        }
+        Ok(())
+    }
+
+    /// Opens `cgroup.procs` of a leaf for a process that enters the container, made where it is missing. It is
+    /// beside the payload's cgroup, so the limits hold for it too.
+    pub fn leaf(&self, name: &str) -> Result<OwnedFd> {
+        let leaf = self.path.join(name);
+        match std::fs::create_dir(&leaf) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error).context(|| format!("failed to create '{}'", leaf.display()));
+            }
+            _ => {}
+        }
+        let procs = leaf.join("cgroup.procs");
+        let file = std::fs::OpenOptions::new().write(true).open(&procs);
+        file.map(OwnedFd::from).context(|| format!("failed to open '{}'", procs.display()))
+    }
+
+    /// Takes an empty leaf away; one that others are in stays.
+    pub fn remove_leaf(&self, name: &str) {
+        let _ = std::fs::remove_dir(self.path.join(name));
+    }
+
+    /// Kills every process in it, at once and for good (`cgroup.kill`, Linux 5.14). One that is gone is fine.
+    pub fn kill(&self) -> Result<()> {
+        match std::fs::write(self.path.join("cgroup.kill"), "1") {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other.context(|| format!("failed to kill '{}'", self.path.display())),
+        }
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn events(&self) -> String {
+        std::fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default()
+    }
+
+    /// Whether there is no process in it.
+    pub fn is_empty(&self) -> bool {
+        Scope::of_events(&self.events()) == Scope::Gone
+    }
+
+    /// Waits, however long it takes, until there is no process in it (cgroups(7), `cgroup.events`).
+    pub fn wait_until_empty(&self) -> Result<()> {
+        let path = self.path.join("cgroup.events");
+        let failed = || format!("failed to watch '{}'", path.display());
+        let mut file = match std::fs::File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            file => file.context(failed)?,
+        };
+        loop {
+            let mut events = String::new();
+            // A cgroup that is removed meanwhile answers ENODEV.
+            let read = file.rewind().and_then(|()| file.read_to_string(&mut events));
+            if read.is_err() || Scope::of_events(&events) == Scope::Gone {
+                return Ok(());
+            }
+            let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context(failed),
+            }
+        }
+    }
+
+    /// Whether systemd has taken it away.
+    pub fn is_gone(&self) -> bool {
+        !self.path.exists()
+    }
+
+    /// Whether its processes are frozen.
+    pub fn is_frozen(&self) -> bool {
+        Scope::of_events(&self.events()) == Scope::Frozen
+    }
+}
+
+/// The processes of the cgroup at `top` and of all below it; those of threaded ones are listed in the cgroup above.
+pub fn pids(top: &Path) -> Vec<i32> {
+    let (mut waiting, mut found) = (vec![top.to_path_buf()], Vec::new());
+    for _ in 0..LOOKED_INTO {
+        let Some(directory) = waiting.pop() else { break };
+        let procs = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        found.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+        let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+        let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        waiting.extend(below.map(|entry| entry.path()));
+    }
+    found
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).context(|| format!("failed to write '{text}' to '{}'", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_the_root_nor_a_service_is_ever_a_payloads() {
+        let of = |cgroup: &str| Cgroup::of(&State { cgroup: cgroup.to_string(), ..State::default() });
+        assert!(of("").is_none() && of("/").is_none() && of("/machine.slice/container@p1.service").is_none());
+        assert_eq!(
+            of("/a.slice/b.scope").expect("a cgroup").path,
+            Path::new("/sys/fs/cgroup/a.slice/b.scope")
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! What whoever has a container entered and the entrant say to each other, over a socket of sequenced packets that is
+//! the entrant's standard input.
+//!
+//! | from | letter | with | meaning |
+//! |---|---|---|---|
+//! | caller | `L` | descriptor | the leader's pidfd |
+//! | caller | `C` | descriptor | `cgroup.procs` of the leaf to join |
+//! | caller | `0`, `1`, `2` | descriptor | what becomes standard input, output, error |
+//! | caller | `E` | descriptor | a memfd with the [`Entry`]; goes last |
+//! | entrant | `N` | descriptor | the listener of its system call filter |
+//! | entrant | `T` | descriptor | master of the terminal that was made |
+//! | entrant | `P` | descriptor | the command runs; its pidfd |
+//! | entrant | `F` | kind, text | it could not be run, and why |
+//!
+//! After `P` or `F` the entrant says nothing more, and its exit status is the command's. The caller's end of the
+//! socket is a lifeline: when it closes, the command gets SIGHUP.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use rustix::fs::MemfdFlags;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::runtime::rights::Rights;
+use crate::sandbox::user::UserSpec;
+use crate::sys::scm;
+use crate::sys::tty::WindowSize;
+
+/// The largest message: a letter, a kind, and a sentence.
+const LONGEST: usize = 4096;
+
+/// What to enter, as whom, and what to run there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `CLONE_NEW*` of the namespaces to join.
+    pub namespaces: i32,
+    /// What may be done there; none keeps all that the caller may do in these namespaces.
+    pub rights: Option<Rights>,
+    /// As whom.
+    pub user: UserSpec,
+    /// Where; the user's home by default.
+    pub working_directory: Option<OsString>,
+    /// Variables beside those that follow from the user, which these override.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Only those variables.
+    pub bare_environment: bool,
+    /// Program and arguments; none is the user's login shell.
+    pub command: Vec<OsString>,
+    /// Which of standard input, output and error are a new terminal of the container.
+    pub terminal: [bool; 3],
+    /// Rows and columns of that terminal.
+    pub size: Option<(u16, u16)>,
+}
+
+impl Entry {
+    /// The size of the terminal.
+    pub fn window(&self) -> Option<WindowSize> {
+        self.size.map(|(rows, columns)| WindowSize { rows, columns })
+    }
+}
+
+/// Sends what an entrant needs.
+pub fn send(socket: impl AsFd, entry: &Entry, fds: &[(u8, &OwnedFd)]) -> Result<()> {
+    let failed = || "failed to tell the entering process what to do";
+    let text = serde_json::to_vec(entry).map_err(std::io::Error::from).context(failed)?;
+    let memfd = rustix::fs::memfd_create("entry", MemfdFlags::CLOEXEC).context(failed)?;
+    let mut file = File::from(memfd);
+    std::io::Write::write_all(&mut file, &text).and_then(|()| file.rewind()).context(failed)?;
+    let memfd = OwnedFd::from(file);
+    let last = [(b'E', &memfd)];
+    fds.iter().chain(&last).try_for_each(|(letter, fd)| pass(&socket, *letter, fd)).context(failed)
+}
+
+/// Everything that a caller sends.
+pub struct Received {
+    /// The leader's pidfd.
+    pub leader: OwnedFd,
+    /// `cgroup.procs` of the leaf.
+    pub cgroup: OwnedFd,
+    /// Streams that are no terminal.
+    pub streams: [Option<OwnedFd>; 3],
+    /// The rest.
+    pub entry: Entry,
+}
+
+/// The entrant's side of [`send`].
+pub fn receive(socket: impl AsFd) -> Result<Received> {
+    let failed = || "failed to learn what to do";
+    let (mut leader, mut cgroup, mut streams) = (None, None, [None, None, None]);
+    loop {
+        let mut letter = [0];
+        match (scm::receive(&socket, &mut letter).context(failed)?, letter[0]) {
+            ((1, Some(fd)), b'L') => leader = Some(fd),
+            ((1, Some(fd)), b'C') => cgroup = Some(fd),
+            ((1, Some(fd)), digit @ b'0'..=b'2') => streams[usize::from(digit - b'0')] = Some(fd),
+            ((1, Some(fd)), b'E') => {
+                let mut text = Vec::new();
+                File::from(fd).read_to_end(&mut text).context(failed)?;
+                let entry = serde_json::from_slice(&text).map_err(std::io::Error::from).context(failed)?;
+                let missing = || Error::failed("not all that is needed to enter was passed");
+                let (leader, cgroup) = (leader.ok_or_else(missing)?, cgroup.ok_or_else(missing)?);
+                return Ok(Received { leader, cgroup, streams, entry });
+            }
+            _ => return Err(Error::failed("failed to learn what to do: nobody is there")),
+        }
+    }
+}
+
+/// What an entrant tells.
+pub enum Told {
+    /// The listener of a system call filter, which the supervisor is to have before anything else is done.
+    Listener(OwnedFd),
+    /// The master of a terminal.
+    Terminal(OwnedFd),
+    /// The command runs.
+    Runs(OwnedFd),
+    /// It could not be run.
+    Failed(Error),
+    /// It ended without a word.
+    Nothing,
+}
+
+/// Passes a descriptor under a letter.
+pub fn pass(socket: impl AsFd, letter: u8, fd: &OwnedFd) -> Result<(), Errno> {
+    scm::send(socket, &[letter], Some(fd.as_raw_fd()))
+}
+
+/// Tells why the command could not be run. Nobody may be there to hear it.
+pub fn tell_failure(socket: impl AsFd, error: &Error) {
+    let text = error.to_string();
+    let mut message = vec![b'F', error.kind().exit_code()];
+    message.extend(text.bytes().take(LONGEST - message.len()));
+    let _ = scm::send(socket, &message, None);
+}
+
+/// The caller's side: the next thing that the entrant tells.
+pub fn hear(socket: impl AsFd) -> Result<Told> {
+    let mut message = [0; LONGEST];
+    let (len, fd) = match scm::receive(socket, &mut message) {
+        Err(Errno::ECONNRESET) => (0, None),
+        received => received.context(|| "failed to hear of the entering process")?,
+    };
+    Ok(match (&message[..len], fd) {
+        ([b'N'], Some(fd)) => Told::Listener(fd),
+        ([b'T'], Some(fd)) => Told::Terminal(fd),
+        ([b'P'], Some(fd)) => Told::Runs(fd),
+        ([b'F', kind, text @ ..], _) => {
+            let kind = Kind::of_exit_code(u64::from(*kind));
+            Told::Failed(Error::new(kind, String::from_utf8_lossy(text).into_owned()))
+        }
+        _ => Told::Nothing,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn an_entry_arrives_as_it_was_sent() {
+        let entry = Entry {
+            namespaces: libc::CLONE_NEWNS,
+            rights: None,
+            user: UserSpec::root(),
+            working_directory: Some(OsString::from_vec(vec![b'/', 0xff])),
+            environment: vec![("A".into(), "b=c".into())],
+            bare_environment: false,
+            command: vec!["sh".into(), OsString::from_vec(vec![0xfe])],
+            terminal: [true, false, true],
+            size: Some((24, 80)),
+        };
+        let (ours, theirs) = scm::pair().expect("pair");
+        let fd = || OwnedFd::from(tempfile::tempfile().expect("file"));
+        let (leader, cgroup, output) = (fd(), fd(), fd());
+        send(&ours, &entry, &[(b'L', &leader), (b'C', &cgroup), (b'1', &output)]).expect("send");
+        let received = receive(&theirs).expect("receive");
+        assert_eq!(received.entry, entry);
+        assert!(matches!(received.streams, [None, Some(_), None]));
+        send(&ours, &entry, &[(b'L', &leader)]).expect("send");
+        assert!(receive(&theirs).is_err(), "no cgroup");
+    }
+
+    #[test]
+    fn a_failure_keeps_its_kind_and_its_words() {
+        let (ours, theirs) = scm::pair().expect("pair");
+        tell_failure(&theirs, &Error::new(Kind::NotFound, "no 'x'").hint("make one"));
+        drop(theirs);
+        let Told::Failed(error) = hear(&ours).expect("told") else { panic!("no failure") };
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::NotFound, "no 'x'; make one"));
+        assert!(matches!(hear(&ours).expect("end"), Told::Nothing));
+    }
+}
