@@ -9,7 +9,7 @@ use std::fmt;
 /// Result of everything fallible in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a caller may branch on. Each kind is one documented exit code of every program of ours.
+/// The kind of an error: callers branch on it, and each kind is one documented exit code of all our programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The operation was tried and failed.
@@ -33,7 +33,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [Kind; 9] = [
         Kind::Failed,
         Kind::NotFound,
@@ -98,7 +98,7 @@ impl Error {
         self
     }
 
-    /// What a caller may branch on.
+    /// The kind of this error.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -133,7 +133,7 @@ impl<T, E: Cause> Context<T> for std::result::Result<T, E> {
     }
 }
 
-/// How a foreign error reads at the end of a sentence.
+/// The text of a foreign error at the end of a sentence.
 pub trait Cause {
     /// The cause alone, in the kernel's words where it is an errno.
     fn cause(&self) -> String;

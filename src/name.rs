@@ -13,7 +13,7 @@ impl MachineName {
     /// Longest name that machined takes, which is the kernel's limit for host names.
     pub const MAX: usize = 64;
 
-    /// What is left of a file name's 255 bytes beside `machine-`, `.slice` and the `.d` of its drop-ins.
+    /// Bytes that a file name of 255 bytes leaves beside `machine-`, `.slice` and the `.d` of the slice's drop-ins.
     const MAX_ESCAPED: usize = 255 - "machine-.slice.d".len();
 
     /// Checks `name`.

@@ -35,7 +35,7 @@ impl Root {
         Path::new("/").join(below.strip_prefix(&self.0).unwrap_or(below))
     }
 
-    /// Where definitions are looked for, the strongest first: the administrator's, run-time, packaged.
+    /// Directories of definitions in order of precedence: the administrator's, run-time, packaged.
     pub fn definition_dirs(&self) -> [PathBuf; 3] {
         ["/etc/containerctl", "/run/containerctl", "/usr/lib/containerctl"].map(|dir| self.path(dir))
     }
@@ -45,12 +45,12 @@ impl Root {
         self.path("/etc/containerctl").join(format!("{name}.conf"))
     }
 
-    /// Where root file systems live, `/var/lib/containerctl` (0700).
+    /// The directory of all root file systems, `/var/lib/containerctl` (0700).
     pub fn store(&self) -> PathBuf {
         self.path("/var/lib/containerctl")
     }
 
-    /// What the store holds of one machine, `/var/lib/containerctl/NAME`.
+    /// The directory of one machine in the store, `/var/lib/containerctl/NAME`.
     pub fn store_of(&self, name: &MachineName) -> PathBuf {
         self.store().join(name.as_str())
     }
@@ -76,7 +76,7 @@ impl Root {
         self.runtime().join(".hosts")
     }
 
-    /// Who changes the managed network or a zone's bridge holds this lock.
+    /// The lock file for changes of the managed network and of zone bridges.
     pub fn network_lock(&self) -> PathBuf {
         self.runtime().join(".network.lock")
     }

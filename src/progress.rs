@@ -1,20 +1,20 @@
-//! How far long work has come: told while it goes on to whoever asked for it, who shows it as he likes.
+//! Progress of long operations, reported to the caller while they run.
 
-/// How far a piece of work has come.
+/// One progress report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// What is being done: `unpacking 'root.tar'`.
+    /// The operation and its object: `unpacking 'root.tar'`.
     pub work: &'a str,
-    /// How much of it is done.
+    /// The share that is done.
     pub amount: Amount,
-    /// What it is at now, perhaps in the words of a tool; may be empty.
+    /// The current step, possibly a line of a tool's output; may be empty.
     pub now: &'a str,
 }
 
-/// How much is done, and of how much.
+/// An amount done, and the total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Amount {
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
     /// Bytes.
     Bytes(u64, u64),
@@ -22,26 +22,26 @@ pub enum Amount {
     Containers(u64, u64),
 }
 
-/// Who is told, if anybody.
+/// The receiver of progress reports, if any.
 pub struct Listener<'a>(Option<&'a mut dyn FnMut(&Progress<'_>)>);
 
 impl<'a> Listener<'a> {
-    /// Has `hear` called now and then, at least twice a second.
+    /// Calls `hear` for each report, at least twice a second.
     pub fn new(hear: &'a mut dyn FnMut(&Progress<'_>)) -> Listener<'a> {
         Listener(Some(hear))
     }
 
-    /// Nobody wants to know.
+    /// Discards all reports.
     pub fn nobody() -> Listener<'static> {
         Listener(None)
     }
 
-    /// Whether somebody does.
+    /// Whether reports are received.
     pub fn is_there(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Tells.
+    /// Reports progress.
     pub fn tell(&mut self, work: &str, amount: Amount, now: &str) {
         if let Some(hear) = &mut self.0 {
             hear(&Progress { work, amount, now });

@@ -1,4 +1,4 @@
-//! A file with another text in it: old or new after a crash, never half.
+//! Atomic replacement of a file: after a crash it has the old or the new content.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{ErrorKind, Write};
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use crate::error::{Context, Result};
 
-/// Replaces the text of the file at `path`, or makes it with its directory. Owner and mode stay; so does a link, for
-/// an administrator may keep his files elsewhere.
+/// Replaces the text of the file at `path`, or makes it with its directory. Owner and mode stay; so does a symbolic link, since
+/// an administrator may keep the file elsewhere.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
     let failed = || format!("failed to write '{}'", path.display());
     let real = &fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let directory = real.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o755).create(directory).context(failed)?;
-    // Its name begins with a dot and is of this process alone: nobody takes it for what it will be.
+    // The leading dot hides it from readers of the directory; the process id makes it unique.
     let new = directory.join(format!(".containerctl.{}", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&new)?;
@@ -33,12 +33,12 @@ pub fn replace(path: &Path, text: &str) -> Result<()> {
     write().inspect_err(|_| drop(fs::remove_file(&new))).context(failed)
 }
 
-/// Removes a file or link; whether it was there.
+/// Removes a file or symbolic link. Returns whether it existed.
 pub fn remove_file(path: &Path) -> Result<bool> {
     was_there(fs::remove_file(path), path)
 }
 
-/// Removes a directory with all that is in it, or a link; whether it was there.
+/// Removes a directory with its content, or a symbolic link. Returns whether it existed.
 pub fn remove_directory(path: &Path) -> Result<bool> {
     was_there(fs::remove_dir_all(path), path)
 }

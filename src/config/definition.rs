@@ -18,11 +18,11 @@ use crate::paths::Root;
 /// A definition without mistakes.
 #[derive(Debug)]
 pub struct Definition {
-    /// What it says.
+    /// The merged settings.
     pub settings: Settings,
     /// Every file read, the main one first.
     pub files: Vec<PathBuf>,
-    /// What was passed over.
+    /// Unknown keys and other problems that do not stop a start.
     pub warnings: Vec<Diagnostic>,
     assigned: Vec<Assigned>,
     /// Section and key of every assignment, resets included.
@@ -32,7 +32,7 @@ pub struct Definition {
 /// An assignment that counts: none later takes it back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Assigned {
-    /// Its section.
+    /// The section of the key.
     pub section: String,
     /// Left of `=`.
     pub key: String,
@@ -49,7 +49,7 @@ pub struct Assigned {
 pub struct Diagnostic(String);
 
 impl Diagnostic {
-    /// What is wrong, and does not matter enough to fail.
+    /// A warning for an error that does not stop the reader.
     pub fn passed_over(error: &Error) -> Diagnostic {
         Diagnostic(format!("{}, ignored", error.message()))
     }

@@ -83,7 +83,7 @@ impl Document {
         }
     }
 
-    /// Where `key` is assigned in `section`, in order.
+    /// Indices of the assignments to `key` in `section`, in order.
     fn matching(&self, section: &str, key: &str) -> Vec<usize> {
         let mut inside = false;
         let mut found = Vec::new();

@@ -19,7 +19,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// One file.
 #[derive(Debug)]
 pub struct Fragment {
-    /// Where it was read.
+    /// The path of the file.
     pub path: PathBuf,
     /// `[Section]` headers in order.
     pub sections: Vec<(String, Place)>,
@@ -36,13 +36,13 @@ pub struct Assignment {
     pub key: String,
     /// Right of `=`, joined and trimmed.
     pub text: String,
-    /// Where the key stands.
+    /// The position of the key.
     pub place: Place,
     value: Value,
 }
 
 impl Assignment {
-    /// Where the byte at `offset` of [`Assignment::text`] stands.
+    /// The position of the byte at `offset` of [`Assignment::text`].
     pub fn value_place(&self, offset: usize) -> Place {
         self.value.place(offset)
     }
@@ -118,7 +118,7 @@ fn not_opened(path: &Path, cause: std::io::Error) -> Error {
     Error::new(kind, format!("failed to open '{}': {}", path.display(), cause.cause()))
 }
 
-/// What rust-ini makes of the checked lines: section, key, value, in order.
+/// Parses the checked lines with rust-ini into section, key and value, in order.
 fn read_ini(path: &Path, lines: &[Line]) -> Result<Vec<(String, String, String)>> {
     let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
     let ini = Ini::load_from_str_opt(&normal_form(lines), options)

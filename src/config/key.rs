@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::values::{Parsed, Wrong};
 use super::{resources, verbatim};
 
-/// Who may set a key.
+/// The trust that setting a key needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// The host's administrator alone: it reaches out of the container, or takes of the host's.
@@ -37,35 +37,35 @@ pub struct Directive {
     pub key: &'static str,
     /// Syntax of the value, for the manual.
     pub value: &'static str,
-    /// Who may set it.
+    /// The trust that setting it needs.
     pub trust: Trust,
     /// When a change of it takes effect.
     pub effect: Effect,
-    /// What it means: sentences for the manual.
+    /// Its documentation: sentences for the manual.
     pub doc: &'static str,
     pub(super) field: Field,
 }
 
-/// What is left of several assignments.
+/// The effect of repeated assignments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeps {
     /// The last one.
     Last,
-    /// All of them, a list.
+    /// A list of all values.
     All,
 }
 
-/// How a key reaches [`Settings`].
+/// The way from a key's value to [`Settings`].
 pub(super) struct Field {
     pub(super) keeps: Keeps,
     pub(super) reach: Reach,
 }
 
-/// What of the settings a key is of.
+/// The part of the settings that a key belongs to.
 pub(super) enum Reach {
-    /// One that a definition has once.
+    /// A key of the definition as a whole.
     Settings { assign: fn(&mut Settings, &str) -> Parsed<()>, reset: fn(&mut Settings) },
-    /// One that each `[Interface NAME]` section has.
+    /// A key of each `[Interface NAME]` section.
     Interface { assign: fn(&mut Interface, &str) -> Parsed<()>, reset: fn(&mut Interface) },
 }
 
@@ -111,7 +111,7 @@ pub(super) fn begin(settings: &mut Settings, section: &str) -> Parsed<()> {
     }
 }
 
-/// Who may set a key; what systemd reads is the host's. `None`: no such key.
+/// The trust that a key needs; keys that systemd reads need the host's. `None`: no such key.
 pub fn trust(section: &str, key: &str) -> Option<Trust> {
     let passed_on = verbatim::keys(section).contains(&key).then_some(Trust::Host);
     find(section, key).map(|row| row.trust).or(passed_on)
@@ -123,7 +123,7 @@ pub fn effect(section: &str, key: &str) -> Option<Effect> {
     find(section, key).map(|row| row.effect).or(passed_on)
 }
 
-/// What is left of several assignments of a key.
+/// The effect of repeated assignments of a key.
 pub fn keeps(section: &str, key: &str) -> Keeps {
     let passed_on = || if verbatim::adds(section, key) { Keeps::All } else { Keeps::Last };
     find(section, key).map_or_else(passed_on, |row| row.field.keeps)

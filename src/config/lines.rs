@@ -16,24 +16,24 @@ pub struct Place {
 /// Why a text is refused, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where.
+    /// The position of the mistake.
     pub place: Place,
-    /// What is wrong, as the end of a sentence.
+    /// The mistake, as the end of a sentence.
     pub why: String,
 }
 
 /// One logical line: a physical one with those that continue it.
 #[derive(Debug)]
 pub struct Line {
-    /// Where it begins.
+    /// The position of its first byte.
     pub place: Place,
-    /// How many physical lines it covers.
+    /// The number of physical lines that it covers.
     pub count: usize,
-    /// What it is.
+    /// Its content.
     pub item: Item,
 }
 
-/// What a logical line is.
+/// The content of a logical line.
 #[derive(Debug)]
 pub enum Item {
     /// Empty, or a comment.
@@ -58,7 +58,7 @@ impl Value {
         self.joined.trim()
     }
 
-    /// Where the byte at `offset` of [`Value::as_str`] stood.
+    /// The position in the file of the byte at `offset` of [`Value::as_str`].
     pub fn place(&self, offset: usize) -> Place {
         let skipped = self.joined.len() - self.joined.trim_start().len();
         let offset = skipped + offset;

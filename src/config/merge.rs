@@ -56,7 +56,7 @@ impl Sources {
     }
 }
 
-/// What lies in the directories of definitions.
+/// The files in the directories of definitions.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// All definitions that are not masked, sorted.

@@ -11,7 +11,7 @@ pub mod edit;
 pub mod key;
 /// containerctl.conf(5).
 pub mod manual;
-/// What a definition says of its links.
+/// `[Network]` and `[Interface NAME]`.
 pub mod network;
 /// In what order containers start.
 pub mod order;

@@ -11,14 +11,14 @@ use super::settings::Settings;
 use crate::name::{MachineName, UnitOf};
 use crate::paths::Root;
 
-/// Where drop-ins of units lie that we do not write (systemd.unit(5)).
+/// Directories of unit drop-ins that we do not write (systemd.unit(5)).
 const DROP_INS: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"];
 
 /// The order of all containers.
 #[derive(Debug, Default)]
 pub struct Order {
     priorities: BTreeMap<MachineName, i32>,
-    /// Those with a time until the next.
+    /// Machines with a delay before the next one.
     delayed: Vec<MachineName>,
 }
 

@@ -30,13 +30,13 @@ pub enum Value {
 /// A property of the slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
-    /// Its name on the bus.
+    /// The property's name on the bus.
     pub name: String,
-    /// Its value.
+    /// The property's value.
     pub value: Value,
 }
 
-/// How the values of a key are written.
+/// The syntax of a key's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Yes or no.
@@ -71,7 +71,7 @@ pub enum Kind {
     Unread,
 }
 
-/// How the values of a key are written; of one that is none, [`Kind::Unread`].
+/// The syntax of a key's values; [`Kind::Unread`] for an unknown key.
 pub fn kind(key: &str) -> Kind {
     match key {
         "CPUWeight" | "StartupCPUWeight" => Kind::CpuWeight,

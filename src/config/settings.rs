@@ -142,7 +142,7 @@ pub enum PrivateUsers {
     Range {
         /// First host id.
         base: u32,
-        /// How many.
+        /// The number of ids.
         size: u32,
     },
 }
@@ -170,7 +170,7 @@ pub enum AppArmorProfile {
     Generated,
     /// `unconfined`: none.
     Unconfined,
-    /// One that the host has loaded.
+    /// A profile that the host has loaded.
     Named(String),
 }
 

@@ -20,13 +20,13 @@ impl Tty {
         (1..=count.min(MOST)).map(Tty)
     }
 
-    /// Its number.
+    /// The number of the terminal.
     pub fn number(self) -> u8 {
         self.0
     }
 }
 
-/// What a container has of so many.
+/// Names of `count` terminals, for messages.
 pub fn names(count: u8) -> String {
     match count {
         0 => "none".to_string(),

@@ -16,7 +16,7 @@ const LONGEST_COOKIE: usize = 255;
 pub struct Wrong {
     /// The byte of the value that is meant.
     pub offset: usize,
-    /// What is wrong, as a sentence's end.
+    /// The mistake, as the end of a sentence.
     pub why: String,
 }
 
@@ -32,7 +32,7 @@ impl Wrong {
     }
 }
 
-/// What a value parser returns.
+/// The result of a value parser.
 pub type Parsed<T> = Result<T, Wrong>;
 
 /// A boolean as systemd.syntax(7) has it.
@@ -105,7 +105,7 @@ pub fn socket_address(text: &str) -> Parsed<String> {
     }
 }
 
-/// What is sent along with a system call that is asked about.
+/// The cookie that is sent to the seccomp proxy with every call.
 pub fn cookie(text: &str) -> Parsed<String> {
     match text.len() {
         0..=LONGEST_COOKIE => Ok(text.to_string()),

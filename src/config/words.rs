@@ -63,7 +63,7 @@ fn split(text: &str) -> Parsed<Vec<(usize, String)>> {
     Ok(words)
 }
 
-/// What follows a `\`; NUL can be in no argument.
+/// The character of an escape sequence after `\`; NUL is refused, since no argument can hold it.
 fn escape(rest: &mut std::str::CharIndices) -> Parsed<char> {
     let letter = rest.next().map(|(_, c)| c);
     let c = match letter {

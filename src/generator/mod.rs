@@ -29,7 +29,7 @@ mod write;
 
 pub use write::write;
 
-/// What to write, by path relative to the directory.
+/// Files and links to write, by path relative to the output directory.
 pub type Tree = BTreeMap<PathBuf, Entry>;
 
 /// One thing to write.
@@ -41,12 +41,12 @@ pub enum Entry {
     Link(PathBuf),
 }
 
-/// What [`generate`] finds.
+/// The result of [`generate`].
 #[derive(Debug, Default)]
 pub struct Output {
-    /// What to write.
+    /// Files and links to write.
     pub tree: Tree,
-    /// What to log.
+    /// Messages to log.
     pub messages: Vec<(log::Level, String)>,
 }
 
@@ -68,7 +68,7 @@ pub fn generate(root: &Root) -> Result<Output> {
     Ok(output)
 }
 
-/// What [`write`] would write and log, for a person.
+/// The files and messages of [`write`], as text for a person.
 pub fn dry_run(root: &Root) -> Result<String> {
     let output = generate(root)?;
     let mut text = String::new();

@@ -44,7 +44,7 @@ fn service(name: &MachineName, source: Option<&Path>, settings: Option<&Settings
     text
 }
 
-/// Who starts earlier, if both start; what is to be waited for in between is started along.
+/// Orders the service behind machines of higher priority; delay units between them are started along.
 fn in_order(text: &mut String, name: &MachineName, settings: &Settings, order: &Order) {
     let after = order.after(name);
     if !after.is_empty() {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::config::{self, directives, verbatim as keys};
 
-    /// What somebody would write who wants a line of his own in a unit.
+    /// Values that would add a line of their own to a unit.
     const INJECTIONS: [&str; 14] = [
         "x\nExecStart=/bin/evil",
         "x\r\n[Service]\r\nExecStart=/bin/evil",

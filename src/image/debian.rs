@@ -11,10 +11,10 @@ use crate::progress::{Amount, Listener};
 use crate::storage::tree::Tree;
 use crate::sys::interrupt::Interrupt;
 
-/// What a container needs to boot, and to be logged into.
+/// Packages that a container needs to boot and for logins.
 const PACKAGES: [&str; 4] = ["systemd", "systemd-sysv", "dbus", "libpam-systemd"];
 
-/// What `create --template debian` may choose.
+/// Options of `create --template debian`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Debian {
     /// `--release`, a suite such as `trixie`.
@@ -46,7 +46,7 @@ pub fn build(
 }
 
 impl Debian {
-    /// All of it becomes arguments of a program, so none may look like an option.
+    /// Refuses values that look like an option, since they become arguments of a program.
     fn check(&self) -> Result<()> {
         let refused = |what: &str, value: &str| Err(Error::config(format!("'{value}' is not a {what}")));
         if !is_word(&self.release) {
@@ -93,7 +93,7 @@ fn is_word(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.~:".contains(c))
 }
 
-/// What mmdebstrap(1) takes: a URL, or a whole line `deb [OPTIONS] URL SUITE COMPONENT…`.
+/// Whether mmdebstrap(1) takes it as a mirror: a URL, or a line `deb [OPTIONS] URL SUITE COMPONENT…`.
 fn is_mirror(text: &str) -> bool {
     let url = ["http://", "https://", "file:///", "copy:/"].iter().any(|scheme| text.starts_with(scheme));
     let graphic = |c: char| c.is_ascii_graphic();

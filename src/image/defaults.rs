@@ -1,4 +1,4 @@
-//! What an image says of itself: a definition inside it, which is advice to whoever runs it and no more.
+//! Defaults of an image: a definition inside its tree that supplies harmless settings.
 //!
 //! It was written by whoever made the image, and may have been rewritten by the container since. So it is read as any
 //! file of a container is, only harmless keys are taken from it, the host's definition wins, and nothing in it is an
@@ -15,7 +15,7 @@ use crate::paths::Root;
 use crate::storage;
 use crate::storage::tree::Tree;
 
-/// Where it stands in an image.
+/// Its path in an image.
 pub const PLACE: &str = "/usr/lib/containerctl/image.conf";
 
 /// The definition of `name` with its image's advice.

@@ -15,14 +15,14 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use crate::error::{Context, Error, Result};
 use crate::sys::interrupt::Interrupt;
 
-/// How often the watch is asked.
+/// Interval between calls of the watch, in milliseconds.
 const TICK_MSEC: u16 = 100;
 /// Time between the polite signal and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
-/// How much of its complaints we keep.
+/// Bytes of standard error that are kept.
 const TAIL_BYTES: usize = 8192;
 
-/// How a program is ended before its time.
+/// The reason for ending a program early.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// SIGTERM, so that it cleans up its mounts; SIGKILL later.
@@ -31,7 +31,7 @@ pub enum End {
     Kill,
 }
 
-/// How a program ended.
+/// The outcome of a program.
 pub enum Outcome {
     /// With exit status 0.
     Success,

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::storage::tree::Tree;
 use crate::sys::signal::rtmin;
 
-/// Where an init is looked for, in this order: first what a machine would run, which a distribution that has several
+/// Paths of an init in order of precedence: first the one that a machine would run, which a distribution that has several
 /// lets its administrator choose.
 const CANDIDATES: [&str; 6] = [
     "/usr/sbin/init",
@@ -68,7 +68,7 @@ impl InitKind {
 pub struct Init {
     /// The path to execute, inside.
     pub path: String,
-    /// Its family.
+    /// The family of the init.
     pub kind: InitKind,
 }
 

@@ -1,4 +1,4 @@
-//! What a container is promised to be held by, as a list of checks that can be made inside one. Pure.
+//! The promised confinement of a container, as a list of checks that can be made inside one. Pure.
 
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ pub enum Probe {
     Forge(u64),
 }
 
-/// What came, or is to come, of a probe.
+/// The outcome of a probe, found or promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finding {
@@ -47,9 +47,9 @@ pub enum Finding {
 pub struct Check {
     /// In words.
     pub what: String,
-    /// What to try.
+    /// The attempt.
     pub probe: Probe,
-    /// What is to come of it; where there is nothing to try, that is fine too.
+    /// The promised outcome; an absent object is accepted, too.
     pub promised: Finding,
 }
 
@@ -91,7 +91,7 @@ const ABSENT_CALLS: [(&str, i64); 7] = [
     ("quotactl_fd", libc::SYS_quotactl_fd),
     ("a call of the future", 4000),
 ];
-/// What a container may do, so that a filter that refuses everything does not pass for a good one.
+/// Calls that must be allowed, so that a filter that refuses everything does not pass.
 const OPEN_CALLS: [(&str, i64); 3] =
     [("getpid", libc::SYS_getpid), ("sched_yield", libc::SYS_sched_yield), ("gettid", libc::SYS_gettid)];
 

@@ -1,6 +1,6 @@
 //! A container's terminals: its console, and as many more as `Ttys=` asks for.
 //!
-//! How its init learns of those depends on the init. systemd is told their names in its environment, and starts a
+//! The init learns of them in its own way. systemd reads their names from its environment and starts a
 //! container-getty@.service on each; it must see no `/dev/tty1`, which to it is a virtual console (CONTAINER_INTERFACE).
 //! Every other init is told by its own files to run a getty on `/dev/tty1` and those after it, and finds them there.
 
@@ -18,7 +18,7 @@ pub fn operations(ttys: u8, init: Option<InitKind>) -> Vec<Operation> {
     [console].into_iter().chain(more).collect()
 }
 
-/// What tells an init of them that is to be told.
+/// The environment variable that tells systemd about the terminals.
 pub fn environment(ttys: u8, init: Option<InitKind>) -> Option<(String, String)> {
     let names: Vec<String> = Tty::first(ttys).map(|tty| format!("pts/{}", tty.number())).collect();
     (is_told(init) && !names.is_empty()).then(|| ("container_ttys".to_string(), names.join(" ")))

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::paths::Root;
 use crate::sys::idmap::IdRange;
 
-/// What systemd gives to units with `DynamicUser=` (Users, Groups, UIDs and GIDs on systemd systems).
+/// Ids that systemd gives to units with `DynamicUser=` (Users, Groups, UIDs and GIDs on systemd systems).
 const DYNAMIC: IdRange = IdRange { base: 61184, size: 65519 - 61184 + 1 };
 
 /// Ids that the host uses.
@@ -22,7 +22,7 @@ pub struct Used {
     is_roots: bool,
 }
 
-/// What the files of the host tell.
+/// Ids that the host's files reserve.
 pub fn used(root: &Root) -> Result<Vec<Used>> {
     let mut used = Vec::new();
     for (file, kind) in [("/etc/passwd", "user"), ("/etc/group", "group")] {

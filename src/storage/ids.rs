@@ -1,4 +1,4 @@
-//! Who owns which user ids: one range of 65536 for each machine, given out once and kept until destroy.
+//! Ranges of user ids: one of 65536 ids for each machine, given out once and kept until destroy.
 //!
 //! The table is `NAME:BASE:SIZE` per line as in subuid(5), replaced as a whole by rename(2), so that readers
 //! need no lock. Writers take a lock on a file of its own; the kernel drops it when they die.
@@ -24,7 +24,7 @@ const SIZE: u32 = 65536;
 const FIRST: u32 = 524_288;
 /// Last id of the last range.
 const LAST: u32 = 1_879_048_191;
-/// How many ranges there are.
+/// The number of ranges.
 const SLOTS: u32 = (LAST - FIRST) / SIZE + 1;
 
 /// The range of `name`, given out now unless it has one.

@@ -67,7 +67,7 @@ impl Partial {
         }
     }
 
-    /// Where the root file system is built; it does not exist yet.
+    /// The path at which the root file system is built; it does not exist yet.
     pub fn rootfs(&self) -> PathBuf {
         self.path.join("rootfs")
     }

@@ -1,6 +1,6 @@
 //! A container's tree, touched by file descriptor only.
 //!
-//! What lies in it was shaped by somebody who may want our privileges. So no path string of it ever reaches a
+//! Its content may be shaped by an attacker who wants our privileges. So no path string of it ever reaches a
 //! call that resolves links on the host: every look-up is openat2(2) held inside the tree, magic links refused.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Error, Kind, Result};
 
-/// How often a look-up is tried again when the kernel saw a rename beside it (`EAGAIN`, openat2(2)).
+/// Retries of a look-up when the kernel saw a concurrent rename (`EAGAIN`, openat2(2)).
 const RETRIES: usize = 128;
 
 /// The largest file that we read out of a container.
@@ -77,7 +77,7 @@ impl Tree {
         self.openat2(path, flags, Links::Refused)
     }
 
-    /// Where `path` really lies, as an absolute path inside; only of files that are executable or directories.
+    /// The real location of `path` as an absolute path inside; only for executable files and directories.
     pub fn real_path(&self, path: &str) -> Result<String, Errno> {
         let fd = self.resolve(path)?;
         let root = link_of(self.0.as_fd())?;
@@ -242,7 +242,7 @@ pub struct Node {
     pub number: u64,
 }
 
-/// What becomes of symbolic links during a look-up.
+/// The treatment of symbolic links during a look-up.
 enum Links {
     /// Followed, with the tree's root as `/`.
     Inside,

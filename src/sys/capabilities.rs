@@ -100,7 +100,7 @@ pub fn default_set() -> Mask {
     KEPT.iter().filter_map(|name| bit(name)).sum()
 }
 
-/// What a container keeps: the default, plus `added`, less `dropped`, and never more than `bounding`, our own.
+/// The capabilities of a container: the default set, plus `added`, less `dropped`, limited to our own `bounding` set.
 pub fn kept(added: Mask, dropped: Mask, bounding: Mask) -> Mask {
     (default_set() | added) & !dropped & bounding
 }

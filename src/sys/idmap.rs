@@ -11,7 +11,7 @@ use crate::error::{Context, Result};
 pub struct IdRange {
     /// The host id of the container's root.
     pub base: u32,
-    /// How many ids.
+    /// The number of ids.
     pub size: u32,
 }
 

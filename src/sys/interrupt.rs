@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Kind, Result};
 /// The eventfd that the handler writes to; -1 before [`Interrupt::catch`].
 static EVENT: AtomicI32 = AtomicI32::new(-1);
 
-/// What [`Interrupt::wait`] waited for.
+/// The reason why [`Interrupt::wait`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The descriptor can be read, or has hung up.
@@ -92,7 +92,7 @@ fn timeout(left: Option<Duration>) -> PollTimeout {
     millis.map_or(PollTimeout::NONE, |millis| PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX))
 }
 
-/// What a verb answers that was interrupted.
+/// The error of a verb that was interrupted.
 pub fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "interrupted, nothing was changed")
 }

@@ -26,7 +26,7 @@ pub fn copy(from: Pid, to: Pid) -> Result<(), Errno> {
     Ok(())
 }
 
-/// How many limits there are (`RLIM_NLIMITS`).
+/// The number of resource limits (`RLIM_NLIMITS`).
 const RESOURCES: u32 = 16;
 
 fn limit(pid: Pid, resource: u32) -> Result<libc::rlimit64, Errno> {

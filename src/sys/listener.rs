@@ -17,7 +17,7 @@ const SLOT: usize = 128;
 /// Bytes of the memfd.
 const LENGTH: usize = SLOTS * SLOT;
 
-/// How many bytes the kernel's structures have (`struct seccomp_notif_sizes`).
+/// Sizes of the kernel's structures in bytes (`struct seccomp_notif_sizes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// `struct seccomp_notif`, a call.
@@ -51,7 +51,7 @@ impl Sizes {
 pub struct Call([u8; SLOT]);
 
 impl Call {
-    /// Its number, by which it is answered.
+    /// The kernel's id of the call; an answer carries the same id.
     pub fn id(&self) -> u64 {
         id(&self.0)
     }
@@ -61,7 +61,7 @@ impl Call {
         i32::from_ne_bytes([self.0[8], self.0[9], self.0[10], self.0[11]])
     }
 
-    /// All of it.
+    /// The whole `struct seccomp_notif`.
     pub fn bytes(&self, sizes: Sizes) -> &[u8] {
         &self.0[..usize::from(sizes.call).min(SLOT)]
     }
@@ -114,7 +114,7 @@ impl Calls {
         Calls::from_fd(memfd)
     }
 
-    /// Those that a predecessor left.
+    /// Takes over the calls that a previous supervisor recorded.
     pub fn from_fd(memfd: OwnedFd) -> std::io::Result<Calls> {
         if fstat(&memfd)?.st_size < LENGTH as i64 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -165,7 +165,7 @@ impl Mapping {
         if place == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(Mapping(place)) }
     }
 
-    /// Where a slot is. Only the kernel writes through this.
+    /// The address of a slot. Only the kernel writes through it.
     fn slot(&self, slot: usize) -> Option<*mut libc::c_void> {
         // SAFETY: within the mapping.
         (slot < SLOTS).then(|| unsafe { self.0.byte_add(slot * SLOT) })

@@ -5,12 +5,12 @@ use nix::errno::Errno;
 use crate::error::Context;
 use crate::sys::idmap::IdRange;
 
-/// What of the program is to stay reachable from `/proc/1`.
+/// The part of our program that stays reachable through `/proc/1` of the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// All of it: nobody inside may look.
+    /// The program's file: the container's root has no right to open it.
     Mapped,
-    /// Nothing of the host's: root inside may look as root of the host does.
+    /// No file of the host: the container's root has the rights of the host's root.
     Own,
 }
 

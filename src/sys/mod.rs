@@ -32,7 +32,7 @@ pub mod memory;
 pub mod mount;
 /// The interface ioctls.
 pub mod net;
-/// What a pidfd tells beyond pidfd_send_signal(2).
+/// pidfd ioctls: namespaces and exit status.
 pub mod pidfd;
 /// Calls made only to see whether they are allowed.
 pub mod probe;

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
-/// What to change on a mount: `MOUNT_ATTR_*` to set and to clear, a propagation type, a user namespace to map
+/// A change to a mount: `MOUNT_ATTR_*` to set and to clear, a propagation type, a user namespace to map
 /// ids by. Zero or `None` leaves things as they are.
 #[derive(Clone, Copy, Default)]
 pub struct MountAttr<'a> {

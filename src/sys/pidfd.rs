@@ -1,4 +1,4 @@
-//! What a pidfd tells beyond pidfd_send_signal(2): namespaces and the exit status of a process that is not our
+//! pidfd ioctls: namespaces and the exit status of a process that is not our
 //! child (linux/pidfd.h).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
-/// How long the parent of an ended process may take to wait for it.
+/// The time that the parent of an ended process has to wait for it.
 const REAP_LIMIT: Duration = Duration::from_secs(1);
 
-/// How a process ended.
+/// The exit status of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// exit(2) with this status.

@@ -43,7 +43,7 @@ pub enum Listening {
 /// A program to load.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// Its instructions.
+    /// The BPF instructions.
     pub program: Vec<Instruction>,
     /// Whether somebody outside is asked about some calls.
     pub listening: Listening,

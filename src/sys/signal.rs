@@ -24,7 +24,7 @@ pub fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
     send(pidfd, signal, 0)
 }
 
-/// The same to all of the process group that the process leads.
+/// Sends any signal to the process group that the process leads.
 pub fn pidfd_send_signal_to_group(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
     send(pidfd, signal, PROCESS_GROUP)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Cause, Error, Kind, Result};
 
-/// How long a bus that is being restarted is waited for.
+/// Time limit for a bus that is being restarted.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 fn is_restarting(error: &std::io::Error) -> bool {

@@ -14,10 +14,10 @@ use super::bus::{is_lost, told};
 use super::manager::Manager;
 use crate::error::{Error, Result};
 
-/// How long a bus that went away is waited for.
+/// Time limit for a bus that went away.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a job does.
+/// The type of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
     /// `StartUnit`.
@@ -29,7 +29,7 @@ pub enum Job {
 }
 
 impl Job {
-    /// Its verb, for messages.
+    /// The verb, for messages.
     pub fn verb(self) -> &'static str {
         match self {
             Job::Start => "start",
@@ -38,7 +38,7 @@ impl Job {
         }
     }
 
-    /// What goes on while it runs, for messages.
+    /// The progressive form of the verb, for messages.
     pub fn progressive(self) -> &'static str {
         match self {
             Job::Start => "starting",
@@ -56,7 +56,7 @@ impl Job {
     }
 }
 
-/// How a job ended: `done`, or `failed`, `timeout`, `canceled`, `dependency`, `skipped`, …
+/// The result of a job: `done`, or `failed`, `timeout`, `canceled`, `dependency`, `skipped`, …
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobResult(pub String);
 

@@ -14,7 +14,7 @@ use systemd_journal_logger::JournalLog;
 use crate::name::MachineName;
 use crate::sys::fds::never_block;
 
-/// Where journald listens (systemd-journald.service(8)).
+/// The socket of journald (systemd-journald.service(8)).
 const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// The journal, or standard error where there is none.
@@ -24,7 +24,7 @@ pub struct Journal {
     tried: Cell<Instant>,
 }
 
-/// How long a journal that was not there is not looked for again.
+/// Time between attempts to reach a journal that was absent.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Journal {

@@ -1,6 +1,6 @@
 //! One part of an object path (sd_bus_path_encode(3)): `web-1` becomes `web_2d1`.
 
-/// What is no letter, and no digit behind the first place, as `_` and two hexadecimal digits.
+/// Encodes every byte but letters, and digits after the first place, as `_` and two hexadecimal digits.
 pub fn encode(name: &str) -> String {
     let mut label = String::with_capacity(name.len());
     for (i, byte) in name.bytes().enumerate() {

@@ -100,7 +100,7 @@ impl From<ListedUnit> for UnitState {
 pub enum Whom {
     /// The main process.
     Main,
-    /// All of them.
+    /// Every process of the unit.
     All,
 }
 
@@ -152,7 +152,7 @@ impl UnitProperties {
     }
 }
 
-/// How long a property that is set stays.
+/// The lifetime of a property that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lasting {
     /// For good, in `/etc/systemd/system.control`.
@@ -201,7 +201,7 @@ impl Manager {
         Ok((number != 0).then_some(path))
     }
 
-    /// What that job is for: `start`, `stop`, `restart`, …
+    /// The type of a unit's queued job: `start`, `stop`, `restart`, …
     pub(super) async fn job_type(&self, unit: &str) -> Result<Option<String>> {
         let told = |error| told(&format!("failed to ask for the job of '{unit}'"), &error);
         let Some(path) = self.job_of(unit).await? else { return Ok(None) };

@@ -17,7 +17,7 @@ pub mod networkd;
 pub mod notify;
 /// A payload's scope and its entry with machined.
 pub mod payload;
-/// What becomes of a service that was killed.
+/// The next state of a service whose main process was killed.
 pub mod restart;
 /// Changes of units.
 pub mod watch;

@@ -33,7 +33,7 @@ pub fn watchdog() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// How often [`watchdog`] is due: half of what the unit's `WatchdogSec=` says.
+/// The interval of [`watchdog`] messages: half of the unit's `WatchdogSec=`.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }

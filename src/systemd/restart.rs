@@ -1,4 +1,4 @@
-//! What becomes of a service whose main process was killed: systemd starts it again after a moment, in which a stop runs
+//! The next state of a service whose main process was killed: systemd restarts it after a pause, in which a stop runs
 //! nothing of the service's own.
 //!
 //! ```text
@@ -15,7 +15,7 @@ use super::watch::{Change, Watch};
 use crate::error::Result;
 use crate::name::MachineName;
 
-/// How it went on.
+/// The outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It was started again, or systemd has given it up: somebody sees to it, or will.

@@ -20,10 +20,10 @@ use crate::error::{Error, Result};
 /// Everything that systemd says of its units and of itself.
 const RULE: &str =
     "type='signal',sender='org.freedesktop.systemd1',path_namespace='/org/freedesktop/systemd1'";
-/// Where the objects of units are.
+/// The object path prefix of units.
 const UNITS: &str = "/org/freedesktop/systemd1/unit/";
 
-/// What has changed.
+/// A change that systemd signals.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change {
     /// Properties of a unit that are strings, by their names; of those that have changed.
@@ -43,7 +43,7 @@ pub enum Change {
 pub struct Watch {
     connection: zbus::Connection,
     stream: MessageStream,
-    /// What was told up to here is part of what was seen.
+    /// Signals up to this one are already part of the reply.
     seen: Sequence,
 }
 
@@ -102,7 +102,7 @@ impl Watch {
     }
 }
 
-/// What a signal says; `None` if it is not about a unit's state.
+/// The change in a signal; `None` if it is not about a unit's state.
 fn read(message: &Message) -> Option<Change> {
     let (header, body) = (message.header(), message.body());
     match header.member()?.as_str() {

@@ -114,7 +114,7 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// One that says nothing.
+    /// An interface section without keys.
     pub fn new(section: IfName) -> Interface {
         Interface {
             section,
@@ -265,7 +265,7 @@ impl Serialize for Prefix {
 /// `Port=`: a port of the host that leads into the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Port {
-    /// What is forwarded.
+    /// The protocol that is forwarded.
     pub protocol: Protocol,
     /// The host's.
     pub host: u16,
@@ -279,7 +279,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// What has ports.
+/// A transport protocol with ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {

@@ -1,4 +1,4 @@
-//! How an archive is compressed, by its first bytes; never by its name, never by what it says of itself.
+//! Compression of an archive, detected by its first bytes and never by its name.
 
 use clap::ValueEnum;
 
@@ -21,7 +21,7 @@ impl Compression {
     /// Bytes of the longest magic.
     pub const MAGIC: usize = 6;
 
-    /// Tells by the first [`Self::MAGIC`] bytes.
+    /// Detects the compression by the first [`Self::MAGIC`] bytes.
     pub fn of(start: &[u8]) -> Compression {
         let magics: [(&[u8], Compression); 4] = [
             (b"\x1f\x8b", Compression::Gzip),

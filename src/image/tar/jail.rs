@@ -1,4 +1,4 @@
-//! Where tar runs: it sees the host's `/usr` read-only and the new tree, as root of a user namespace that owns
+//! The confinement of tar: it sees the host's `/usr` read-only and the new tree, as root of a user namespace that owns
 //! nothing else; no network, no other process, no device.
 //!
 //! The new tree is mounted with the ids mapped, so that what the archive calls user 0 is user 0 on disk, while

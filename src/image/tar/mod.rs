@@ -30,7 +30,7 @@ use crate::sys::interrupt::Interrupt;
 /// Part of the file system that an archive must leave free.
 const RESERVE: u64 = 20;
 
-/// What the worker is told, as arguments of the hidden verb `unpack`.
+/// Arguments of the worker, the hidden verb `unpack`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Work {
     /// The empty directory to fill.
@@ -41,7 +41,7 @@ pub struct Work {
     pub size: u32,
     /// No file may be larger.
     pub largest_file_bytes: u64,
-    /// How standard input is compressed.
+    /// The compression of standard input.
     pub compression: Compression,
 }
 
@@ -177,7 +177,7 @@ fn rewind(mut input: File, start: Vec<u8>) -> Result<(OwnedFd, Feeder)> {
     Ok((theirs, Feeder(Some((start, input, ours.into())))))
 }
 
-/// How far an archive was read. The worker's descriptor is a copy of ours, and has its offset (dup(2)).
+/// The read position of an archive. The worker's descriptor is a copy of ours and shares its offset (dup(2)).
 struct Reading(Option<(OwnedFd, u64)>);
 
 impl Reading {
@@ -193,7 +193,7 @@ impl Reading {
     }
 }
 
-/// What copies a pipe's archive to the worker, start first.
+/// Copies an archive from a pipe to the worker, beginning with the bytes that were read already.
 struct Feeder(Option<(Vec<u8>, File, File)>);
 
 impl Feeder {
@@ -206,7 +206,7 @@ impl Feeder {
     }
 }
 
-/// What a file system has left, less the reserve.
+/// Free space of a file system, less the reserve.
 struct Room {
     free_bytes: u64,
     free_files: u64,

@@ -8,11 +8,11 @@ use crate::error::{Context, Error, Result};
 use crate::paths::Root;
 use crate::sandbox::layout::MASKED;
 
-/// What AppArmor calls the lack of a profile.
+/// AppArmor's name for the lack of a profile.
 pub const UNCONFINED: &str = "unconfined";
 /// The profile of our supervisor, where the host has installed it.
 const SUPERVISOR: &str = "containerctl-supervisor";
-/// Where a file of the parser's is looked for.
+/// Paths of apparmor_parser(8).
 const PARSERS: [&str; 4] = [
     "/usr/sbin/apparmor_parser",
     "/sbin/apparmor_parser",
@@ -20,7 +20,7 @@ const PARSERS: [&str; 4] = [
     "/bin/apparmor_parser",
 ];
 
-/// What the parser of this host takes. By a profile that names one, new kinds of rules count; without, the
+/// The newest policy ABI of this host's parser. In a profile that names it, new kinds of rules count; without, the
 /// host's administrator has pinned what counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
@@ -30,7 +30,7 @@ pub enum Abi {
     Four,
 }
 
-/// What the host has.
+/// AppArmor on the host.
 #[derive(Clone, Debug, Default)]
 pub struct Support {
     /// The kernel has it enabled, and profiles can be loaded.
@@ -128,7 +128,7 @@ fn run(parser: &Path, what: &str, file: &Path) -> Result<()> {
     }
 }
 
-/// What a generated profile depends on.
+/// The inputs of a generated profile.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile<'a> {
     /// The machine.
@@ -137,9 +137,9 @@ pub struct Profile<'a> {
     pub nesting: bool,
     /// The container's root is nobody on the host.
     pub user_namespace: bool,
-    /// What stays writable below `/proc/sys`.
+    /// Sysctls that stay writable below `/proc/sys`.
     pub sysctls: &'a [&'a str],
-    /// What the parser takes.
+    /// The policy ABI of the parser.
     pub abi: Option<Abi>,
 }
 
@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(name_of(""), None);
     }
 
-    /// Tells, and counts where `tests/run` collects what was skipped.
+    /// Reports a skipped test to `tests/run`.
     fn skipped(why: &str) {
         use std::io::Write as _;
         let line = format!("SKIPPED the_parser_takes_every_profile: {why}");

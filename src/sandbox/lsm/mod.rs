@@ -22,7 +22,7 @@ use crate::paths::Root;
 use crate::sandbox::layout::writable_sysctls;
 use crate::sys::idmap::IdRange;
 
-/// What the host has.
+/// Security modules of the host.
 #[derive(Clone, Debug, Default)]
 pub struct Support {
     /// AppArmor.
@@ -74,7 +74,7 @@ pub fn check(definition: &Definition, support: &Support) -> Result<()> {
     }
 }
 
-/// Decides on the labels. `ids` is `None` where the container shares the host's.
+/// The labels of a container. `ids` is `None` where it shares the host's ids.
 pub fn labels(settings: &Settings, support: &Support, name: &MachineName, ids: Option<IdRange>) -> Labels {
     let exec = &settings.exec;
     let generated = || {
@@ -102,7 +102,7 @@ pub fn labels(settings: &Settings, support: &Support, name: &MachineName, ids: O
     Labels { apparmor, selinux, profile }
 }
 
-/// How often and how long we look; the kernel closes the leader's descriptors a moment before it changes the label.
+/// Number of attempts to read the label; the kernel closes the leader's descriptors a moment before it changes the label.
 const LOOKS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 

@@ -8,19 +8,19 @@ use crate::sys::idmap::IdRange;
 
 /// Categories of a policy with multi-category security.
 const CATEGORIES: u32 = 1024;
-/// How many pairs of two different categories there are.
+/// The number of pairs of two different categories.
 const PAIRS: u32 = CATEGORIES * (CATEGORIES - 1) / 2;
 /// Ids in one range, and the alignment of those that we give out.
 const RANGE: u32 = 65536;
 /// Pairs for the ranges of all 32-bit ids; those above are for containers that have no range of their own.
 const RANGES: u32 = u32::MAX / RANGE + 1;
 
-/// What the host has.
+/// SELinux on the host.
 #[derive(Clone, Debug, Default)]
 pub struct Support {
     /// The kernel enforces or permits by a policy.
     pub enabled: bool,
-    /// What the policy says a container's init is, `USER:ROLE:TYPE:LEVEL`.
+    /// The policy's context of a container's init, `USER:ROLE:TYPE:LEVEL`.
     pub process: Option<String>,
     /// The root file system has the type that the policy gives to containers' files.
     pub labelled_root: bool,

@@ -13,12 +13,12 @@
 //! ioctl errno 1 [1,0x5412,SCMP_CMP_MASKED_EQ,0xffffffff]
 //! ```
 //!
-//! What LXC passes over with a warning is an error here: a rule that is not understood is a rule that is missing.
+//! Lines that LXC skips with a warning are errors here: a rule that is not understood would be missing from the filter.
 
 /// A profile as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Profile {
-    /// What becomes of a call that no rule is about.
+    /// The action for calls without a rule.
     pub default: Action,
     /// The rules in their order.
     pub rules: Vec<Rule>,
@@ -29,13 +29,13 @@ pub struct Profile {
 pub struct Rule {
     /// The line that it stands in, from 1.
     pub line: usize,
-    /// Where it holds.
+    /// The architecture section of the rule.
     pub section: Section,
     /// Which call.
     pub call: Call,
-    /// What becomes of it.
+    /// The action for the call.
     pub action: Action,
-    /// All of these must be true of its arguments.
+    /// Conditions on its arguments; the rule applies when all are true.
     pub conditions: Vec<Condition>,
 }
 
@@ -50,16 +50,16 @@ pub enum Call {
     ForcedUmount,
 }
 
-/// What becomes of a call.
+/// The action for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Its thread is killed.
+    /// Kills the calling thread.
     Kill,
     /// It gives this error; 0 is success without effect.
     Errno(i32),
     /// It is let through.
     Allow,
-    /// Its thread gets SIGSYS.
+    /// Sends SIGSYS to the calling thread.
     Trap,
     /// It is let through and logged.
     Log,
@@ -128,13 +128,13 @@ const SECTIONS: [(&str, Section); 19] = [
 pub struct Condition {
     /// Which argument, from 0 to 5.
     pub index: u32,
-    /// How it is compared.
+    /// The comparison.
     pub comparison: Comparison,
     /// With what.
     pub value: u64,
 }
 
-/// How an argument is compared with a value.
+/// A comparison of an argument with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Comparison {
     /// `==`
@@ -158,12 +158,12 @@ const ARGUMENTS: u32 = 6;
 /// The largest error that the kernel hands out (linux/err.h).
 const MAX_ERRNO: i32 = 4095;
 
-/// What is wrong, and in which line.
+/// A mistake and its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The mistake, as the end of a sentence.
     pub why: String,
 }
 

@@ -59,7 +59,7 @@ impl ProfileFile {
         Ok(ProfileFile { path: path.to_path_buf(), named, profile })
     }
 
-    /// Where it asks a program outside, as the beginning of a sentence; `None` if it never does.
+    /// The line that asks a program outside, as the beginning of a sentence; `None` if no line does.
     pub fn asking(&self) -> Option<String> {
         let rule = || self.profile.rules.iter().find(|rule| rule.action == Action::Notify);
         let line = match self.profile.default {
@@ -107,7 +107,7 @@ fn native(section: Section) -> bool {
     }
 }
 
-/// What this kernel may run beside its own programs.
+/// Further architectures whose programs this kernel runs.
 pub(super) fn compatible(native: ScmpArch) -> &'static [ScmpArch] {
     match native {
         ScmpArch::X8664 => &[ScmpArch::X86, ScmpArch::X32],

@@ -111,7 +111,7 @@ const NETLINK_PROTOCOLS: u64 = 31;
 /// Bumped when the way of building changes, so that a kept filter of before is not taken.
 const FORMAT: u32 = 3;
 
-/// What a filter is made from.
+/// The inputs of a filter.
 #[derive(Hash)]
 pub struct Policy<'a> {
     /// Capabilities that the container keeps.
@@ -222,7 +222,7 @@ fn export(filter: &ScmpFilterContext) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What is allowed: the list, what goes with the capabilities that are kept, what the definition adds.
+/// Names of allowed calls: the list, the calls of the capabilities that are kept, and those that the definition adds.
 fn allowed_names<'a>(policy: &'a Policy) -> Vec<&'a str> {
     let mut names: Vec<&str> =
         ALLOWED.lines().filter(|line| !line.contains(' ') && !line.is_empty()).collect();
