@@ -25,7 +25,6 @@ mod limit;
 mod list;
 mod logs;
 mod machines;
-mod manual;
 mod monitor;
 mod network;
 /// Tables, JSON, escapes.
@@ -107,8 +106,6 @@ enum Verb {
     #[command(subcommand)]
     Images(images::Verb),
     #[command(hide = true)]
-    Manual(manual::Args),
-    #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
     Unpack(unpack::Args),
@@ -186,15 +183,14 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Network(verb) => network::run(&root, verb),
         Verb::Port(verb) => port::run(&root, verb),
         Verb::Images(images::Verb::Link) => images::link(&root),
-        Verb::Manual(args) => manual::run(args),
         Verb::Completions(args) => completions::run(args),
         Verb::Unpack(args) => return unpack::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The tree, its help in groups.
-fn command() -> clap::Command {
+/// The tree of verbs, of which help, completions and the manual's list of verbs are made.
+pub fn command() -> clap::Command {
     help::grouped(Cli::command())
 }
 

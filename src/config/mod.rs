@@ -9,8 +9,6 @@ pub mod directives;
 pub mod edit;
 /// One key: who may set it.
 pub mod key;
-/// containerctl.conf(5).
-pub mod manual;
 /// `[Network]` and `[Interface NAME]`.
 pub mod network;
 /// In what order containers start.
