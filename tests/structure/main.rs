@@ -1,5 +1,7 @@
 //! Imports between the rooms of `src/`, held to the table in `src/lib.rs`.
 
+mod toolchain;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
