@@ -171,8 +171,8 @@ pub static TABLE: &[Directive] = &[
         value: "BOOL",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "Look for an init in the root file system and run it. If off, Parameters= is the command to \
-              run. On by default.",
+        doc: "If enabled, an init is searched for in the root file system and run. If disabled, the \
+              command in Parameters= is run. Enabled by default.",
         field: set!(exec.boot, values::boolean),
     },
     Directive {
@@ -181,8 +181,8 @@ pub static TABLE: &[Directive] = &[
         value: "WORD…",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "Arguments of the init; with Boot=no the command and its arguments. Words may be quoted and \
-              have C escapes.",
+        doc: "Arguments of the init, or with Boot=no the command and its arguments. Words may be quoted \
+              and contain C escapes.",
         field: add!(exec.parameters, words::quoted),
     },
     Directive {
@@ -191,8 +191,8 @@ pub static TABLE: &[Directive] = &[
         value: "NAME=VALUE…",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "Environment variables of the first process. Assignments may be quoted and have C escapes; \
-              later ones win.",
+        doc: "Environment variables of the first process. Assignments may be quoted and contain C \
+              escapes. A later assignment to the same variable takes precedence.",
         field: add!(exec.environment, words::environment),
     },
     Directive {
@@ -201,7 +201,7 @@ pub static TABLE: &[Directive] = &[
         value: "PATH",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "Working directory of the first process, an absolute path inside. / by default.",
+        doc: "Working directory of the first process, an absolute path in the container. Defaults to /.",
         field: set!(exec.working_directory, values::path),
     },
     Directive {
@@ -210,8 +210,8 @@ pub static TABLE: &[Directive] = &[
         value: "SIGNAL",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "Signal that asks the first process to shut down, as name or number, such as SIGRTMIN+3. \
-              By default the one that the kind of init takes, see containerctl(1).",
+        doc: "Signal that requests a shutdown from the first process: a name or a number, such as \
+              SIGRTMIN+3. The default depends on the kind of init, see containerctl(1).",
         field: set!(exec.kill_signal, signal::signal),
     },
     Directive {
@@ -220,9 +220,10 @@ pub static TABLE: &[Directive] = &[
         value: "BOOL|network",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "The unit counts as started once the container's init says so by sd_notify(3), not as soon \
-              as it runs; with network, once an interface inside has an address by which others reach it, whoever \
-              sets that. What takes longer than the unit's TimeoutStartSec= has failed. Off by default.",
+        doc: "Determines when the service counts as started: with no, once the init runs; with yes, once \
+              it reports readiness by sd_notify(3); with network, once an interface in the container has \
+              an address by which others can reach it, whoever assigned it. The start fails after \
+              TimeoutStartSec= of the unit. Defaults to no.",
         field: set!(exec.notify_ready, values::readiness),
     },
     Directive {
@@ -231,8 +232,8 @@ pub static TABLE: &[Directive] = &[
         value: "NAME",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "Host name at the start; an init that sets one from its own /etc/hostname wins. The container's name \
-              by default.",
+        doc: "Host name at the start. An init that reads its own /etc/hostname overrides it. Defaults to \
+              the name of the container.",
         field: set!(exec.hostname, values::hostname),
     },
     Directive {
@@ -241,8 +242,8 @@ pub static TABLE: &[Directive] = &[
         value: "ID",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "The container's machine-id(5): 32 hexadecimal digits, or a UUID. By default that in the image's \
-              /etc/machine-id, and where it has none, a new one at each start.",
+        doc: "The machine-id(5) of the container: 32 hexadecimal digits or a UUID. Defaults to the ID in \
+              the image's /etc/machine-id, or to a new ID at each start if the image has none.",
         field: set!(exec.machine_id, values::machine_id),
     },
     Directive {
@@ -251,10 +252,11 @@ pub static TABLE: &[Directive] = &[
         value: "pick|no|identity|BASE[:SIZE]",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "User namespace: pick (or yes), the default, gives the container 65536 ids of its own and \
-              keeps them; identity has one with the host's ids; BASE[:SIZE] names the range, in which no id may be \
-              another container's, nor, unless BASE is 0, that of a user, group or dynamic user of the host or \
-              one that subuid(5) or subgid(5) lend to anybody but root; no has none.",
+        doc: "Configures the user namespace. With pick or yes, 65536 ids are allocated, which the \
+              container keeps. With identity, the ids are those of the host. BASE[:SIZE] selects a range; \
+              it must not contain an id of another container nor, unless BASE is 0, an id of a user, \
+              group or dynamic user of the host, or one that subuid(5) or subgid(5) assign to a user \
+              other than root. With no, the container has no user namespace. Defaults to pick.",
         field: set!(exec.private_users, values::private_users),
     },
     Directive {
@@ -263,7 +265,7 @@ pub static TABLE: &[Directive] = &[
         value: "CAPABILITY…",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "Capabilities kept beyond the default: names, numbers or all (capabilities(7)).",
+        doc: "Capabilities kept in addition to the default: names, numbers, or all. See capabilities(7).",
         field: mask!(exec.capability),
     },
     Directive {
@@ -281,8 +283,8 @@ pub static TABLE: &[Directive] = &[
         value: "CAPABILITY…",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "Capabilities that the first process passes on to programs that are not run by root; they must \
-              be among those that the container keeps.",
+        doc: "Capabilities that the first process passes on to programs that are not run by root. The \
+              container must have these capabilities.",
         field: mask!(exec.ambient_capability),
     },
     Directive {
@@ -291,10 +293,10 @@ pub static TABLE: &[Directive] = &[
         value: "BOOL",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "Room for containers inside: uncovered instances of /proc and /sys are kept hidden in \
-              /dev/.nest, for without them the kernel lets no inner user namespace mount its own, nor a unit of the \
-              guest that has ProtectProc=, ProcSubset= or PrivatePIDs=. The cost: the container's root can mount a \
-              /proc on which nothing is masked. Off by default.",
+        doc: "Allows containers in the container: uncovered instances of /proc and /sys are mounted below \
+              /dev/.nest. Without them the kernel refuses mounts of /proc and /sys in inner user \
+              namespaces, and for units inside that set ProtectProc=, ProcSubset= or PrivatePIDs=. Root \
+              in the container can then mount a /proc in which nothing is covered. Disabled by default.",
         field: set!(exec.nesting, values::boolean),
     },
     Directive {
@@ -303,7 +305,8 @@ pub static TABLE: &[Directive] = &[
         value: "BOOL",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "Programs inside gain nothing from set-user-ID or file capabilities. Off by default.",
+        doc: "If enabled, programs gain no privileges by set-user-ID bits or file capabilities. Disabled \
+              by default.",
         field: set!(exec.no_new_privileges, values::boolean),
     },
     Directive {
@@ -312,8 +315,8 @@ pub static TABLE: &[Directive] = &[
         value: "[~]NAME…",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "System calls allowed beyond the default; with ~ in front of the first, all of the line are \
-              refused with EPERM.",
+        doc: "System calls allowed in addition to the default. If the first name is prefixed with ~, all \
+              system calls of the line are refused with EPERM.",
         field: add!(exec.system_call_filter, values::system_calls),
     },
     Directive {
@@ -322,9 +325,9 @@ pub static TABLE: &[Directive] = &[
         value: "PATH",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A seccomp profile of LXC's, version 1 or 2, an absolute path on the host. It replaces the list of \
-              system calls, not the refusal of forged terminal input. A call that is not known is an error. The \
-              action notify asks the program behind SeccompNotifyProxy=, and without that key is an error.",
+        doc: "Seccomp profile in the format of LXC, version 1 or 2: an absolute path on the host. It \
+              replaces the list of allowed system calls, but not the refusal of injected terminal input. \
+              An unknown system call in it is an error. The action notify requires SeccompNotifyProxy=.",
         field: set!(exec.seccomp_profile, values::path_below_root),
     },
     Directive {
@@ -333,10 +336,10 @@ pub static TABLE: &[Directive] = &[
         value: "PATH|@NAME",
         trust: Trust::Host,
         effect: Effect::Reload,
-        doc: "The unix socket of the host, by its path or its abstract name, on which a program answers the system \
-              calls that SeccompProfile= has the action notify for: lxc.seccomp.notify.proxy of LXC's, with the same \
-              protocol. The container does not start unless somebody listens there. Later, a call that nobody answers \
-              within 30 seconds fails with ENOSYS.",
+        doc: "Path or abstract name of a unix socket on the host. The program that listens there answers \
+              the system calls to which SeccompProfile= assigns the action notify, see \
+              containerctl-confinement(7). The container does not start if no program listens. A call \
+              that is not answered within 30 seconds fails with ENOSYS.",
         field: set!(exec.seccomp_notify_proxy, |text| values::socket_address(text).map(Some)),
     },
     Directive {
@@ -345,8 +348,8 @@ pub static TABLE: &[Directive] = &[
         value: "TEXT",
         trust: Trust::Host,
         effect: Effect::Reload,
-        doc: "What that program is sent along with every call, at most 255 bytes: lxc.seccomp.notify.cookie of LXC's. \
-              Incus reads the first 64.",
+        doc: "Text of at most 255 bytes that this program receives with every call, like \
+              lxc.seccomp.notify.cookie of LXC. Incus reads the first 64 bytes.",
         field: set!(exec.seccomp_notify_cookie, values::cookie),
     },
     Directive {
@@ -355,9 +358,9 @@ pub static TABLE: &[Directive] = &[
         value: "generated|unconfined|NAME",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "AppArmor profile of the first process: one that is generated for the container, none, or one that \
-              the host has loaded. generated by default where the kernel has AppArmor; asked for where it has \
-              not, the container does not start.",
+        doc: "AppArmor profile of the first process: generated for the container, unconfined, or the name \
+              of a loaded profile. Defaults to generated if the kernel supports AppArmor. If the key is \
+              set and the kernel does not support AppArmor, the container does not start.",
         field: set!(exec.apparmor_profile, |text| values::apparmor_profile(text).map(Some)),
     },
     Directive {
@@ -366,36 +369,51 @@ pub static TABLE: &[Directive] = &[
         value: "CONTEXT",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "SELinux context of the first process. By default, where the kernel has SELinux and the root file \
-              system is labelled as a container's, the policy's own for containers with a pair of categories \
-              that no other container has; asked for where there is no SELinux, the container does not start.",
+        doc: "SELinux context of the first process. If the kernel supports SELinux and the root file \
+              system is labelled as a container's, the default is the context that the policy defines for \
+              containers, with a pair of categories that no other container has. If the key is set and \
+              the kernel does not support SELinux, the container does not start.",
         field: set!(exec.selinux_context, |text| values::selinux_context(text).map(Some)),
     },
     limit!(
         "LimitCPU",
         RLIMIT_CPU,
         quantity::cpu_time,
-        "CPU time per process (setrlimit(2)); seconds or a time span."
+        "CPU time per process, in seconds or as a time \
+         span. See setrlimit(2)."
     ),
-    limit!("LimitFSIZE", RLIMIT_FSIZE, quantity::size, "Size of a file."),
-    limit!("LimitDATA", RLIMIT_DATA, quantity::size, "Data segment of a process."),
-    limit!("LimitSTACK", RLIMIT_STACK, quantity::size, "Stack of a process."),
-    limit!("LimitCORE", RLIMIT_CORE, quantity::size, "Size of a core file."),
-    limit!("LimitRSS", RLIMIT_RSS, quantity::size, "Resident memory; without effect on Linux."),
-    limit!("LimitNOFILE", RLIMIT_NOFILE, quantity::count, "Open file descriptors per process."),
-    limit!("LimitAS", RLIMIT_AS, quantity::size, "Address space of a process."),
-    limit!("LimitNPROC", RLIMIT_NPROC, quantity::count, "Processes per user."),
-    limit!("LimitMEMLOCK", RLIMIT_MEMLOCK, quantity::size, "Locked memory."),
-    limit!("LimitLOCKS", RLIMIT_LOCKS, quantity::count, "File locks; without effect on Linux."),
-    limit!("LimitSIGPENDING", RLIMIT_SIGPENDING, quantity::count, "Queued signals per user."),
+    limit!("LimitFSIZE", RLIMIT_FSIZE, quantity::size, "Maximum size of a file."),
+    limit!("LimitDATA", RLIMIT_DATA, quantity::size, "Maximum data segment of a process."),
+    limit!("LimitSTACK", RLIMIT_STACK, quantity::size, "Maximum stack of a process."),
+    limit!("LimitCORE", RLIMIT_CORE, quantity::size, "Maximum size of a core file."),
+    limit!(
+        "LimitRSS",
+        RLIMIT_RSS,
+        quantity::size,
+        "Resident memory of a process. Has no effect \
+         on Linux."
+    ),
+    limit!("LimitNOFILE", RLIMIT_NOFILE, quantity::count, "Number of open file descriptors per process."),
+    limit!("LimitAS", RLIMIT_AS, quantity::size, "Maximum address space of a process."),
+    limit!("LimitNPROC", RLIMIT_NPROC, quantity::count, "Number of processes per user."),
+    limit!("LimitMEMLOCK", RLIMIT_MEMLOCK, quantity::size, "Locked memory per process."),
+    limit!("LimitLOCKS", RLIMIT_LOCKS, quantity::count, "Number of file locks. Has no effect on Linux."),
+    limit!("LimitSIGPENDING", RLIMIT_SIGPENDING, quantity::count, "Number of queued signals per user."),
     limit!("LimitMSGQUEUE", RLIMIT_MSGQUEUE, quantity::size, "Bytes in POSIX message queues per user."),
-    limit!("LimitNICE", RLIMIT_NICE, quantity::nice, "Highest priority: a signed nice level, or 0 to 40."),
+    limit!(
+        "LimitNICE",
+        RLIMIT_NICE,
+        quantity::nice,
+        "Highest priority: a signed nice level, or 0 \
+         to 40."
+    ),
     limit!("LimitRTPRIO", RLIMIT_RTPRIO, quantity::count, "Highest real-time priority."),
     limit!(
         "LimitRTTIME",
         RLIMIT_RTTIME,
         quantity::real_time,
-        "CPU time under real-time scheduling; microseconds or a time span."
+        "CPU time of a process under real-time \
+         scheduling, in microseconds or as a time span."
     ),
     Directive {
         section: "Exec",
@@ -403,8 +421,8 @@ pub static TABLE: &[Directive] = &[
         value: "NUMBER",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "How readily the kernel kills the container's processes when memory runs out, from -1000 to \
-              1000.",
+        doc: "OOM score adjustment of the processes, from -1000 to 1000. The kernel kills processes with \
+              a higher value first when memory runs out.",
         field: set!(exec.oom_score_adjust, |text| values::number(text, -1000, 1000)),
     },
     Directive {
@@ -413,8 +431,8 @@ pub static TABLE: &[Directive] = &[
         value: "no|host|try-host|guest|try-guest|auto",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "Makes the container's journal visible on the host, as in systemd.nspawn(5). By default \
-              try-guest: a link in the host's /var/log/journal, if there is one.",
+        doc: "Makes the journal of the container visible on the host, as in systemd.nspawn(5). Defaults \
+              to try-guest: a symlink in /var/log/journal of the host, if that directory exists.",
         field: set!(exec.link_journal, values::link_journal),
     },
     Directive {
@@ -423,8 +441,8 @@ pub static TABLE: &[Directive] = &[
         value: "PATH",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "The root file system, an absolute path on the host. /var/lib/containerctl/NAME/rootfs by \
-              default.",
+        doc: "Root file system, an absolute path on the host. Defaults to \
+              /var/lib/containerctl/NAME/rootfs.",
         field: set!(files.root_directory, values::path_below_root),
     },
     Directive {
@@ -433,8 +451,9 @@ pub static TABLE: &[Directive] = &[
         value: "PATH [rwm]",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A device node of the host below /dev that the container gets too, owned by its root, and what \
-              it may do with it: read, write, make nodes (systemd.resource-control(5)). All three by default.",
+        doc: "Device node below /dev of the host that the container may use, as in \
+              systemd.resource-control(5): r allows reading, w writing, m creating nodes. The node is \
+              owned by root of the container. Access defaults to rwm.",
         field: add!(files.devices, |text| values::device(text).map(Some)),
     },
     Directive {
@@ -443,7 +462,7 @@ pub static TABLE: &[Directive] = &[
         value: "BOOL",
         trust: Trust::Image,
         effect: Effect::Restart,
-        doc: "The root file system cannot be written. Off by default.",
+        doc: "Makes the root file system read-only. Disabled by default.",
         field: set!(files.read_only, values::boolean),
     },
     Directive {
@@ -452,10 +471,10 @@ pub static TABLE: &[Directive] = &[
         value: "SOURCE[:TARGET[:OPTIONS]]",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A file or directory of the host appears inside. Options, separated by commas: rbind \
-              (default), norbind, idmap, noidmap. In paths \\: is a colon. With - in front of it the \
-              source may be missing. Owners stay the host's, so that inside they are nobody's, unless idmap \
-              maps them.",
+        doc: "Mounts a file or directory of the host into the container. Options, separated by commas: \
+              rbind (default), norbind, idmap, noidmap. A colon in a path is written as \\:. A source \
+              prefixed with - may be missing. Files keep their owners on the host, which appear as nobody \
+              in the container unless idmap maps them.",
         field: mount!(CustomMount::Bind { read_only: false, .. }, |text| mounts::bind(text, false)),
     },
     Directive {
@@ -464,7 +483,7 @@ pub static TABLE: &[Directive] = &[
         value: "SOURCE[:TARGET[:OPTIONS]]",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "As Bind=, and cannot be written.",
+        doc: "Like Bind=, but read-only.",
         field: mount!(CustomMount::Bind { read_only: true, .. }, |text| mounts::bind(text, true)),
     },
     Directive {
@@ -473,7 +492,8 @@ pub static TABLE: &[Directive] = &[
         value: "TARGET[:OPTIONS]",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "An empty tmpfs(5) inside. Options, separated by commas: size=, nr_inodes=, mode=.",
+        doc: "Mounts an empty tmpfs(5) in the container. Options, separated by commas: size=, nr_inodes=, \
+              mode=.",
         field: mount!(CustomMount::Tmpfs { .. }, mounts::tmpfs),
     },
     Directive {
@@ -482,7 +502,7 @@ pub static TABLE: &[Directive] = &[
         value: "TARGET",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A file or directory inside is covered by one that nobody can use.",
+        doc: "Covers a file or directory of the container with one that cannot be accessed.",
         field: mount!(CustomMount::Inaccessible { .. }, mounts::inaccessible),
     },
     Directive {
@@ -491,7 +511,8 @@ pub static TABLE: &[Directive] = &[
         value: "BOOL",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A network namespace of its own; off shares the host's. On by default.",
+        doc: "Gives the container its own network namespace. If disabled, it uses that of the host. \
+              Enabled by default.",
         field: set!(network.private, values::boolean),
     },
     Directive {
@@ -500,7 +521,10 @@ pub static TABLE: &[Directive] = &[
         value: "BOOL",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A link to the host, host0 inside and ve-NAME outside, which networkd's 80-container-ve.network serves. Neither this nor another link given: a link in the managed network ctl0, eth0 inside. Off: no link unless another is given.",
+        doc: "Adds a veth link to the host, host0 inside and ve-NAME outside, which \
+              80-container-ve.network of systemd-networkd configures. If neither this key nor another \
+              link is configured, the container has the link eth0 in the managed network ctl0. If \
+              disabled, the container has only the links that other keys configure.",
         field: set!(network.virtual_ethernet, |text| values::boolean(text).map(Some)),
     },
     Directive {
@@ -509,7 +533,8 @@ pub static TABLE: &[Directive] = &[
         value: "HOST[:INSIDE]…",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "More links to the host, by their names there and inside. Nobody configures them.",
+        doc: "Adds veth links to the host with these names outside and inside. They are not configured \
+              further.",
         field: add!(network.virtual_ethernet_extra, links::same_inside),
     },
     Directive {
@@ -518,7 +543,8 @@ pub static TABLE: &[Directive] = &[
         value: "INTERFACE",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "The link's outer end, vb-NAME, is a port of this bridge of the host's; host0 inside.",
+        doc: "Adds a veth link, host0 inside, whose outer end vb-NAME is a port of this bridge of the \
+              host.",
         field: set!(network.bridge, |text| links::interface(text).map(Some)),
     },
     Directive {
@@ -527,7 +553,8 @@ pub static TABLE: &[Directive] = &[
         value: "ZONE",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "As Bridge=, with a bridge vz-ZONE that comes with the first container of the zone and goes with the last; networkd's 80-container-vz.network serves it.",
+        doc: "Like Bridge=, with the bridge vz-ZONE, which is created with the first container of the \
+              zone and removed with the last. 80-container-vz.network of systemd-networkd configures it.",
         field: set!(network.zone, |text| links::zone(text).map(Some)),
     },
     Directive {
@@ -536,7 +563,7 @@ pub static TABLE: &[Directive] = &[
         value: "PARENT[:INSIDE]…",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A macvlan on an interface of the host's, mv-PARENT inside.",
+        doc: "Adds a macvlan interface on an interface of the host. Its name inside defaults to mv-PARENT.",
         field: add!(network.macvlan, links::macvlan),
     },
     Directive {
@@ -545,7 +572,7 @@ pub static TABLE: &[Directive] = &[
         value: "PARENT[:INSIDE]…",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "An ipvlan on an interface of the host's, iv-PARENT inside.",
+        doc: "Adds an ipvlan interface on an interface of the host. Its name inside defaults to iv-PARENT.",
         field: add!(network.ipvlan, links::ipvlan),
     },
     Directive {
@@ -554,7 +581,8 @@ pub static TABLE: &[Directive] = &[
         value: "HOST[:INSIDE]…",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "An interface of the host's is handed over, and comes back with its old name when the container ends.",
+        doc: "Moves an interface of the host into the container. It returns with its old name when the \
+              container ends.",
         field: add!(network.physical, links::same_inside),
     },
     Directive {
@@ -563,7 +591,8 @@ pub static TABLE: &[Directive] = &[
         value: "PATH",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "The network namespace at this path of the host, such as /run/netns/NAME. It is left as it is.",
+        doc: "Uses the network namespace at this path of the host, such as /run/netns/NAME, without \
+              changing it.",
         field: set!(network.namespace_path, values::path_below_root),
     },
     Directive {
@@ -572,9 +601,9 @@ pub static TABLE: &[Directive] = &[
         value: "[tcp:|udp:]HOST[:CONTAINER]",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "A port of the host's leads to one of the container's, the same one unless given: from outside, from the \
-              host and from neighbours, by IPv4 and IPv6. The container needs an address that is set from outside. \
-              tcp unless given.",
+        doc: "Forwards a port of the host to a port of the container, by default to the same one: from \
+              outside, from the host and from neighbours, by IPv4 and IPv6. The container needs an \
+              address that is set from outside. The protocol defaults to tcp.",
         field: add!(network.ports, |text| links::port(text).map(Some)),
     },
     of_interface!(
@@ -582,139 +611,149 @@ pub static TABLE: &[Directive] = &[
         "veth|macvlan|ipvlan|vlan|physical|none|empty|namespace",
         kind,
         links::kind,
-        "A pair, one end of which stays on the host (veth, the default); an interface on one of the host's (macvlan, \
-         ipvlan, vlan) or that one itself (physical); the host's network (none), nothing but a loopback interface \
-         (empty), a network namespace that is there already (namespace)."
+        "veth (default): a pair, one end of which stays on the host. macvlan, ipvlan, vlan: an interface \
+         on an interface of the host. physical: an interface of the host. none: the network namespace of \
+         the host. empty: only a loopback interface. namespace: an existing network namespace. See \
+         containerctl-network(7)."
     ),
     of_interface!(
         "Name",
         "NAME",
         name,
         |text| links::interface(text).map(Some),
-        "Its name inside; that of the section by default."
+        "Name of the interface inside. Defaults to the name of the section."
     ),
     of_interface!(
         "HostName",
         "NAME",
         host_name,
         |text| links::interface(text).map(Some),
-        "The name of a veth's outer end. By default made of the container's name, vb-NAME or ve-NAME, shortened with \
-         a hash where the kernel takes no more; the long one is an alternative name."
+        "Name of the outer end of a veth. Defaults to vb-NAME, or ve-NAME without a bridge. A name that \
+         is too long for the kernel is shortened and ends in a hash; the full name is then an alternative \
+         name."
     ),
     of_interface!(
         "Mode",
         "MODE",
         mode,
         |text| links::mode(text).map(Some),
-        "veth: bridge (default), or point-to-point, which networkd's 80-container-ve.network serves. macvlan: bridge \
-         (default), private, vepa, passthru. ipvlan: l2 (default), l3, l3s."
+        "For veth: bridge (default), or point-to-point, which 80-container-ve.network of systemd-networkd \
+         configures. For macvlan: bridge (default), private, vepa, passthru. For ipvlan: l2 (default), \
+         l3, l3s."
     ),
     of_interface!(
         "Parent",
         "INTERFACE",
         parent,
         |text| links::interface(text).map(Some),
-        "The host's interface that a macvlan, ipvlan or vlan is made on, or that is handed over (physical)."
+        "Interface of the host on which a macvlan, ipvlan or vlan is created, or which is moved into the \
+         container (physical)."
     ),
     of_interface!(
         "Bridge",
         "INTERFACE",
         bridge,
         |text| links::interface(text).map(Some),
-        "The host's bridge that a veth is a port of: the kernel's, or one of Open vSwitch. The managed ctl0 by default."
+        "Bridge of the host of which the veth is a port, of the kernel or of Open vSwitch. Defaults to \
+         the managed bridge ctl0."
     ),
     of_interface!(
         "Zone",
         "ZONE",
         zone,
         |text| links::zone(text).map(Some),
-        "As Bridge=, with a bridge vz-ZONE that comes with the first container of the zone and goes with the last."
+        "Like Bridge=, with the bridge vz-ZONE, which is created with the first container of the zone and \
+         removed with the last."
     ),
     of_interface!(
         "NamespacePath",
         "PATH",
         namespace_path,
         values::path_below_root,
-        "Type=namespace: the network namespace at this path of the host, such as /run/netns/NAME."
+        "For Type=namespace: path of the network namespace on the host, such as /run/netns/NAME."
     ),
     of_interface!(
         "Machine",
         "NAME",
         machine,
         |text| links::machine(text).map(Some),
-        "Type=namespace: the network namespace of this container, which must run."
+        "For Type=namespace: the container whose network namespace is used. It must be running."
     ),
     of_interface!(
         "MACAddress",
         "MAC",
         mac,
         |text| links::mac(text).map(Some),
-        "Its MAC address. By default made of the container's name and the host's machine-id(5), so that it stays."
+        "MAC address. The default is derived from the name of the container and the machine-id(5) of the \
+         host, and is therefore stable."
     ),
     of_interface!(
         "MTU",
         "BYTES",
         mtu,
         |text| values::number(text, 68, 65535).map(Some),
-        "Largest packet. By default that of the bridge or parent."
+        "Maximum size of a packet. Defaults to that of the bridge or parent."
     ),
     list_of_interface!(
         "Address",
         "ADDRESS[/LENGTH]…",
         addresses,
         links::addresses,
-        "Addresses, set from outside: nothing inside need take part. In the managed network one is given out for good \
-         if this is not set; an IPv4 address of its range can be chosen where it is free, which none of its first 256 is. \
-         Elsewhere it is the guest's to ask for one."
+        "Addresses, set from outside without a program in the container. In the managed network the \
+         default is an address that the container keeps; another IPv4 address of the range can be \
+         selected if it is free and not among the first 256. In other networks no address is set by \
+         default, and the container may request one."
     ),
     list_of_interface!(
         "Gateway",
         "ADDRESS…",
         gateways,
         links::hosts,
-        "Routers towards the rest of the world, one for IPv4 and one for IPv6."
+        "Default gateways, one for IPv4 and one for IPv6."
     ),
     list_of_interface!(
         "DNS",
         "ADDRESS…",
         dns,
         links::hosts,
-        "Name servers, written to the guest's /etc/resolv.conf unless the guest has one of its own."
+        "Name servers, written to /etc/resolv.conf unless the container has its own."
     ),
     of_interface!(
         "VLAN",
         "ID",
         vlan,
         |text| values::number(text, 1, 4094).map(Some),
-        "Type=vlan: the id. Type=veth: the port's untagged VLAN on its bridge."
+        "For Type=vlan: the VLAN ID. For Type=veth: the untagged VLAN of the port on its bridge."
     ),
     of_interface!(
         "Queues",
         "COUNT",
         queues,
         |text| values::number(text, 1, 256).map(Some),
-        "Queues of a veth, for sending and for receiving; one by default."
+        "Number of transmit queues and of receive queues of a veth. Defaults to 1."
     ),
     of_interface!(
         "Isolated",
         "BOOL",
         isolated,
         values::boolean,
-        "On its bridge it reaches the host and beyond, and no neighbour. Off by default."
+        "Prevents traffic to other ports of the bridge. The host and the networks beyond it stay \
+         reachable. Disabled by default."
     ),
     of_interface!(
         "RateIn",
         "BITS",
         rate_in,
         |text| links::rate(text).map(Some),
-        "Most that a veth brings in, in bits per second, with K, M or G. More is dropped."
+        "Maximum rate at which a veth receives, in bits per second, with suffix K, M or G. Excess packets \
+         are dropped."
     ),
     of_interface!(
         "RateOut",
         "BITS",
         rate_out,
         |text| links::rate(text).map(Some),
-        "Most that a veth takes out, in bits per second."
+        "Maximum rate at which a veth sends, in bits per second, with suffix K, M or G."
     ),
     Directive {
         section: "Console",
@@ -722,9 +761,9 @@ pub static TABLE: &[Directive] = &[
         value: "COUNT",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "Terminals beside the console, to be joined with 'containerctl console NAME --tty N'; up to 63, none by \
-              default. systemd inside runs a login on each; other inits have a getty run on /dev/tty1 and those \
-              after it, as their own inittab(5) says.",
+        doc: "Number of terminals in addition to the console, up to 63. 'containerctl console NAME --tty \
+              N' attaches to them. A systemd inside runs a login on each. Other inits need a getty on \
+              /dev/tty1 and following in their inittab(5). Defaults to 0.",
         field: set!(console.ttys, |text| values::number(text, 0, tty::MOST)),
     },
     Directive {
@@ -733,7 +772,7 @@ pub static TABLE: &[Directive] = &[
         value: "SIZE",
         trust: Trust::Host,
         effect: Effect::Reload,
-        doc: "Scrollback that is kept, from 4K to 1G. 1M by default.",
+        doc: "Size of the scrollback, from 4K to 1G. Defaults to 1M.",
         field: set!(console.buffer_bytes, buffer_size),
     },
     Directive {
@@ -742,7 +781,7 @@ pub static TABLE: &[Directive] = &[
         value: "TIME",
         trust: Trust::Host,
         effect: Effect::Reload,
-        doc: "The interval of LogRateLimitBurst=; 0 is no limit. 30s by default.",
+        doc: "Interval of LogRateLimitBurst=. 0 disables the limit. Defaults to 30s.",
         field: set!(console.rate_interval_usec, quantity::time_span),
     },
     Directive {
@@ -751,7 +790,8 @@ pub static TABLE: &[Directive] = &[
         value: "LINES",
         trust: Trust::Host,
         effect: Effect::Reload,
-        doc: "Console lines that reach the journal per interval; 0 is no limit. 10000 by default.",
+        doc: "Number of console lines per interval that are written to the journal. 0 disables the limit. \
+              Defaults to 10000.",
         field: set!(console.rate_burst, |text| values::number(text, 0, u32::MAX)),
     },
     Directive {
@@ -760,9 +800,10 @@ pub static TABLE: &[Directive] = &[
         value: "NUMBER",
         trust: Trust::Host,
         effect: Effect::Live,
-        doc: "Of containers that start together those with a higher priority are first, and stop last; those of \
-              one priority start side by side. From -1000 to 1000, 0 by default. What a container waits for by \
-              After= counts as having at least its priority.",
+        doc: "Among containers that start together, one with a higher priority starts first and stops \
+              last; those with the same priority start in parallel. A container in After= of another \
+              counts as having at least the priority of that other one. From -1000 to 1000. Defaults to \
+              0.",
         field: set!(container.start_priority, |text| values::number(text, -1000, 1000)),
     },
     Directive {
@@ -771,8 +812,8 @@ pub static TABLE: &[Directive] = &[
         value: "TIME",
         trust: Trust::Host,
         effect: Effect::Live,
-        doc: "Once the container is up, how long those of a lower priority wait that start together with it. None \
-              by default.",
+        doc: "Time that containers with a lower priority wait after this one is up, if they start \
+              together. Defaults to 0.",
         field: set!(container.start_delay_usec, quantity::time_span),
     },
     Directive {
@@ -781,8 +822,8 @@ pub static TABLE: &[Directive] = &[
         value: "GROUP…",
         trust: Trust::Host,
         effect: Effect::Live,
-        doc: "Groups that the container is in: names by which verbs take several at once, as in \
-              'containerctl start --group web'.",
+        doc: "Groups of the container. Verbs can select all members of a group, as in 'containerctl start \
+              --group web'.",
         field: add!(container.groups, values::groups),
     },
     Directive {
@@ -791,8 +832,8 @@ pub static TABLE: &[Directive] = &[
         value: "UNIT…",
         trust: Trust::Host,
         effect: Effect::Live,
-        doc: "Units that start the container along with them. To start it at boot, systemctl enable \
-              container@NAME does as well.",
+        doc: "Units that start the container when they start. To start it at boot, 'systemctl enable \
+              container@NAME' is sufficient.",
         field: add!(wanted_by, values::units),
     },
     Directive {
@@ -801,7 +842,7 @@ pub static TABLE: &[Directive] = &[
         value: "UNIT…",
         trust: Trust::Host,
         effect: Effect::Live,
-        doc: "As WantedBy=, and they fail without it.",
+        doc: "Like WantedBy=, and these units fail if the container cannot be started.",
         field: add!(required_by, values::units),
     },
 ];

@@ -62,12 +62,13 @@ fn markdown(text: &str) -> String {
 
 fn word(word: &str) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if let Some((key, after)) = word.split_once('=')
-        && key.starts_with(|c: char| c.is_ascii_uppercase())
-        && key.chars().all(is_name)
-        && !after.starts_with(is_name)
+    let sentence_end = word.len() - word.trim_end_matches(['.', ',', ';', ':']).len();
+    let (bare, end) = word.split_at(word.len() - sentence_end);
+    if bare.starts_with(|c: char| c.is_ascii_uppercase())
+        && bare.contains('=')
+        && bare.chars().all(|c| c == '=' || is_name(c))
     {
-        return format!("`{key}=`{after}");
+        return format!("`{bare}`{end}");
     }
     let open = if word.starts_with('(') { "(" } else { "" };
     if let Some((page, after)) = word[open.len()..].split_once('(')
