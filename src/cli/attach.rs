@@ -11,21 +11,20 @@ use crate::paths::Root;
 use crate::runtime::namespaces::Namespace;
 use crate::sandbox::user::UserSpec;
 
-/// Run a command in a running container, or a shell; the exit status is the command's
+/// Run a command or a shell in a running container; exits with the status of the command
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
     #[command(flatten)]
     how: How,
-    /// Join only these namespaces, with --elevated: mnt, uts, ipc, net, pid, user, cgroup
+    /// With --elevated, join only these namespaces: mnt, uts, ipc, net, pid, user, cgroup
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     namespaces: Vec<String>,
-    /// Keep every capability and load no filter or label; for a container that you trust, as its root can take over
-    /// what runs like this
+    /// Keep all capabilities, without filter and label; only for trusted containers, whose root can take the process over
     #[arg(long)]
     elevated: bool,
-    /// Program and arguments; the user's login shell by default
+    /// Command and arguments; the user's login shell by default
     #[arg(last = true)]
     command: Vec<OsString>,
 }
@@ -33,19 +32,19 @@ pub struct Args {
 /// How a command is run in a container.
 #[derive(Debug, clap::Args)]
 pub struct How {
-    /// As whom: names of the container or numbers; its root by default
+    /// User and group, as names inside or as numbers; root by default
     #[arg(long, value_name = "USER[:GROUP]")]
     user: Option<String>,
-    /// In this directory of the container; the user's home by default
+    /// Working directory inside; the user's home by default
     #[arg(long, value_name = "DIRECTORY")]
     cwd: Option<OsString>,
-    /// With this variable; may be given more than once
+    /// Set an environment variable; can be repeated
     #[arg(long = "env", value_name = "NAME=VALUE")]
     variables: Vec<OsString>,
-    /// With all variables of the caller's that do not depend on the user
+    /// Pass the caller's variables, except those that depend on the user
     #[arg(long, conflicts_with = "clear_env")]
     keep_env: bool,
-    /// With no variables but container= and those of --env
+    /// Set no variables except container= and those of --env
     #[arg(long)]
     clear_env: bool,
 }

@@ -8,12 +8,12 @@ use crate::error::Result;
 use crate::machine::inspect::audit::{audit, seal};
 use crate::paths::Root;
 
-/// Try, inside a running container, what it is promised to be held by
+/// Verify the confinement of a running container from inside
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Show only the promises that are broken
+    /// Show only restrictions that do not hold
     #[arg(long)]
     broken: bool,
     /// Print JSON

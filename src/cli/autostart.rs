@@ -10,7 +10,7 @@ use crate::paths::Root;
 /// What is started at boot
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// List the containers that are started at boot, in their order
+    /// List the containers that start at boot in their order
     List {
         /// Print JSON
         #[arg(long)]

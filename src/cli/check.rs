@@ -10,7 +10,7 @@ use crate::paths::Root;
 /// Check whether this host can run containers
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show only what is missing
+    /// Show only missing requirements
     #[arg(long)]
     missing: bool,
     /// Print JSON

@@ -18,36 +18,36 @@ use crate::paths::Root;
 /// Look at a container's definition, or change it
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Print the values of a key, one a line
+    /// Print the values of a key, one per line
     Get {
         #[command(flatten)]
         machine: Machine,
-        /// A key of containerctl.conf(5), or SECTION.KEY
+        /// Key of containerctl.conf(5), or SECTION.KEY
         #[arg(value_name = "KEY")]
         key: String,
     },
-    /// Change keys, all or none, and say when that takes effect
+    /// Change keys atomically and report when the changes take effect
     Set {
         #[command(flatten)]
         machine: Machine,
-        /// The one value of a key; with += one more; without a value: as if nobody had set it
+        /// Set the only value of a key, add one with +=, or reset the key with an empty value
         #[arg(value_name = "KEY=VALUE", required = true)]
         changes: Vec<String>,
     },
-    /// Take keys out of the definition
+    /// Remove keys from the definition
     Unset {
         #[command(flatten)]
         machine: Machine,
-        /// A key of containerctl.conf(5), or SECTION.KEY
+        /// Key of containerctl.conf(5), or SECTION.KEY
         #[arg(value_name = "KEY", required = true)]
         keys: Vec<String>,
     },
-    /// Change the definition in $VISUAL or $EDITOR; nothing wrong is written
+    /// Edit the definition in $VISUAL or $EDITOR; an invalid definition is not written
     Edit {
         #[command(flatten)]
         machine: Machine,
     },
-    /// Show what is set, and in which file and line
+    /// Show all settings with file and line
     Show {
         #[command(flatten)]
         machine: Machine,

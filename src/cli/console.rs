@@ -28,13 +28,13 @@ use crate::sys::tty::{WindowSize, window_size};
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Print what the console has shown (the scrollback) and leave
+    /// Print the scrollback and exit
     #[arg(long)]
     log: bool,
-    /// Empty the scrollback and leave; with --log after it is printed
+    /// Empty the scrollback and exit; with --log after printing it
     #[arg(long)]
     clear: bool,
-    /// Attach to this of its further terminals instead (Ttys= of its definition)
+    /// Attach to this additional terminal (Ttys= of the definition)
     #[arg(long, value_name = "N", conflicts_with_all = ["log", "clear"],
           value_parser = clap::value_parser!(u8).range(1..=i64::from(tty::MOST)))]
     tty: Option<u8>,

@@ -17,22 +17,22 @@ use crate::sys::interrupt::Interrupt;
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Build the root file system: busybox of the host's own, without a network; debian by mmdebstrap or debootstrap
+    /// Build the root file system: busybox from the host's binary; debian by mmdebstrap or debootstrap
     #[arg(long, group = "source")]
     template: Option<Template>,
-    /// Use the root file system at PATH where it is; 'destroy' does not delete it
+    /// Use the root file system at PATH in place; 'destroy' does not delete it
     #[arg(long, group = "source", value_name = "PATH")]
     rootfs: Option<PathBuf>,
-    /// Unpack a tar archive, plain or packed by gzip, bzip2, xz or zstd; '-' reads standard input
+    /// Unpack a tar archive, uncompressed or compressed by gzip, bzip2, xz or zstd; '-' reads standard input
     #[arg(long, group = "source", value_name = "FILE")]
     from_tar: Option<PathBuf>,
-    /// Debian: the release; trixie by default
+    /// Release of Debian; trixie by default
     #[arg(long, value_name = "SUITE", conflicts_with_all = ["rootfs", "from_tar"])]
     release: Option<String>,
-    /// Debian: the mirror to download from; the tool's own choice by default
+    /// Mirror of Debian; chosen by the tool by default
     #[arg(long, value_name = "URL", conflicts_with_all = ["rootfs", "from_tar"])]
     mirror: Option<String>,
-    /// Debian: more packages to install, separated by commas
+    /// Additional packages of Debian, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["rootfs", "from_tar"])]
     packages: Vec<String>,
     /// Run this command instead of an init

@@ -10,7 +10,7 @@ use crate::paths::Root;
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Stop it first, if it runs
+    /// Stop the container first if it is running
     #[arg(long)]
     force: bool,
 }

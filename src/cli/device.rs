@@ -9,26 +9,26 @@ use crate::paths::Root;
 /// Give a running container device nodes and network interfaces of the host, or take them back
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Give a device at once: a node, owned by the container's root, or an interface, which the host is without then
+    /// Give a running container a device node, owned by its root, or a network interface of the host
     Add {
         #[command(flatten)]
         given: Wanted,
-        /// What it may do with a node: read, write, make nodes; all of it by default
+        /// Access to the node: read, write, create nodes (mknod); rwm by default
         #[arg(long, value_name = "RWM")]
         access: Option<String>,
-        /// Have it in the definition, too, for every start
+        /// Also add it to the definition
         #[arg(long)]
         persist: bool,
     },
-    /// Take a device back at once
+    /// Remove a device from a running container
     Remove {
         #[command(flatten)]
         given: Wanted,
-        /// Take it out of the definition, too
+        /// Also remove it from the definition
         #[arg(long)]
         persist: bool,
     },
-    /// List what a running container was given
+    /// List the devices of a running container
     List {
         #[command(flatten)]
         machine: Machine,
@@ -43,10 +43,10 @@ pub enum Verb {
 pub struct Wanted {
     #[command(flatten)]
     machine: Machine,
-    /// Device node of the host, below /dev, or name of a network interface
+    /// Device node of the host below /dev, or name of a network interface
     #[arg(value_name = "DEVICE")]
     device: String,
-    /// Where a node is inside, below /dev, or what an interface is called there; as on the host by default
+    /// Path of the node below /dev or name of the interface inside; as on the host by default
     #[arg(value_name = "INSIDE")]
     inside: Option<String>,
 }

@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::machine::host::settings::{self, Setting, Wanted};
 use crate::paths::Root;
 
-/// Show settings of this host that will hurt, and the lines that would change them; ends with 1 if there are any
+/// Show settings of this host that cause problems and how to change them; exits with 1 if there are any
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show those that are fine, too
+    /// Also show settings that cause no problem
     #[arg(long)]
     all: bool,
     /// Print JSON

@@ -9,22 +9,22 @@ use crate::machine::lifecycle::unit::{self, Done, Stop};
 use crate::name::MachineName;
 use crate::paths::Root;
 
-/// Have containers started at boot
+/// Start containers at boot
 #[derive(Debug, clap::Args)]
 pub struct Enable {
     #[command(flatten)]
     machines: Machines,
-    /// Start them, too
+    /// Also start them now
     #[arg(long)]
     now: bool,
 }
 
-/// No longer have containers started at boot
+/// Do not start containers at boot
 #[derive(Debug, clap::Args)]
 pub struct Disable {
     #[command(flatten)]
     machines: Machines,
-    /// Stop them, too
+    /// Also stop them now
     #[arg(long)]
     now: bool,
 }

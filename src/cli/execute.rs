@@ -11,17 +11,17 @@ use crate::machine::lifecycle::execute::Execution;
 use crate::paths::Root;
 use crate::runtime::execution::Life;
 
-/// Start a container for one command only, with an init of our own; the exit status is the command's
+/// Start a container for a single command, without its init; exits with the status of the command
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
     #[command(flatten)]
     how: How,
-    /// What is written to the root file system is gone afterwards
+    /// Discard changes to the root file system afterwards
     #[arg(long)]
     ephemeral: bool,
-    /// Program and arguments
+    /// Command and arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }

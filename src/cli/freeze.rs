@@ -8,14 +8,14 @@ use crate::machine::lifecycle::freeze;
 use crate::machine::lifecycle::unit::each;
 use crate::paths::Root;
 
-/// Stop all processes of containers where they are
+/// Freeze all processes of containers
 #[derive(Debug, clap::Args)]
 pub struct Freeze {
     #[command(flatten)]
     machines: Machines,
 }
 
-/// Let frozen containers go on
+/// Thaw frozen containers
 #[derive(Debug, clap::Args)]
 pub struct Thaw {
     #[command(flatten)]

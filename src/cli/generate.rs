@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::generator;
 use crate::paths::Root;
 
-/// Show the unit files that follow from the definitions
+/// Show the unit files generated from the definitions
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Write nothing. Required: it is 'systemctl daemon-reload' that writes the files
+    /// Print instead of writing. Required: only 'systemctl daemon-reload' writes the files
     #[arg(long, required = true)]
     dry_run: bool,
 }

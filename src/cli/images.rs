@@ -8,7 +8,7 @@ use crate::storage::image_entry;
 /// Let machinectl find the root file systems
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Make the link in /run/machines for every container, and remove stale ones
+    /// Create the image entry in /run/machines of every container and remove stale ones
     Link,
 }
 

@@ -8,7 +8,7 @@ use crate::machine::change::limits::Limit;
 use crate::machine::inspect::info::{self, Info, Users};
 use crate::paths::Root;
 
-/// Show all that is known of a container
+/// Show the properties of a container
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

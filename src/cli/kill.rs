@@ -14,10 +14,10 @@ use crate::paths::Root;
 pub struct Args {
     #[command(flatten)]
     machines: Machines,
-    /// Name or number, such as SIGRTMIN+3
+    /// Name or number of the signal, such as SIGRTMIN+3
     #[arg(long, value_name = "SIGNAL", default_value = "SIGTERM")]
     signal: String,
-    /// Who gets it: the first process, or every process
+    /// Receiver of the signal: the first process or all processes
     #[arg(long, default_value = "leader")]
     whom: Whom,
 }

@@ -7,15 +7,15 @@ use crate::machine::change::limits::{self, Limit, Origin};
 use crate::paths::Root;
 use crate::systemd::manager::Lasting;
 
-/// Show a container's resource limits and what is used of them, or change them
+/// Show the resource limits of a container and their usage, or change them
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Set a limit of systemd.resource-control(5), at once and for good; without a value: as the definition has it
+    /// Set a limit of systemd.resource-control(5) at once and permanently; reset it without a value
     #[arg(value_name = "KEY=[VALUE]")]
     changes: Vec<String>,
-    /// Only until the next boot
+    /// Change the limits only until the next boot
     #[arg(long)]
     runtime: bool,
     /// Print JSON

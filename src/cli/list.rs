@@ -12,20 +12,20 @@ use crate::runtime::run_state::RunState;
 /// List containers
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only those whose names fit, as in 'web-*'
+    /// Only containers whose name matches, such as 'web-*'
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
-    /// Only those in one of these states
+    /// Only containers in one of these states
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     state: Vec<RunState>,
-    /// Only those in this group; may be given again
+    /// Only members of this group; can be repeated
     #[arg(long, value_name = "GROUP")]
     group: Vec<String>,
-    /// Which columns to print, separated by commas
+    /// Columns to print, separated by commas
     #[arg(long, short = 'F', value_name = "COLUMN", value_delimiter = ',', default_values_t = DEFAULT,
         hide_possible_values = true)]
     columns: Vec<Column>,
-    /// Print JSON, with all there is
+    /// Print JSON with all columns
     #[arg(long)]
     json: bool,
 }

@@ -8,27 +8,27 @@ use crate::error::{Cause, Error, Kind, Result};
 use crate::machine::inspect::logs::{self, Since, Source};
 use crate::paths::Root;
 
-/// Show what a container has said, by journalctl(1)
+/// Show the log of a container by journalctl(1)
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Show what is said from now on, too
+    /// Continue with new entries
     #[arg(short, long)]
     follow: bool,
-    /// Show the last LINES only
+    /// Show only the last LINES
     #[arg(short = 'n', long, value_name = "LINES")]
     lines: Option<u32>,
-    /// Only since the container was started last
+    /// Show only entries since the last start
     #[arg(short, long)]
     boot: bool,
-    /// The container's console alone
+    /// Show only the console
     #[arg(long, conflicts_with = "guest")]
     console: bool,
-    /// The journal that the container keeps itself
+    /// Show the journal kept inside the container
     #[arg(long)]
     guest: bool,
-    /// Further options of journalctl
+    /// Additional options of journalctl
     #[arg(last = true, value_name = "OPTION")]
     options: Vec<String>,
 }

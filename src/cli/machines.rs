@@ -16,10 +16,10 @@ pub struct Machines {
     /// Names of the containers
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// All that are in this group; may be given again
+    /// All members of this group; can be repeated
     #[arg(long, value_name = "GROUP")]
     group: Vec<String>,
-    /// All there are
+    /// All containers
     #[arg(long)]
     all: bool,
 }

@@ -11,7 +11,7 @@ use crate::paths::Root;
 /// Print a line whenever the state of a container changes, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only those whose names fit, as in 'web-*'
+    /// Only containers whose name matches, such as 'web-*'
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
     /// Print a JSON object per line

@@ -11,13 +11,13 @@ use crate::paths::Root;
 /// Show the managed network, and change the links of running containers
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Show the managed network in a line
+    /// Show the managed network in one line
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show the managed network, who is in it, and what went through
+    /// Show the managed network, its members and their traffic
     Info {
         /// Print JSON
         #[arg(long)]
@@ -29,21 +29,21 @@ pub enum Verb {
         machine: Machine,
         /// Name of the interface inside
         interface: String,
-        /// What stands in an [Interface NAME] section: Type=macvlan Parent=eth0 …; none is a link in the managed network
+        /// Keys of an [Interface NAME] section, such as Type=macvlan; a link in the managed network by default
         #[arg(value_name = "KEY=VALUE")]
         settings: Vec<String>,
-        /// Write it to the definition, too
+        /// Also add it to the definition
         #[arg(long)]
         persist: bool,
     },
-    /// Take a link from a running container
+    /// Remove a link from a running container
     Detach {
         #[command(flatten)]
         machine: Machine,
         /// Name of the interface inside
         interface: String,
     },
-    /// Put back the rules of running containers that somebody has flushed
+    /// Restore the filter rules of running containers after a flush
     Restore,
 }
 

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::machine::inspect::plan::plan;
 use crate::paths::Root;
 
-/// Show every operation of a start, and do none
+/// Show the operations of a start without carrying them out
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

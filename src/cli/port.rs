@@ -12,26 +12,26 @@ use crate::paths::Root;
 /// Let ports of the host lead into running containers
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Let a port of the host lead to a running container
+    /// Forward a port of the host to a running container
     Add {
         #[command(flatten)]
         machine: Machine,
         /// [tcp:|udp:]HOST[:CONTAINER]
         port: String,
-        /// Write it to the definition, too
+        /// Also add it to the definition
         #[arg(long)]
         persist: bool,
     },
-    /// Take a port back
+    /// Remove a forwarded port
     Remove {
         #[command(flatten)]
         machine: Machine,
         /// [tcp:|udp:]HOST
         port: String,
     },
-    /// Show the ports that lead into containers
+    /// List forwarded ports
     List {
-        /// Only those of this container
+        /// Only ports of this container
         name: Option<String>,
         /// Print JSON
         #[arg(long)]

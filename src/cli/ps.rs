@@ -6,10 +6,10 @@ use crate::machine::inspect::processes::{self, Process};
 use crate::name::MachineName;
 use crate::paths::Root;
 
-/// List the processes of running containers, with their numbers on the host and inside
+/// List the processes of running containers with their PIDs on the host and inside
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Names of containers; all that run if there are none
+    /// Names of containers; all running containers by default
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Print JSON

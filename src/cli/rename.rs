@@ -6,12 +6,12 @@ use crate::machine::change::rename;
 use crate::name::MachineName;
 use crate::paths::Root;
 
-/// Give a container that does not run another name
+/// Rename a stopped container
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     machine: Machine,
-    /// Its new name
+    /// New name
     #[arg(value_name = "NEW")]
     new: String,
 }

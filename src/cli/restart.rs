@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::machine::lifecycle::unit;
 use crate::paths::Root;
 
-/// Shut containers down and start them again; start those that do not run
+/// Shut containers down and start them again; start stopped ones
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -10,7 +10,7 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::runtime::timings;
 
-/// Start containers and wait until they are up
+/// Start containers and wait until they have started
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -10,18 +10,18 @@ use crate::machine::lifecycle::unit::{self, Done, Stop, Stopped};
 use crate::paths::Root;
 use crate::systemd::jobs::Job;
 
-/// Shut containers down and wait until they are down
+/// Shut containers down and wait for their end
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     machines: Machines,
-    /// Kill what has not shut down by itself after this time
+    /// Kill containers that have not shut down after this time
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
-    /// Kill at once, without asking for a shutdown
+    /// Kill immediately instead of requesting a shutdown
     #[arg(long, conflicts_with = "timeout")]
     kill: bool,
-    /// Ask for the shutdown and do not wait for it
+    /// Request the shutdown and do not wait for it
     #[arg(long, conflicts_with_all = ["timeout", "kill"])]
     no_wait: bool,
 }

@@ -16,25 +16,25 @@ use crate::machine::pattern::Pattern;
 use crate::paths::Root;
 use crate::sys::interrupt::Interrupt;
 
-/// Show how busy running containers are, again and again
+/// Show the load of running containers, updated continuously
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only those whose names fit, as in 'web-*'
+    /// Only containers whose name matches, such as 'web-*'
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
-    /// What comes first; on a terminal also by the keys c, m, i, t, n
+    /// Order; on a terminal also set by the keys c, m, i, t, n
     #[arg(long, short, value_enum, default_value_t = Sort::Cpu)]
     sort: Sort,
-    /// Seconds between two looks
+    /// Seconds between updates
     #[arg(long, short, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3600))]
     delay: u32,
-    /// One table after the other, for a file or a pipe
+    /// Print one table after another, for a file or a pipe
     #[arg(long, short)]
     batch: bool,
-    /// One table, then end
+    /// Print one table and exit
     #[arg(long)]
     once: bool,
-    /// Print JSON, one line for each look
+    /// Print one line of JSON per update
     #[arg(long)]
     json: bool,
 }

@@ -8,7 +8,7 @@ use crate::machine::inspect::events;
 use crate::paths::Root;
 use crate::runtime::run_state::RunState;
 
-/// Wait until a container is in a state
+/// Wait until a container reaches a state
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -16,7 +16,7 @@ pub struct Args {
     /// States to wait for, such as running or stopped|failed
     #[arg(long, value_name = "STATE[|STATE…]", default_value = "running")]
     state: String,
-    /// Wait no longer than this, and end with exit status 124
+    /// Stop waiting after this time, with exit status 124
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
 }

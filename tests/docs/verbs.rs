@@ -1,6 +1,6 @@
 //! containerctl(1) and the tree of verbs.
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 use containerctl::cli;
 use containerctl::error::Kind;
 
@@ -68,7 +68,8 @@ fn term(arg: &Arg) -> String {
     match arg.get_long() {
         Some(long) if values.is_empty() => format!("`--{long}`"),
         Some(long) => format!("`--{long}` {values}"),
-        None => format!("{values}..."),
+        None if matches!(arg.get_action(), ArgAction::Append) => format!("{values}..."),
+        None => values,
     }
 }
 
