@@ -7,6 +7,10 @@
 use super::quantity;
 use super::values::{self, Parsed, Wrong};
 use super::verbatim::RESOURCES;
+use crate::paths::Root;
+
+/// The most tasks that a container has by default.
+const DEFAULT_TASKS_MAX: u64 = 16384;
 
 /// A value as the bus takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,9 +231,30 @@ fn set(text: &str) -> Parsed<Vec<u8>> {
     if bits.is_empty() { Err(wrong()) } else { Ok(bits) }
 }
 
+/// The `TasksMax=` of a container whose definition has none: 16384, or 15 % of what the host can have if that is less, as
+/// `DefaultTasksMax=` of systemd-system.conf(5) counts it.
+pub fn default_tasks_max(root: &Root) -> u64 {
+    let of_the_host = ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max", "/sys/fs/cgroup/pids.max"];
+    let read = |path| std::fs::read_to_string(root.path(path)).ok()?.trim().parse::<u64>().ok();
+    let fewest = of_the_host.into_iter().filter_map(read).min().unwrap_or(u64::MAX);
+    (fewest / 100 * 15).clamp(1, DEFAULT_TASKS_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_host_gives_a_container_fewer_tasks() {
+        let dir = tempfile::tempdir().expect("directory");
+        let root = Root::at(dir.path());
+        assert_eq!(default_tasks_max(&root), 16384);
+        std::fs::create_dir_all(root.path("/proc/sys/kernel")).expect("made");
+        std::fs::write(root.path("/proc/sys/kernel/pid_max"), "32768\n").expect("written");
+        assert_eq!(default_tasks_max(&root), 327 * 15);
+        std::fs::write(root.path("/proc/sys/kernel/pid_max"), "4194304\n").expect("written");
+        assert_eq!(default_tasks_max(&root), 16384);
+    }
     use proptest::prelude::*;
 
     fn read(key: &str, text: &str) -> (String, Value) {

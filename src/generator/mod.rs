@@ -98,7 +98,7 @@ impl Output {
                 None
             }
         };
-        let drop_ins = units::drop_ins(name, source.as_deref(), settings.as_ref(), order);
+        let drop_ins = units::drop_ins(root, name, source.as_deref(), settings.as_ref(), order);
         self.tree.extend(drop_ins.into_iter().map(|(path, text)| (path, Entry::File(text))));
         let install = settings.as_ref().map(|settings| links::install(name, settings)).unwrap_or_default();
         self.tree.extend(install);

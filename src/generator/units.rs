@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::config::order::Order;
+use crate::config::resources;
 use crate::config::settings::{CustomMount, Settings};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -16,6 +17,7 @@ const FILE: &str = "10-containerctl.conf";
 
 /// Path and text of each drop-in; `settings` is `None` for a broken definition.
 pub(super) fn drop_ins(
+    root: &Root,
     name: &MachineName,
     source: Option<&Path>,
     settings: Option<&Settings>,
@@ -25,7 +27,7 @@ pub(super) fn drop_ins(
     let delay = settings.map_or(0, |settings| settings.container.start_delay_usec);
     let mut all = vec![
         (dir(name.service()), service(name, source, settings, order)),
-        (dir(name.slice()), slice(name, source, settings)),
+        (dir(name.slice()), slice(root, name, source, settings)),
     ];
     all.extend((delay > 0).then(|| (dir(name.delay()), self::delay(source, delay))));
     all
@@ -34,13 +36,15 @@ pub(super) fn drop_ins(
 fn service(name: &MachineName, source: Option<&Path>, settings: Option<&Settings>, order: &Order) -> String {
     let mut text = format!("{HEADER}\n[Unit]\n");
     source_path(&mut text, source);
+    // The service lies outside of the limited slice, which is to be active as long as its scope. No specifier yields the
+    // escaped name.
+    let slice = name.slice();
+    writeln!(text, "Requires={slice}\nAfter={slice}").ok();
     if let Some(settings) = settings {
         mounts_for(&mut text, name, settings);
         verbatim(&mut text, &settings.unit);
         in_order(&mut text, name, settings, order);
     }
-    // The escaped name, which no specifier yields. Slice= resolves specifiers but no escapes.
-    writeln!(text, "\n[Service]\nSlice={}", name.slice()).ok();
     text
 }
 
@@ -63,13 +67,16 @@ fn delay(source: Option<&Path>, usec: u64) -> String {
     text
 }
 
-fn slice(name: &MachineName, source: Option<&Path>, settings: Option<&Settings>) -> String {
+/// The limits. Without a number of tasks of its own a container gets the default.
+fn slice(root: &Root, name: &MachineName, source: Option<&Path>, settings: Option<&Settings>) -> String {
     let mut text = format!("{HEADER}\n[Unit]\nDescription=Slice of system container {name}\n");
     source_path(&mut text, source);
-    if let Some(settings) = settings.filter(|settings| !settings.resources.is_empty()) {
-        text.push_str("\n[Slice]\n");
-        verbatim(&mut text, &settings.resources);
+    text.push_str("\n[Slice]\n");
+    let limits = settings.map(|settings| settings.resources.as_slice()).unwrap_or_default();
+    if limits.iter().all(|(key, _)| key != "TasksMax") {
+        writeln!(text, "TasksMax={}", resources::default_tasks_max(root)).ok();
     }
+    verbatim(&mut text, limits);
     text
 }
 
@@ -146,6 +153,7 @@ mod tests {
                 let Ok(definition) = config::parse(Path::new("/p1.conf"), &text) else { continue };
                 taken += 1;
                 for (_, text) in drop_ins(
+                    &Root::at(Path::new("/nowhere")),
                     &name,
                     Some(Path::new("/p1.conf")),
                     Some(&definition.settings),
@@ -161,9 +169,11 @@ mod tests {
 
     /// Whether a line may stand in a drop-in of a definition that sets `key`.
     fn is_ours(line: &str, key: &str) -> bool {
-        let known = ["Description", "SourcePath", "RequiresMountsFor", "WantsMountsFor", "Slice", key];
-        let sections = ["[Unit]", "[Service]", "[Slice]"];
-        let set = line.split_once('=').is_some_and(|(left, _)| known.contains(&left));
+        let mounts = ["RequiresMountsFor", "WantsMountsFor"];
+        let known =
+            ["Description", "SourcePath", "Requires", "After", "TasksMax", key].into_iter().chain(mounts);
+        let sections = ["[Unit]", "[Slice]"];
+        let set = line.split_once('=').is_some_and(|(left, _)| known.clone().any(|key| key == left));
         // A line that is continued would take the next one in.
         (set || line.is_empty() || line.starts_with('#') || sections.contains(&line)) && !is_continued(line)
     }

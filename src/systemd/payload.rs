@@ -114,9 +114,13 @@ pub fn unregister(name: &MachineName) -> Result<()> {
     })
 }
 
-/// Thaws the machine's scope, as a frozen payload takes no signal; one that is not frozen is fine.
+/// Thaws the machine's slice and scope, as a frozen payload takes no signal; one that is not frozen is fine.
 pub fn thaw(name: &MachineName) -> Result<()> {
-    zbus::block_on(async { Manager::connect().await?.thaw_unit(&name.scope()).await })
+    zbus::block_on(async {
+        let manager = Manager::connect().await?;
+        manager.thaw_unit(&name.slice()).await?;
+        manager.thaw_unit(&name.scope()).await
+    })
 }
 
 /// Starts the unit that waits for the end of a payload that was killed and has not ended; it may run already.
@@ -275,7 +279,8 @@ async fn start_scope(
         ("KillSignal", Variant::from(payload.stop_signal)),
         ("TimeoutStopUSec", Variant::from(10_000_000_u64)),
         ("OOMPolicy", Variant::from("continue")),
-        ("TasksMax", Variant::from(16384_u64)),
+        // The limits are the slice's.
+        ("TasksMax", Variant::from(u64::MAX)),
         ("DevicePolicy", Variant::from("closed")),
         ("DeviceAllow", Variant::from(devices)),
     ];

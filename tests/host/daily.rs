@@ -48,10 +48,11 @@ fn a_container_lives_from_create_to_destroy() -> Result<()> {
         }
         Ok(())
     });
-    host.case("the payload's tree is one hop away", || {
+    host.case("the payload is below its limits, and its supervisor beside them", || {
         let slice = host.ok("systemctl show -p Slice --value container@p1 machine-p1.scope")?;
         let slices: Vec<&str> = slice.split_whitespace().collect();
-        ensure!(slices == ["machine-p1.slice"; 2], "slices: {slice}");
+        ensure!(slices == ["machine.slice", "machine-p1.slice"], "slices: {slice}");
+        host.ok("systemctl is-active machine-p1.slice")?;
         host.ok("systemctl status machine-p1.slice --no-pager | grep -q 'init'").map(drop)
     });
     host.case("the journal has the console, by unit and by container", || {

@@ -109,7 +109,7 @@ fn containers_are_looked_at_and_limited() -> Result<()> {
     });
     host.case("destroy takes limits away", || {
         host.ok("containerctl destroy web-1 && containerctl create web-1 --template busybox")?;
-        host.ok("containerctl limit web-1 | grep -xE 'TasksMax +infinity +[^ ]+ +-'").map(drop)
+        host.ok("containerctl limit web-1 | grep -xE 'TasksMax +[1-9][0-9]* +[^ ]+ +-'").map(drop)
     });
     root.stop()?;
     host.finish()

@@ -41,8 +41,7 @@ fn freeze_and_kill_reach_the_payload() -> Result<()> {
         host.ok("systemctl freeze machine-p1.slice && containerctl list | grep -E '^p1 +frozen '")?;
         let output = host.fails("containerctl thaw p1")?;
         ensure!(output.code == 75 && output.stderr.contains("'systemctl thaw machine-p1.slice'"), "{output}");
-        let output = host.fails("containerctl stop p1")?;
-        ensure!(output.stderr.lines().count() == 1 && output.stderr.contains("frozen"), "{output}");
+        host.ok("timeout 20 containerctl stop p1 && containerctl start p1")?;
         host.ok("systemctl thaw machine-p1.slice && containerctl list | grep -E '^p1 +running '").map(drop)
     });
     host.case("kill sends the leader the signal that was named, and all only if asked", || {

@@ -40,7 +40,7 @@ pub struct Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// systemd's or the kernel's own default.
+    /// Nobody has set it: the default of containers, systemd or the kernel.
     Default,
     /// `[Resources]` of the definition, or a drop-in of the slice.
     Definition,
