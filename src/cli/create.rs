@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::{Machine, output, progress, require_root};
 use crate::error::{Error, Result};
 use crate::image::debian::Debian;
-use crate::machine::change::create::{self, Request, Source};
+use crate::machine::change::create::{self, Finishing, Request, Source};
 use crate::paths::Root;
 use crate::sys::interrupt::Interrupt;
 
@@ -35,6 +35,9 @@ pub struct Args {
     /// Additional packages of Debian, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["rootfs", "from_tar"])]
     packages: Vec<String>,
+    /// Leave host name, hosts, resolv.conf and machine-id of the tree or archive as they are
+    #[arg(long)]
+    as_is: bool,
     /// Run this command instead of an init
     #[arg(last = true)]
     command: Vec<String>,
@@ -48,8 +51,12 @@ enum Template {
 
 pub fn run(root: &Root, args: &Args) -> Result<()> {
     args.refuse_idle()?;
-    let request =
-        Request { name: args.machine.name()?, source: args.source(), command: args.command.clone() };
+    let request = Request {
+        name: args.machine.name()?,
+        source: args.source(),
+        command: args.command.clone(),
+        finishing: if args.as_is { Finishing::AsIs } else { Finishing::Complete },
+    };
     require_root("create a container")?;
     let interrupt = Interrupt::catch()?;
     output::warn(&progress::show(|listener| create::create(root, &request, interrupt, listener))?);

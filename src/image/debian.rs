@@ -6,7 +6,6 @@ use std::process::Command;
 use super::tool;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
-use crate::network::names::resolv;
 use crate::progress::{Amount, Listener};
 use crate::storage::tree::Tree;
 use crate::sys::interrupt::Interrupt;
@@ -38,11 +37,8 @@ pub fn build(
     let what = format!("'{}' failed", command.get_program().to_string_lossy());
     let work = format!("building '{name}'");
     tool::execute(&mut command, &what, interrupt, |line| listener.tell(&work, Amount::Unknown, line))?;
-    let tree = Tree::open(rootfs)?;
     // Empty, so that the first boot makes the id, and takes the one that the host gives (machine-id(5)).
-    tree.replace_file("/etc/machine-id", 0o444, "")?;
-    resolv::claim(&tree)?;
-    tree.replace_file("/etc/hostname", 0o644, &format!("{name}\n"))
+    Tree::open(rootfs)?.replace_file("/etc/machine-id", 0o444, "")
 }
 
 impl Debian {

@@ -6,6 +6,8 @@ pub mod busybox;
 pub mod debian;
 /// Defaults that an image brings along.
 pub mod defaults;
+/// Host name, hosts, name servers and machine-id of a new root file system.
+pub mod finish;
 /// A tree that exists, used where it is.
 pub mod in_place;
 /// GNU tar, confined.

@@ -33,8 +33,8 @@ pub enum End {
 
 /// The outcome of a program.
 pub enum Outcome {
-    /// With exit status 0.
-    Success,
+    /// Exit status 0; the end of its standard error.
+    Success(String),
     /// Otherwise; the end of its standard error, or its exit status where it said nothing.
     Failure(String),
 }
@@ -58,7 +58,7 @@ pub fn execute(
         Ok(())
     };
     match start(command, what)?.wait(End::Terminate, interrupt, watch)? {
-        Outcome::Success => Ok(()),
+        Outcome::Success(_) => Ok(()),
         Outcome::Failure(complaints) => Err(Error::failed(format!("{what}: {}", cause(&complaints)))),
     }
 }
@@ -102,10 +102,10 @@ impl Running {
         let _ = killpg(group(&self.child), Signal::SIGKILL);
         let status = self.child.wait().context(|| self.what.as_str())?;
         watched?;
-        if status.success() {
-            return Ok(Outcome::Success);
-        }
         let complaints = String::from_utf8_lossy(&complaints).trim().to_string();
+        if status.success() {
+            return Ok(Outcome::Success(complaints));
+        }
         Ok(Outcome::Failure(if complaints.is_empty() { status.to_string() } else { complaints }))
     }
 }
@@ -208,7 +208,7 @@ mod tests {
     fn a_flood_of_complaints_and_a_child_left_behind_block_nothing() {
         let started = Instant::now();
         let outcome = sh("sleep 60 & head -c 1000000 /dev/zero >&2", |_| Ok(())).unwrap();
-        assert!(matches!(outcome, Outcome::Success));
+        assert!(matches!(outcome, Outcome::Success(_)));
         assert!(started.elapsed() < Duration::from_secs(20));
     }
 

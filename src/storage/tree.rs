@@ -86,6 +86,14 @@ impl Tree {
         Ok(inside.to_string())
     }
 
+    /// The target of the symbolic link at `path`, whose parents hold no link.
+    pub fn read_link(&self, path: &str) -> Result<String, Errno> {
+        let (directory, name) = split(path).ok_or(Errno::ISDIR)?;
+        let parent = self.openat2(directory, OFlags::PATH | OFlags::DIRECTORY, Links::Refused)?;
+        let target = rustix::fs::readlinkat(&parent, name, Vec::new())?;
+        target.into_string().map_err(|_| Errno::ILSEQ)
+    }
+
     /// Reads a small regular file; never waits on a FIFO or a device, and takes 64 KiB at most.
     pub fn read(&self, path: &str) -> Result<String, Errno> {
         let fd = self.openat2(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Links::Inside)?;

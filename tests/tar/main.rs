@@ -144,8 +144,8 @@ fn corpus(marker: &Path) -> Vec<(&'static str, Fate, Vec<u8>)> {
             new().symlink("a", marker).hardlink("b", "a").file("b/file", b"x").end(),
         ),
         ("hard link to itself", Harmless, new().hardlink("a", "a").end()),
-        ("block device", Refused, node(b"disk", b'4')),
-        ("character device", Refused, node(b"null", b'3')),
+        ("block device", Unpacked, node(b"disk", b'4')),
+        ("character device", Unpacked, node(b"null", b'3')),
         ("device below dev", Unpacked, node(b"dev/null", b'3')),
         ("device below ./dev", Unpacked, node(b"./dev/null", b'3')),
         ("FIFO as hostname", Unpacked, node(b"etc/hostname", b'6')),
@@ -261,6 +261,48 @@ fn users_and_rights_are_kept_as_the_archive_has_them() {
     let mut value = [0u8; 16];
     let length = rustix::fs::getxattr(host.rootfs().join("noted"), "user.note", &mut value).unwrap();
     assert_eq!(&value[..length], b"kept");
+}
+
+#[test]
+fn a_device_node_that_is_left_out_is_named() {
+    if !may_run() {
+        return;
+    }
+    let host = Host::new();
+    let archive = Archive::default()
+        .file("a", b"")
+        .directory("jail")
+        .add(Entry { name: b"jail/null", kind: b'3', ..Entry::default() })
+        .file("b", b"");
+    let output = host.run(&["create", "p1", "--from-tar", "-", "--", "/bin/true"], &archive.end());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && stderr.contains("the device node 'jail/null' was left out"),
+        "{stderr}"
+    );
+    assert!(host.rootfs().join("b").exists() && !host.rootfs().join("jail/null").exists());
+}
+
+#[test]
+fn the_root_file_system_of_an_incus_image_is_on_top() {
+    if !may_run() {
+        return;
+    }
+    let host = Host::new();
+    let archive = Archive::default()
+        .file("metadata.yaml", b"architecture: x86_64\n")
+        .directory("rootfs")
+        .directory("rootfs/etc")
+        .file("rootfs/etc/hostname", b"builder\n")
+        .directory("templates");
+    let output = host.run(&["create", "p1", "--from-tar", "-", "--", "/bin/true"], &archive.end());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(fs::read_to_string(host.rootfs().join("etc/hostname")).unwrap(), "p1\n");
+    assert!(!host.rootfs().join("templates").exists());
+    let left: Vec<_> = fs::read_dir(host.store().join("p1")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(host.run(&["destroy", "p1"], b"").status.success());
 }
 
 #[test]

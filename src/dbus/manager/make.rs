@@ -10,7 +10,7 @@ use crate::dbus::interface::{About, Method};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Context, Error, Result};
 use crate::image::debian::Debian;
-use crate::machine::change::create::{self, Request, Source};
+use crate::machine::change::create::{self, Finishing, Request, Source};
 use crate::machine::change::destroy::{self, IfRunning};
 use crate::machine::change::rename;
 use crate::name::MachineName;
@@ -61,8 +61,10 @@ fn request(name: &str, mut options: Options) -> Result<Request> {
     let name = MachineName::new(name)?;
     let command = options.take("Command")?.unwrap_or_default();
     let source = source(&mut options)?;
+    let as_is: Option<bool> = options.take("AsIs")?;
     options.refuse_rest()?;
-    Ok(Request { name, source, command })
+    let finishing = if as_is == Some(true) { Finishing::AsIs } else { Finishing::Complete };
+    Ok(Request { name, source, command, finishing })
 }
 
 /// Exactly one of `Template`, `RootDirectory` and `Archive`.

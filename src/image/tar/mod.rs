@@ -15,13 +15,18 @@ use std::fs::{DirBuilder, File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use rustix::fs::CWD;
 
 use super::tool::{self, End, Outcome};
 use crate::error::{Context, Error, Result};
 use crate::progress::{Amount, Listener};
 use crate::sandbox::userns::userns;
+use crate::storage::remove;
+use crate::storage::tree::Tree;
 use crate::sys::clone::require_one_thread;
 use crate::sys::exec::close_on_exec_from;
 use crate::sys::idmap::IdRange;
@@ -45,14 +50,15 @@ pub struct Work {
     pub compression: Compression,
 }
 
-/// Unpacks `archive` (`-` is standard input) into a new directory `rootfs`, as root of `ids`.
+/// Unpacks `archive` (`-` is standard input) into a new directory `rootfs`, as root of `ids`. Returns notes: tar's
+/// warnings, and members that were left out.
 pub fn build(
     archive: &Path,
     rootfs: &Path,
     ids: IdRange,
     interrupt: Interrupt,
     mut listener: Listener,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let what = format!("failed to unpack '{}'", archive.display());
     DirBuilder::new()
         .mode(0o755)
@@ -81,11 +87,14 @@ pub fn build(
         Room::of(rootfs)?.check(archive)
     };
     match worker.wait(End::Kill, interrupt, watch)? {
-        Outcome::Success if is_empty(rootfs)? => {
+        Outcome::Success(_) if is_empty(rootfs)? => {
             Err(Error::failed(format!("{what}: there is nothing in it")))
         }
-        Outcome::Success => Ok(()),
-        Outcome::Failure(complaints) => Err(Error::failed(format!("{what}: {}", cause(&complaints)))),
+        Outcome::Success(warnings) => {
+            Ok(complaints_in(&warnings).map(|line| format!("'{}': {line}", archive.display())).collect())
+        }
+        Outcome::Failure(complaints) => nodes_left_out(&complaints)
+            .ok_or_else(|| Error::failed(format!("{what}: {}", cause(&complaints)))),
     }
 }
 
@@ -104,6 +113,8 @@ pub fn unpack(work: &Work) -> Result<u8> {
 fn tar(compression: Compression) -> Command {
     let mut command = Command::new("/usr/bin/tar");
     command
+        // The name that begins each line of its messages.
+        .arg0("tar")
         .env_clear()
         .env("PATH", "/usr/bin:/usr/sbin")
         .env("LC_ALL", "C.UTF-8")
@@ -236,13 +247,51 @@ fn is_empty(directory: &Path) -> Result<bool> {
     Ok(entries.context(|| format!("failed to list '{}'", directory.display()))?.next().is_none())
 }
 
-/// The first complaint that is one; tar ends with lines that say no more than that it ends.
-fn cause(complaints: &str) -> String {
+/// Lines of tar's standard error without those that only announce its end.
+fn complaints_in(stderr: &str) -> impl Iterator<Item = &str> {
     let noise =
         ["tar: Removing leading", "tar: Child ", "tar: Exiting with", "tar: Error is not recoverable"];
-    let mut lines = complaints.lines().filter(|line| !noise.iter().any(|noise| line.starts_with(noise)));
-    let line = lines.find(|line| !line.trim().is_empty()).unwrap_or("tar says no more");
+    let lines = stderr.lines().filter(move |line| !noise.iter().any(|noise| line.starts_with(noise)));
+    lines.filter(|line| !line.trim().is_empty())
+}
+
+/// The first complaint.
+fn cause(complaints: &str) -> String {
+    let line = complaints_in(complaints).next().unwrap_or("tar says no more");
     line.trim_start_matches("containerctl: ").to_string()
+}
+
+/// A note for each device node that was left out, where nothing else failed: a user namespace cannot make nodes
+/// (mknod(2)), and tar goes on with the next member.
+fn nodes_left_out(complaints: &str) -> Option<Vec<String>> {
+    let name = |line: &str| {
+        let line = line.strip_prefix("tar: ")?;
+        line.strip_suffix(": Cannot mknod: Operation not permitted").map(str::to_string)
+    };
+    let names: Option<Vec<String>> = complaints_in(complaints).map(name).collect();
+    let note = |name: String| format!("the device node '{name}' was left out; 'DeviceAllow=' gives devices");
+    names.filter(|names| !names.is_empty()).map(|names| names.into_iter().map(note).collect())
+}
+
+/// Moves the tree up where the archive holds it in `rootfs/`, beside `metadata.yaml`, as images of LXD and Incus do.
+/// Returns a note.
+pub fn lift(rootfs: &Path) -> Result<Option<String>> {
+    let tree = Tree::open(rootfs)?;
+    let is_image = tree.read("/metadata.yaml").is_ok() && tree.resolve_strict("/rootfs/").is_ok();
+    if !is_image || ["/etc", "/usr", "/bin", "/sbin"].iter().any(|path| tree.resolve_strict(path).is_ok()) {
+        return Ok(None);
+    }
+    let failed = || format!("failed to move the image's root file system to '{}'", rootfs.display());
+    let (outer, inner) = (rootfs.with_extension("image"), rootfs.with_extension("inner"));
+    let top = tree.resolve_strict("/").context(failed)?;
+    rustix::fs::renameat(&top, "rootfs", CWD, &inner).context(failed)?;
+    std::fs::rename(rootfs, &outer).and_then(|()| std::fs::rename(&inner, rootfs)).context(failed)?;
+    let outer_directory = File::open(&outer).context(failed)?;
+    remove::empty(outer_directory.as_fd(), &outer.to_string_lossy())?;
+    std::fs::remove_dir(&outer).context(failed)?;
+    Ok(Some(
+        "the image's metadata and templates were left out; its root file system was unpacked".to_string(),
+    ))
 }
 
 #[cfg(test)]
@@ -254,6 +303,16 @@ mod tests {
         let complaints = "tar: Removing leading `/' from member names\n\ntar: x: Cannot mknod: Operation not permitted\n\
                           tar: Exiting with failure status due to previous errors\n";
         assert_eq!(cause(complaints), "tar: x: Cannot mknod: Operation not permitted");
+    }
+
+    #[test]
+    fn only_nodes_that_cannot_be_made_are_forgiven() {
+        let node = "tar: jail/null: Cannot mknod: Operation not permitted\n";
+        let end = "tar: Exiting with failure status due to previous errors\n";
+        assert_eq!(nodes_left_out(&format!("{node}{end}")).map(|notes| notes.len()), Some(1));
+        assert_eq!(nodes_left_out(&format!("{node}tar: a: Cannot open: No such file\n{end}")), None);
+        assert_eq!(nodes_left_out(end), None);
+        assert_eq!(nodes_left_out(""), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config;
 use crate::error::{Error, Kind, Result};
-use crate::image::defaults;
-use crate::image::{busybox, debian, in_place, tar};
+use crate::image::finish::{self, Origin};
+use crate::image::{busybox, debian, defaults, in_place, tar};
 use crate::machine::change::first_definition;
 use crate::machine::inspect::registry;
 use crate::machine::lifecycle::unit;
@@ -40,6 +40,18 @@ pub struct Request {
     pub source: Source,
     /// What runs instead of an init; empty to boot.
     pub command: Vec<String>,
+    /// Names, name servers and machine-id of the tree.
+    pub finishing: Finishing,
+}
+
+/// The treatment of `/etc/hostname`, `/etc/hosts`, `/etc/resolv.conf` and `/etc/machine-id` of a new container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Finishing {
+    /// They become the container's ([`finish`]).
+    #[default]
+    Complete,
+    /// They stay as they are.
+    AsIs,
 }
 
 /// Creates the machine. Returns warnings; an error means that nothing was changed.
@@ -84,37 +96,52 @@ fn publish(
     if let Source::Rootfs(path) = &request.source {
         let tree = in_place::open(root, path)?;
         warnings.extend(require_command(text, &tree, path)?);
+        if request.finishing == Finishing::Complete {
+            warnings.extend(finish::finish(&tree, path, &request.name, Origin::Existing));
+        }
         return Ok(None);
     }
     let partial = Partial::new(root, &request.name)?;
-    build(root, request, &partial, interrupt, listener)?;
+    warnings.extend(build(root, request, &partial, interrupt, listener)?);
     let rootfs = partial.rootfs();
     // The user knows his archive, not the directory that it was unpacked to.
     let shown = if let Source::Tar(archive) = &request.source { archive } else { &rootfs };
-    warnings.extend(require_command(text, &Tree::open(&rootfs)?, shown)?);
+    let tree = Tree::open(&rootfs)?;
+    warnings.extend(require_command(text, &tree, shown)?);
+    if request.finishing == Finishing::Complete {
+        let notes = finish::finish(&tree, shown, &request.name, Origin::New);
+        // Nobody knows what a template had before.
+        warnings.extend(notes.into_iter().filter(|_| matches!(request.source, Source::Tar(_))));
+    }
     interrupt.check()?;
     partial.publish().map(Some)
 }
 
+/// Returns notes.
 fn build(
     root: &Root,
     request: &Request,
     partial: &Partial,
     interrupt: Interrupt,
     listener: Listener,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let rootfs = partial.rootfs();
     match &request.source {
-        Source::Busybox => busybox::build(&request.name, &rootfs),
-        Source::Debian(debian) => debian::build(debian, &request.name, &rootfs, interrupt, listener),
+        Source::Busybox => busybox::build(&request.name, &rootfs)?,
+        Source::Debian(debian) => debian::build(debian, &request.name, &rootfs, interrupt, listener)?,
         Source::Tar(archive) => {
             // Ids that nobody else has, for as long as foreign bytes are being unpacked.
             let range = ids::range_of(root, partial.owner())?;
             let built = tar::build(archive, &rootfs, range, interrupt, listener);
-            built.and(ids::release(root, partial.owner()))
+            let released = ids::release(root, partial.owner());
+            let mut notes = built?;
+            released?;
+            notes.extend(tar::lift(&rootfs)?);
+            return Ok(notes);
         }
-        Source::Rootfs(_) => Ok(()),
+        Source::Rootfs(_) => {}
     }
+    Ok(Vec::new())
 }
 
 /// Something must run: the command, what the image says, or an init of the tree that messages call `shown`. Returns
@@ -130,8 +157,12 @@ fn require_command(text: &str, tree: &Tree, shown: &Path) -> Result<Vec<String>>
     Ok(definition.warnings.iter().map(ToString::to_string).collect())
 }
 
-/// Fails where a definition or a tree has the name.
+/// Fails where a definition or a tree has the name, and for `localhost`.
 pub(super) fn refuse_taken(root: &Root, name: &MachineName) -> Result<()> {
+    if name.as_str() == "localhost" {
+        return Err(Error::config("a container cannot be called 'localhost', which names every host itself")
+            .hint("choose another name"));
+    }
     let tree = root.store_of(name);
     let taken = registry::definition(root, name).or_else(|| tree.symlink_metadata().is_ok().then_some(tree));
     match taken {

@@ -119,7 +119,12 @@ mod tests {
 
     fn create(root: &Root, name: &str, tree: &Path) -> Result<Vec<String>> {
         let name = MachineName::new(name).unwrap();
-        let request = Request { name, source: Source::Rootfs(tree.into()), command: Vec::new() };
+        let request = Request {
+            name,
+            source: Source::Rootfs(tree.into()),
+            command: Vec::new(),
+            finishing: create::Finishing::AsIs,
+        };
         create::create(root, &request, Interrupt::catch().unwrap(), Listener::nobody())
     }
 

@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::network::wiring::Wire;
 use crate::storage::tree::Tree;
 
-const PATH: &str = "/etc/resolv.conf";
+/// The path of the file in a tree.
+pub const PATH: &str = "/etc/resolv.conf";
 /// By its first line we know it again; who removes the line keeps the file.
 const OURS: &str = "# Written by containerctl at each start, as long as this line is here.\n";
 
@@ -23,12 +24,49 @@ pub fn write(tree: &Tree, wires: &[Wire]) -> Result<()> {
     }
 }
 
-/// Makes the file ours in a new tree, in which whoever built it may have left that of the machine it was built on.
-pub fn claim(tree: &Tree) -> Result<()> {
+/// The state of the file in a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Missing, empty, or written by us.
+    Ours,
+    /// A symbolic link to a file that the tree has, or that a resolver of the tree makes when it runs.
+    Resolver,
+    /// A symbolic link to a file that nothing in the tree makes.
+    Dangling,
+    /// Any other text.
+    Foreign,
+}
+
+/// Programs that make a file which `/etc/resolv.conf` links to, and the directory of that file.
+const RESOLVERS: [(&str, &[&str]); 3] = [
+    ("run/systemd/resolve/", &["/usr/lib/systemd/systemd-resolved", "/lib/systemd/systemd-resolved"]),
+    ("run/NetworkManager/", &["/usr/sbin/NetworkManager", "/usr/bin/NetworkManager"]),
+    ("run/resolvconf/", &["/usr/sbin/resolvconf", "/sbin/resolvconf", "/usr/bin/resolvconf"]),
+];
+
+/// Judges the file of a tree that does not run.
+pub fn kind(tree: &Tree) -> Kind {
     match tree.resolve_strict(PATH) {
-        Err(Errno::LOOP) => Ok(()),
-        _ => tree.replace_file(PATH, 0o644, OURS),
+        Err(Errno::LOOP) => match tree.read_link(PATH) {
+            Ok(target) if leads_somewhere(tree, &target) => Kind::Resolver,
+            _ => Kind::Dangling,
+        },
+        _ if is_ours(tree) => Kind::Ours,
+        _ => Kind::Foreign,
     }
+}
+
+fn leads_somewhere(tree: &Tree, target: &str) -> bool {
+    let made_by = RESOLVERS.iter().find(|(directory, _)| target.contains(directory));
+    match made_by {
+        Some((_, programs)) => programs.iter().any(|program| tree.resolve(program).is_ok()),
+        None => tree.resolve(PATH).is_ok(),
+    }
+}
+
+/// Makes the file ours, in place of whatever is there.
+pub fn claim(tree: &Tree) -> Result<()> {
+    tree.replace_file(PATH, 0o644, OURS)
 }
 
 fn text(wires: &[Wire]) -> Option<String> {
@@ -75,7 +113,6 @@ mod tests {
         fs::remove_file(&at).expect("rm");
         symlink("../run/systemd/resolve/stub-resolv.conf", &at).expect("symlink");
         assert!(!is_ours(&tree));
-        claim(&tree).expect("left");
-        assert!(at.symlink_metadata().expect("there").is_symlink());
+        assert_eq!(kind(&tree), Kind::Dangling);
     }
 }
