@@ -66,14 +66,19 @@ impl Root {
         self.store().join(".ids")
     }
 
-    /// The managed network's range and leases. The dot keeps it apart from a machine called `network`.
-    pub fn network_book(&self) -> PathBuf {
+    /// The managed network's ranges and leases. The dot keeps it apart from a machine called `network`.
+    pub fn network_table(&self) -> PathBuf {
         self.store().join(".network")
     }
 
-    /// The names and addresses in the managed network, as hosts(5) has them, for who answers for them.
-    pub fn network_hosts(&self) -> PathBuf {
-        self.runtime().join(".hosts")
+    /// A copy of that table for `containerctl-names`, which may not look into the store.
+    pub fn network_leases(&self) -> PathBuf {
+        self.runtime().join(".leases")
+    }
+
+    /// Where `containerctl-names` says what does not work, a sentence per line. It is there while the service runs.
+    pub fn network_status(&self) -> PathBuf {
+        self.path("/run/containerctl-names/status")
     }
 
     /// The lock file for changes of the managed network and of zone bridges.
@@ -116,8 +121,8 @@ mod tests {
         let root = Root::system();
         for path in [
             root.id_ranges(),
-            root.network_book(),
-            root.network_hosts(),
+            root.network_table(),
+            root.network_leases(),
             root.network_lock(),
             root.seccomp_cache(),
         ] {

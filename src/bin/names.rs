@@ -1,9 +1,9 @@
-//! containerctl-names: answers for the names of containers, and passes other questions on.
+//! containerctl-names: answers guests of the managed network: DNS, DHCP and router solicitations.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match containerctl::network::names::serve(&containerctl::paths::Root::system()) {
+    match containerctl::network::service::serve(&containerctl::paths::Root::system()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("containerctl-names: {error}");

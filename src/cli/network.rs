@@ -109,6 +109,7 @@ fn info(network: Option<Network>, format: Format) -> Result<()> {
         ("IPv6", network.ipv6),
         ("Domain", network.domain.to_string()),
     ]))?;
+    network.problems.iter().try_for_each(|problem| output::print(&format!("Problem: {problem}\n")))?;
     let head = ["CONTAINER", "INTERFACE", "IPV4", "IPV6", "MAC", "PORT", "IN", "OUT"];
     output::print(&format!("\n{}", output::table(head, network.members.into_iter().map(row))))
 }

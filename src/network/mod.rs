@@ -6,7 +6,7 @@
 //!                                 └── error ◄──────┴─ taken back in reverse
 //! ```
 //! Everything of ours on the host carries a [`tag::Tag`]; clearing away goes by it and touches nothing else.
-//! The managed network `ctl0` is the kernel's bridge, configured by networkd from a file of ours.
+//! The managed network `ctl0` is the kernel's bridge; a service of ours answers guests that ask there.
 
 /// An address that a start waits for.
 pub mod awaited;
@@ -22,10 +22,12 @@ mod inside;
 pub mod link;
 /// The network `ctl0`: its range, and who has which address.
 pub mod managed;
-/// Names of containers, for containers.
+/// DNS for containers.
 pub mod names;
 /// Netlink messages.
 pub mod netlink;
+/// What answers guests in the managed network: DNS, DHCP, router advertisements.
+pub mod service;
 /// All links of a container: validated, set up, taken back.
 pub mod setup;
 /// The place where a container's links are made.

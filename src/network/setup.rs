@@ -41,12 +41,12 @@ pub struct Begun {
     filtered: Option<nft::Running>,
 }
 
-/// Begins to make links, and to let the host's ports `forwarded` lead there. Asks networkd where it is to know of them.
+/// Begins to make links, and to let the host's ports `forwarded` lead there.
 pub fn begin(site: &Site, mut wires: Vec<Wire>, forwarded: &[Port]) -> Result<Begun> {
     let mut here = Links::here()?;
     let mut bridge = None;
     for wire in wires.iter_mut().filter(|wire| wire.is_managed()) {
-        bridge = Some(managed::join(site.root, &mut here, site.machine, &site.host_id, wire, site.reload)?);
+        bridge = Some(managed::join(site.root, &mut here, site.machine, &site.host_id, wire)?);
     }
     if !forwarded.is_empty() && bridge.is_some() {
         filter::allow_loopback()?;

@@ -1,10 +1,9 @@
 //! The place where a container's links are made: host, machine and definition.
 
 use crate::config::Definition;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::systemd::networkd;
 
 /// Where links are made, and for whom.
 pub struct Site<'a> {
@@ -16,8 +15,6 @@ pub struct Site<'a> {
     pub definition: &'a Definition,
     /// The host's machine-id(5).
     pub host_id: String,
-    /// Has networkd read its files anew.
-    pub reload: &'a dyn Fn() -> Result<()>,
 }
 
 impl Site<'_> {
@@ -27,18 +24,9 @@ impl Site<'_> {
     }
 }
 
-/// Has networkd read its files, and whoever answers for names run. Names are worth no failure.
-pub fn reload() -> Result<()> {
-    networkd::reload()?;
-    if let Err(error) = networkd::start_names() {
-        eprintln!("{error}, ignoring");
-    }
-    Ok(())
-}
-
 /// Where the links of a machine are made.
 pub fn site<'a>(root: &'a Root, machine: &'a MachineName, definition: &'a Definition) -> Site<'a> {
-    Site { root, machine, definition, host_id: host_id(root), reload: &reload }
+    Site { root, machine, definition, host_id: host_id(root) }
 }
 
 /// The host's machine-id(5), from which MAC addresses follow; a host without one has the same as others without.

@@ -33,3 +33,19 @@ pub fn extended_ack(socket: impl AsFd) -> Result<(), Errno> {
     };
     Errno::result(result).map(drop)
 }
+
+/// Has a raw ICMPv6 socket take messages of this type only (`ICMP6_FILTER`, RFC 3542, section 3.2).
+pub fn only_icmpv6(socket: impl AsFd, kind: u8) -> Result<(), Errno> {
+    /// linux/icmpv6.h
+    const ICMPV6_FILTER: libc::c_int = 1;
+    // A bit that is set blocks its type.
+    let mut blocked = [u32::MAX; 8];
+    blocked[usize::from(kind) / 32] &= !(1 << (kind % 32));
+    let length = size_of_val(&blocked) as libc::socklen_t;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads the eight words.
+    let result = unsafe {
+        libc::setsockopt(socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, blocked.as_ptr().cast(), length)
+    };
+    Errno::result(result).map(drop)
+}

@@ -36,6 +36,7 @@ mod ready;
 mod sandboxing;
 mod signals;
 mod smoke;
+mod stock;
 mod stuck;
 mod survival;
 mod together;

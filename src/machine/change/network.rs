@@ -16,11 +16,11 @@ use crate::name::MachineName;
 use crate::network::filter::record;
 use crate::network::filter::{self, ports};
 use crate::network::link::{Counters, Link, Links, failed};
-use crate::network::managed::{self, book::Book};
+use crate::network::managed::{self, leases::Table};
 use crate::network::setup::{self, Which};
 use crate::network::site::{host_id, site};
 use crate::network::wiring::{self, Wire};
-use crate::network::{driver, handed};
+use crate::network::{driver, handed, service};
 use crate::paths::Root;
 use crate::runtime::namespaces::Namespace;
 use crate::runtime::state;
@@ -141,8 +141,10 @@ fn network_of(leader: &OwnedFd, machine: &MachineName) -> Result<OwnedFd> {
     }
 }
 
-/// Puts back what somebody has taken out of the packet filter; returns whose it was.
+/// Puts back what the managed network lacks, and what somebody has taken out of the packet filter; returns whose rules
+/// those were.
 pub fn restore(root: &Root) -> Result<Vec<MachineName>> {
+    managed::restore(root, &host_id(root))?;
     let lacking = lacking_rules(root)?;
     filter::restore(root, &lacking).into_iter().next().map_or(Ok(lacking), Err)
 }
@@ -166,6 +168,8 @@ pub struct Network {
     pub ipv6: String,
     /// Domain of the containers' names.
     pub domain: &'static str,
+    /// What does not work, a sentence each.
+    pub problems: Vec<String>,
     /// Who has an address.
     pub members: Vec<Member>,
 }
@@ -191,10 +195,10 @@ pub struct Member {
 
 /// The managed network; `None` where no container ever needed it.
 pub fn show(root: &Root) -> Result<Option<Network>> {
-    let Some(book) = Book::read(&root.network_book())? else { return Ok(None) };
+    let Some(table) = Table::read(&root.network_table())? else { return Ok(None) };
     let links = Links::here()?.all()?;
     let bridge = links.iter().find(|link| link.name == BRIDGE);
-    let members = book.leases.iter().map(|lease| {
+    let members = table.leases.iter().map(|lease| {
         let port = links.iter().find(|link| {
             link.master.is_some()
                 && link.master == bridge.map(|bridge| bridge.index)
@@ -212,15 +216,16 @@ pub fn show(root: &Root) -> Result<Option<Network>> {
             interface: lease.interface.to_string(),
             mac: lease.mac,
             ipv4: lease.address,
-            ipv6: book.address6(lease.mac).into(),
+            ipv6: table.address6(lease.mac).into(),
             port: port.map(|link| link.name.clone()),
             counters: port.map(|link| turned(link.counters)),
         }
     });
-    let [ipv4, ipv6] = book.addresses().map(|prefix| prefix.to_string());
+    let [ipv4, ipv6] = table.addresses().map(|prefix| prefix.to_string());
     let up = bridge.is_some_and(|bridge| bridge.is_up);
     let members = members.collect();
-    Ok(Some(Network { name: BRIDGE.to_string(), up, ipv4, ipv6, domain: DOMAIN, members }))
+    let problems = if up { service::problems(root) } else { Vec::new() };
+    Ok(Some(Network { name: BRIDGE.to_string(), up, ipv4, ipv6, domain: DOMAIN, problems, members }))
 }
 
 /// Reads `[tcp:|udp:]HOST[:CONTAINER]`.

@@ -101,7 +101,7 @@ fn host(root: &Root) -> Vec<Feature> {
         good("systemd-machined", "machinectl", exists(machined), "install systemd-container"),
         good(
             "systemd-networkd",
-            "networks of containers",
+            "Zone=, point-to-point links",
             exists("/usr/lib/systemd/systemd-networkd"),
             "install it",
         ),
@@ -243,10 +243,25 @@ fn tools(root: &Root) -> Vec<Feature> {
             rules(root),
             "somebody has flushed them: 'containerctl network restore' puts them back",
         ),
+        good(
+            "names and DHCP for containers",
+            "networks of containers",
+            service(root),
+            "see 'systemctl status containerctl-names'",
+        ),
         good("busybox", "--template busybox", Found::of(find("busybox")), "install busybox-static"),
         good("mmdebstrap", "--template debian", Found::of(debian), "install it"),
         good("tar", "--from-tar", Found::of(find("tar")), "install it"),
     ]
+}
+
+/// Whether what answers guests of the managed network does so, once there is one.
+fn service(root: &Root) -> Found {
+    match network::show(root) {
+        Ok(Some(network)) if !network.problems.is_empty() => Found::Missing(network.problems.join("; ")),
+        Ok(_) => Found::Ok(String::new()),
+        Err(_) => Found::Unknown,
+    }
 }
 
 /// Who may drop what we forward; only root may look.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::TABLE;
 use crate::config::network::{IfName, Mac};
 use crate::network::managed::BRIDGE;
-use crate::network::managed::book::link_local;
+use crate::network::managed::leases::link_local;
 
 /// What these rules are for, in the record: a link, by its name inside.
 pub fn what(inside: &IfName) -> String {

@@ -158,7 +158,7 @@ fn room(query: &[u8], question: &Question) -> usize {
         let is_edns = query.get(10..12)? != [0, 0] && record[..3] == [0, 0, OPT];
         is_edns.then(|| usize::from(u16::from_be_bytes([record[3], record[4]])))
     };
-    told().unwrap_or(PLAIN).clamp(PLAIN, super::serve::LARGEST)
+    told().unwrap_or(PLAIN).clamp(PLAIN, super::responder::LARGEST)
 }
 
 fn encode(name: &str) -> Vec<u8> {

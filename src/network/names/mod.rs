@@ -1,50 +1,44 @@
-//! Names in the managed network: a responder on the bridge's addresses, which answers for containers and passes
-//! everything else on to the name servers of the host.
+//! DNS in the managed network: answers for the names of containers; everything else is passed on to the name server of
+//! the host.
 //!
 //! systemd-resolved has no way to learn of names that are in no `/etc/hosts`, before version 258; guests without it
-//! speak neither LLMNR nor mDNS; and a file of hosts in each guest would take the place of the guest's own. So this is a
-//! process of its own, without any right but that to its port, started when the bridge is made.
-//!
-//! What it knows is one small file in the syntax of hosts(5), written whenever an address is given out.
+//! speak neither LLMNR nor mDNS; and a file of hosts in each guest would take the place of the guest's own. So names are
+//! answered by a process of our own, see [`service`](super::service).
 
 /// DNS messages.
 mod message;
 /// The guest's resolv.conf.
 pub mod resolv;
-/// The loop.
-mod serve;
+/// Questions, their answers, and who is asked.
+mod responder;
 /// Questions by TCP.
 mod stream;
 
 use std::net::IpAddr;
-use std::path::Path;
 
-pub use self::serve::serve;
+pub use self::responder::Responder;
 
 use self::message::{Code, Question, Record};
+use super::managed::leases::Table;
 
 /// The domain in which every container has its name, too, for resolvers that ask for no name without one.
 pub const DOMAIN: &str = "ctl.internal";
 /// The host, as seen from containers.
 pub const GATEWAY: &str = "_gateway";
 
-/// Who has which addresses.
+/// Addresses and their names in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<(IpAddr, String)>);
 
 impl Hosts {
-    /// Of lines `ADDRESS NAME`; any other line is skipped.
-    pub fn parse(text: &str) -> Hosts {
-        let line = |line: &str| {
-            let (address, name) = line.split_once(' ')?;
-            Some((address.parse().ok()?, name.trim().to_ascii_lowercase()))
-        };
-        Hosts(text.lines().filter_map(line).collect())
-    }
-
-    /// Reads the file; nobody is known where it is not there.
-    pub fn read(path: &Path) -> Hosts {
-        Hosts::parse(&std::fs::read_to_string(path).unwrap_or_default())
+    /// The names of all that have an address.
+    pub fn of(table: &Table) -> Hosts {
+        let gateway = table.addresses().map(|prefix| (prefix.address, GATEWAY.to_string()));
+        let machines = table.leases.iter().flat_map(|lease| {
+            let name = lease.machine.as_str().to_ascii_lowercase();
+            [(lease.address.into(), name.clone()), (table.address6(lease.mac).into(), name)]
+        });
+        Hosts(gateway.into_iter().chain(machines).collect())
     }
 
     /// The addresses of a name.
@@ -52,7 +46,7 @@ impl Hosts {
         self.0.iter().filter(|(_, known)| known == name).map(|(address, _)| *address).collect()
     }
 
-    /// What is said to a question; `None`: somebody else knows.
+    /// The answer to a question; `None`: somebody else knows.
     fn look_up(&self, question: &Question) -> Option<(Code, Vec<Record>)> {
         if let Some(address) = question.reversed() {
             let found = self.0.iter().find(|(known, _)| *known == address)?;
@@ -76,7 +70,9 @@ mod tests {
     use super::*;
 
     fn asked(name: &str) -> Option<(Code, usize)> {
-        let hosts = Hosts::parse("10.0.0.1 _gateway\n10.0.0.7 p1\nfd00::7 p1\n10.0.0.8 a.b\nnonsense\n");
+        let known = [("10.0.0.1", "_gateway"), ("10.0.0.7", "p1"), ("fd00::7", "p1"), ("10.0.0.8", "a.b")];
+        let host = |(address, name): (&str, &str)| (address.parse().expect("address"), name.to_string());
+        let hosts = Hosts(known.map(host).to_vec());
         let mut message = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         for label in name.split('.') {
             message.push(label.len() as u8);

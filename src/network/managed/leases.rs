@@ -1,5 +1,4 @@
-//! Which range the managed network has, and which container has which address of it. Pure but for reading and
-//! writing one small file.
+//! The ranges of the managed network and the leases in them. Pure but for reading one small file.
 //!
 //! ```text
 //! range 10.83.12.1/22
@@ -17,31 +16,31 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::name::{MachineName, fnv1a};
 
 /// Bits of the network's part of our IPv4 range: a thousand containers, more than a bridge has ports.
-const LENGTH: u8 = 22;
+pub const LENGTH: u8 = 22;
 /// The first address that is given out; those below are left to DHCP clients that are no containers.
-const FIRST: u32 = 256;
+pub const FIRST: u32 = 256;
 /// How many are given out: up to the broadcast address.
 const COUNT: u32 = (1 << (32 - LENGTH)) - FIRST - 1;
 
-/// The table.
+/// The table of ranges and leases.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Book {
+pub struct Table {
     /// The bridge's own IPv4 address, which is the router's and the name server's.
     pub gateway: Ipv4Addr,
     /// Bits of the IPv4 network's part.
     pub length: u8,
     /// The bridge's own IPv6 address in a /64.
     pub gateway6: Ipv6Addr,
-    /// Who has what.
+    /// The addresses that are given out.
     pub leases: Vec<Lease>,
 }
 
-/// One address.
+/// An IPv4 address that is given out; the IPv6 address follows from the MAC address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Whose.
+    /// The container.
     pub machine: MachineName,
-    /// Of which of its interfaces.
+    /// Its interface.
     pub interface: IfName,
     /// That interface's MAC address.
     pub mac: Mac,
@@ -49,9 +48,9 @@ pub struct Lease {
     pub address: Ipv4Addr,
 }
 
-impl Book {
-    /// An empty one, with ranges that overlap none of `taken`: the networks that the host knows of.
-    pub fn begin(host_id: &str, taken: &[Prefix]) -> Result<Book> {
+impl Table {
+    /// Makes an empty table, with ranges that overlap none of `taken`: the networks that the host knows of.
+    pub fn begin(host_id: &str, taken: &[Prefix]) -> Result<Table> {
         let all = 1 << (LENGTH - 8);
         let first = fnv1a(host_id) as u32 % all;
         let base = |step: u32| (10 << 24) + (((first + step) % all) << (32 - LENGTH));
@@ -65,23 +64,23 @@ impl Book {
         let groups =
             [0xfd00 | u16::from(a), u16::from_be_bytes([b, c]), u16::from_be_bytes([d, e]), 0, 0, 0, 0, 1];
         let gateway6 = Ipv6Addr::from(groups);
-        Ok(Book { gateway: Ipv4Addr::from(base + 1), length: LENGTH, gateway6, leases: Vec::new() })
+        Ok(Table { gateway: Ipv4Addr::from(base + 1), length: LENGTH, gateway6, leases: Vec::new() })
     }
 
     /// Reads the table; `None` where there is none yet.
-    pub fn read(path: &Path) -> Result<Option<Book>> {
+    pub fn read(path: &Path) -> Result<Option<Table>> {
         let failed = || format!("failed to read '{}'", path.display());
         match std::fs::read_to_string(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            text => Book::parse(&text.context(failed)?).map(Some).map_err(|line| {
+            text => Table::parse(&text.context(failed)?).map(Some).map_err(|line| {
                 Error::failed(format!("'{}' line {line} is not a range or a lease", path.display()))
                     .hint("repair or remove that line")
             }),
         }
     }
 
-    /// Of text; the error is the number of a line that is wrong, or that of the last where something lacks.
-    fn parse(text: &str) -> Result<Book, usize> {
+    /// Parses text; the error is the number of a line that is wrong, or of the last one where a range is missing.
+    fn parse(text: &str) -> Result<Table, usize> {
         let (mut v4, mut v6, mut leases) = (None, None, Vec::new());
         for (number, line) in text.lines().enumerate() {
             let words: Vec<&str> = line.split(' ').collect();
@@ -106,10 +105,10 @@ impl Book {
             }
         }
         let ((gateway, length), gateway6) = v4.zip(v6).ok_or(text.lines().count())?;
-        Ok(Book { gateway, length, gateway6, leases })
+        Ok(Table { gateway, length, gateway6, leases })
     }
 
-    /// As it is written.
+    /// Formats the table as [`Table::read`] reads it.
     pub fn text(&self) -> String {
         let mut text = format!("range {}/{}\nrange {}/64\n", self.gateway, self.length, self.gateway6);
         for Lease { machine, interface, mac, address } in &self.leases {
@@ -209,6 +208,12 @@ impl Book {
         of_old.map(|lease| lease.machine = new.clone()).count() > 0
     }
 
+    /// The network of the IPv6 addresses, a /64.
+    pub fn prefix6(&self) -> Ipv6Addr {
+        let [a, b, c, d, ..] = self.gateway6.segments();
+        Ipv6Addr::from([a, b, c, d, 0, 0, 0, 0])
+    }
+
     /// The IPv6 address that a MAC address makes in our network: the one that the guest's kernel makes of the
     /// router's advertisement, too (RFC 4291, appendix A).
     pub fn address6(&self, mac: Mac) -> Ipv6Addr {
@@ -262,38 +267,43 @@ mod tests {
 
     #[test]
     fn a_range_is_kept_from_what_the_host_knows() {
-        let first = Book::begin("id", &[]).expect("range");
+        let first = Table::begin("id", &[]).expect("range");
         let taken = Prefix { address: first.gateway.into(), length: 24 };
-        let second = Book::begin("id", &[taken]).expect("range");
+        let second = Table::begin("id", &[taken]).expect("range");
         assert_ne!(first.gateway, second.gateway);
         let ten = Prefix { address: Ipv4Addr::new(10, 0, 0, 0).into(), length: 8 };
-        assert!(Book::begin("id", &[ten]).expect_err("taken").message().contains("is taken"));
+        assert!(Table::begin("id", &[ten]).expect_err("taken").message().contains("is taken"));
         assert_eq!(first.gateway6.segments()[0] >> 8, 0xfd);
     }
 
     #[test]
     fn a_lease_stays_until_it_is_released() {
-        let mut book = Book::begin("id", &[]).expect("range");
+        let mut table = Table::begin("id", &[]).expect("range");
         let (p1, p2) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
-        let (address, new) = book.lease(&machine("p1"), &eth0(), p1, None).expect("lease");
+        let (address, new) = table.lease(&machine("p1"), &eth0(), p1, None).expect("lease");
         assert!(new);
-        assert_eq!(book.lease(&machine("p1"), &eth0(), p1, None).expect("lease"), (address, false));
-        assert_eq!(book.lease(&machine("p1"), &eth0(), p2, None).expect("lease"), (address, true));
-        assert!(book.lease(&machine("p2"), &eth0(), p2, None).expect_err("taken").message().contains("'p1'"));
-        assert!(book.rename(&machine("p1"), &machine("p3")) && !book.rename(&machine("p1"), &machine("p3")));
-        assert_eq!(book.lease(&machine("p3"), &eth0(), p2, None).expect("lease"), (address, false));
-        assert!(book.release(&machine("p3")) && !book.release(&machine("p3")));
+        assert_eq!(table.lease(&machine("p1"), &eth0(), p1, None).expect("lease"), (address, false));
+        assert_eq!(table.lease(&machine("p1"), &eth0(), p2, None).expect("lease"), (address, true));
+        assert!(
+            table.lease(&machine("p2"), &eth0(), p2, None).expect_err("taken").message().contains("'p1'")
+        );
+        assert!(
+            table.rename(&machine("p1"), &machine("p3")) && !table.rename(&machine("p1"), &machine("p3"))
+        );
+        assert_eq!(table.lease(&machine("p3"), &eth0(), p2, None).expect("lease"), (address, false));
+        assert!(table.release(&machine("p3")) && !table.release(&machine("p3")));
     }
 
     #[test]
     fn an_address_of_ones_choice_is_given_where_it_is_free() {
-        let mut book = Book { gateway: Ipv4Addr::new(10, 1, 0, 1), ..Book::begin("id", &[]).expect("range") };
+        let mut table =
+            Table { gateway: Ipv4Addr::new(10, 1, 0, 1), ..Table::begin("id", &[]).expect("range") };
         let (p1, p2) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
         let chosen = Ipv4Addr::new(10, 1, 2, 3);
-        assert_eq!(book.lease(&machine("p1"), &eth0(), p1, Some(chosen)).expect("free"), (chosen, true));
-        assert_eq!(book.lease(&machine("p1"), &eth0(), p1, None).expect("kept"), (chosen, false));
+        assert_eq!(table.lease(&machine("p1"), &eth0(), p1, Some(chosen)).expect("free"), (chosen, true));
+        assert_eq!(table.lease(&machine("p1"), &eth0(), p1, None).expect("kept"), (chosen, false));
         let other = Ipv4Addr::new(10, 1, 2, 4);
-        assert_eq!(book.lease(&machine("p1"), &eth0(), p1, Some(other)).expect("free"), (other, true));
+        assert_eq!(table.lease(&machine("p1"), &eth0(), p1, Some(other)).expect("free"), (other, true));
         for (address, why) in [
             ([10, 1, 2, 4], "is that of 'eth0' in container 'p1'"),
             ([10, 1, 4, 1], "is no address in 10.1.0.1/22"),
@@ -302,41 +312,41 @@ mod tests {
             ([10, 1, 0, 1], "is the host's own"),
             ([10, 1, 0, 20], "is left to who asks by DHCP"),
         ] {
-            let refused = book.lease(&machine("p2"), &eth0(), p2, Some(address.into())).expect_err(why);
+            let refused = table.lease(&machine("p2"), &eth0(), p2, Some(address.into())).expect_err(why);
             assert!(refused.message().contains(why), "{refused}");
         }
     }
 
     #[test]
     fn the_table_is_read_as_it_was_written() {
-        let mut book = Book::begin("id", &[]).expect("range");
-        book.lease(&machine("p1"), &eth0(), Mac([2, 0, 0, 0, 0, 1]), None).expect("lease");
-        assert_eq!(Book::parse(&book.text()), Ok(book.clone()));
-        let text = book.text();
+        let mut table = Table::begin("id", &[]).expect("range");
+        table.lease(&machine("p1"), &eth0(), Mac([2, 0, 0, 0, 0, 1]), None).expect("lease");
+        assert_eq!(Table::parse(&table.text()), Ok(table.clone()));
+        let text = table.text();
         for (wrong, line) in
             [("", 0), ("range 10.0.0.1/22\n", 1), (&format!("{text}x\n"), 4), ("range x\n", 1)]
         {
-            assert_eq!(Book::parse(wrong).map(drop), Err(line), "{wrong}");
+            assert_eq!(Table::parse(wrong).map(drop), Err(line), "{wrong}");
         }
     }
 
     #[test]
     fn the_address_is_the_one_of_the_kernels_making() {
-        let book =
-            Book { gateway6: "fd00:1:2::1".parse().expect("v6"), ..Book::begin("id", &[]).expect("range") };
+        let table =
+            Table { gateway6: "fd00:1:2::1".parse().expect("v6"), ..Table::begin("id", &[]).expect("range") };
         let mac = Mac([2, 0, 0, 0, 0, 7]);
-        assert_eq!(book.address6(mac).to_string(), "fd00:1:2::ff:fe00:7");
+        assert_eq!(table.address6(mac).to_string(), "fd00:1:2::ff:fe00:7");
         assert_eq!(link_local(mac).to_string(), "fe80::ff:fe00:7");
     }
 
     proptest! {
         #[test]
         fn all_have_different_addresses_of_the_range(names in prop::collection::btree_set("[a-z]{1,8}", 1..100)) {
-            let mut book = Book::begin("id", &[]).expect("range");
+            let mut table = Table::begin("id", &[]).expect("range");
             let mut seen = BTreeSet::new();
             for (number, name) in (1..).zip(&names) {
-                let (address, _) = book.lease(&machine(name), &eth0(), Mac([2, 0, 0, 0, 1, number]), None).expect("lease");
-                let offset = u32::from(address) - u32::from(book.gateway) + 1;
+                let (address, _) = table.lease(&machine(name), &eth0(), Mac([2, 0, 0, 0, 1, number]), None).expect("lease");
+                let offset = u32::from(address) - u32::from(table.gateway) + 1;
                 prop_assert!((FIRST..1023).contains(&offset) && seen.insert(address));
             }
         }
