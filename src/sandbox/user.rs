@@ -202,7 +202,7 @@ mod tests {
     }
 
     proptest! {
-        // CVE-2026-30892: a text that is not quite a number became root.
+        // SEC-19, CVE-2026-30892: a text that is not quite a number became root.
         #[test]
         fn nobody_becomes_root_but_by_asking_for_it(text in "[-+0-9a-fx: \t]{0,12}") {
             if let Some((user, group)) = user(&text) {

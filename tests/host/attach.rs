@@ -322,6 +322,7 @@ fn remains(host: &Host, p1: &Container) -> Result<String> {
     ))
 }
 
+/// REL-19: a thousand attaches in a row, fifty at once.
 #[test]
 fn many_attaches_leave_nothing() -> Result<()> {
     let host = boot!();

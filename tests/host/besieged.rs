@@ -54,6 +54,7 @@ fn besiege(host: &Host, container: &Container, attaches: u32, command: &str) -> 
     Ok(seen)
 }
 
+/// SEC-9: a process that traces everything inside meets each attach.
 #[test]
 fn nothing_of_the_hosts_is_in_reach_while_a_command_comes_in() -> Result<()> {
     let host = boot!();
@@ -111,6 +112,7 @@ __attribute__((constructor)) static void begin(void)
 }
 "#;
 
+/// SEC-12: the init is `#!/proc/self/exe` and waits for our program to be writable.
 #[test]
 fn an_init_that_is_our_own_program_cannot_write_to_it() -> Result<()> {
     let host = boot!();
@@ -149,6 +151,7 @@ fn an_init_that_is_our_own_program_cannot_write_to_it() -> Result<()> {
     host.finish()
 }
 
+/// SEC-8, SEC-10, SEC-11, SEC-13: descriptors, working directory, environment and terminal of an attached command.
 #[test]
 fn a_command_has_its_streams_and_nothing_of_its_caller() -> Result<()> {
     let host = boot!();
@@ -221,6 +224,7 @@ fn a_command_has_its_streams_and_nothing_of_its_caller() -> Result<()> {
     host.finish()
 }
 
+/// SEC-14: control sequences in names, os-release, passwd and status.
 #[test]
 fn nothing_that_a_container_says_reaches_the_terminal_as_it_is() -> Result<()> {
     let host = boot!();

@@ -161,6 +161,7 @@ fn goes_on(p1: &Container) -> Result<()> {
     Ok(())
 }
 
+/// REL-14: floods and readers that stop.
 #[test]
 fn nobody_can_block_the_container() -> Result<()> {
     let host = boot!();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::container::Container;
 use crate::harness::Result;
 
+/// REL-18: reboot, halt and power-off inside.
 #[test]
 fn the_guests_own_shutdown_decides_what_the_unit_does() -> Result<()> {
     let host = boot!();

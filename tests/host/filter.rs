@@ -49,6 +49,7 @@ fn seen(host: &Host, from: &Container, other: &Ends, places: &[(String, &str)]) 
     (0..places.len()).map(read).collect()
 }
 
+/// SEC-32: forged addresses in frames of all kinds.
 #[test]
 fn nobody_speaks_in_anothers_name() -> Result<()> {
     let host = boot!();

@@ -92,6 +92,7 @@ fn a_create_that_fails_leaves_nothing() -> Result<()> {
     host.finish()
 }
 
+/// REL-15: broken definitions and trees.
 #[test]
 fn a_start_that_fails_says_why_and_leaves_nothing() -> Result<()> {
     let host = boot!();

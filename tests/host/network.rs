@@ -262,6 +262,7 @@ fn every_type_of_link_carries_traffic() -> Result<()> {
     host.finish()
 }
 
+/// REL-8: ends of all kinds, the links part.
 #[test]
 fn whatever_ends_a_container_nothing_of_its_links_is_left() -> Result<()> {
     let host = boot!();

@@ -19,6 +19,7 @@ fn mount(host: &Host) -> Result<bool> {
     Ok(false)
 }
 
+/// REL-17: a FUSE file system that never answers.
 #[test]
 fn a_file_system_that_is_silent_holds_nobody_up() -> Result<()> {
     let host = boot!();
@@ -46,6 +47,7 @@ fn a_file_system_that_is_silent_holds_nobody_up() -> Result<()> {
     host.finish()
 }
 
+/// REL-7: a process in state D.
 #[test]
 fn what_cannot_be_killed_is_told_and_reaped_later() -> Result<()> {
     let host = boot!();

@@ -21,6 +21,7 @@ fn works(p1: &Container, word: &str) -> Result<()> {
     p1.host.ok(&format!("machinectl list --no-legend | grep '^{} '", p1.name)).map(drop)
 }
 
+/// REL-1, REL-16: killed and re-executed supervisors are replaced.
 #[test]
 fn the_supervisor_may_be_killed() -> Result<()> {
     let host = boot!();
@@ -194,6 +195,7 @@ fn a_stop_just_after_the_supervisor_was_killed_leaves_nothing() -> Result<()> {
     host.finish()
 }
 
+/// REL-2: restarts of systemd's parts between verbs.
 #[test]
 fn the_host_may_restart_what_it_likes() -> Result<()> {
     let host = boot!();

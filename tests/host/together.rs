@@ -14,6 +14,7 @@ fn quick<'a>(host: &'a Host, name: &'a str) -> Result<Container<'a>> {
     Ok(container)
 }
 
+/// REL-10: random verbs of 32 clients.
 #[test]
 fn clients_at_once_come_to_an_end_and_to_an_order() -> Result<()> {
     let host = boot!();
@@ -36,6 +37,7 @@ fn clients_at_once_come_to_an_end_and_to_an_order() -> Result<()> {
     host.finish()
 }
 
+/// REL-2: restarts of systemd's parts during verbs.
 #[test]
 fn what_is_restarted_around_verbs_is_not_noticed() -> Result<()> {
     let host = boot!();

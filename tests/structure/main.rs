@@ -1,5 +1,6 @@
 //! Imports between the rooms of `src/`, held to the table in `src/lib.rs`.
 
+mod promises;
 mod toolchain;
 
 use std::collections::{BTreeMap, BTreeSet};
