@@ -3,7 +3,7 @@
 //! [`lines::check`] decides what is accepted and where it stands; rust-ini reads what it accepted. Both see the
 //! same assignments in the same order, and a difference is an error, not a guess.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,11 @@ pub fn error(path: &Path, place: Place, why: &str) -> Error {
 pub(crate) fn text(path: &Path) -> Result<String> {
     // Without O_NONBLOCK the opening of a FIFO would wait for its writer.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = opened.map_err(|cause| not_opened(path, cause))?;
+    text_of(opened.map_err(|cause| not_opened(path, cause))?, path)
+}
+
+/// As [`text`], of a file that is open and that messages call `path`.
+pub(crate) fn text_of(file: File, path: &Path) -> Result<String> {
     let reading = || format!("failed to read '{}'", path.display());
     if !file.metadata().context(reading)?.is_file() {
         return Err(Error::config(format!("'{}' is not a regular file", path.display())));

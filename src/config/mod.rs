@@ -33,7 +33,7 @@ mod signal;
 mod values;
 mod words;
 
-pub(crate) use fragment::text as read_text;
+pub(crate) use fragment::{text as read_text, text_of};
 
 use crate::error::{Error, Result};
 

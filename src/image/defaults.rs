@@ -13,6 +13,7 @@ use crate::error::{Cause, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::storage;
+use crate::storage::host_path::HostPaths;
 use crate::storage::tree::Tree;
 
 /// Its path in an image.
@@ -23,7 +24,7 @@ pub fn load(root: &Root, name: &MachineName) -> Result<Definition> {
     let mut definition = config::load(root, name)?;
     let rootfs = storage::locate(root, name, &definition.settings);
     // A root that cannot be opened is told by whoever needs it.
-    if let Ok(tree) = Tree::open(&rootfs) {
+    if let Ok(tree) = HostPaths::new(root).tree(&rootfs) {
         advise(&mut definition, &tree, &rootfs);
     }
     Ok(definition)

@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 
 use crate::error::{Error, Result};
 use crate::paths::Root;
+use crate::storage::host_path::HostPaths;
 use crate::storage::tree::Tree;
 
 /// Opens what is at `path`, if it can be a machine's root file system as it stands.
@@ -25,7 +26,7 @@ pub fn open(root: &Root, path: &Path) -> Result<Tree> {
     if root.store().starts_with(path) || path.starts_with(root.store()) {
         return Err(refused("containerctl's own store is there").hint("use a directory elsewhere"));
     }
-    Tree::open_filled(path)
+    HostPaths::new(root).tree(path)?.require_filled(path)
 }
 
 #[cfg(test)]

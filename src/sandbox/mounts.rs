@@ -8,20 +8,20 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
-use rustix::fs::{AtFlags, CWD, FileType, Gid as FsGid, Mode, OFlags, Uid as FsUid};
+use rustix::fs::{AtFlags, FileType, Gid as FsGid, Mode, OFlags, Uid as FsUid};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::sandbox::layout::TTY_GROUP;
 use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::survey::DeviceKind;
+use crate::storage::host_path::{Fault, HostPaths};
 use crate::storage::tree::{Node, Tree};
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
 use crate::sys::to_errno;
@@ -30,28 +30,28 @@ use crate::sys::tty;
 /// For each operation the detached copy of its source, where it has one.
 pub type Sources = Vec<Option<OwnedFd>>;
 
-/// Opens the sources of `operations` on the host, as detached copies that belong to no mount namespace yet.
-pub fn open_sources(operations: &[Operation]) -> Result<Sources> {
-    operations.iter().map(open_source).collect()
+/// Opens the sources of `operations` on the host, as detached copies that belong to no mount namespace yet. `root` is
+/// the root file system.
+pub fn open_sources(operations: &[Operation], root: &Tree, paths: &HostPaths) -> Result<Sources> {
+    let open = |operation| match open_source(operation, root, paths) {
+        Err(Fault::Errno(Errno::NOENT)) if matches!(operation, Operation::Bind { optional: true, .. }) => {
+            Ok(None)
+        }
+        opened => opened.map_err(|fault| fault.of(format!("failed to {operation}"))),
+    };
+    operations.iter().map(open).collect()
 }
 
-fn open_source(operation: &Operation) -> Result<Option<OwnedFd>> {
-    let (path, recursive, optional) = match operation {
-        Operation::Root { source, .. } => (source, true, false),
-        Operation::Bind { source, recursive, optional, .. } => (source, *recursive, *optional),
+fn open_source(operation: &Operation, root: &Tree, paths: &HostPaths) -> Result<Option<OwnedFd>, Fault> {
+    let copy = match operation {
+        Operation::Root { .. } => copy_of(root.as_fd(), Depth::Recursive),
+        Operation::Bind { source, recursive: true, .. } => {
+            copy_of(paths.open(source)?.as_fd(), Depth::Recursive)
+        }
+        Operation::Bind { source, .. } => copy_of(paths.open(source)?.as_fd(), Depth::One),
         _ => return Ok(None),
     };
-    match clone_path(path, recursive) {
-        Err(Errno::NOENT) if optional => Ok(None),
-        Ok(fd) => Ok(Some(fd)),
-        Err(errno) => Err(errno).context(|| format!("failed to {operation}")),
-    }
-}
-
-fn clone_path(path: &Path, recursive: bool) -> Result<OwnedFd, Errno> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
-    open_tree(CWD, path, flags)
+    Ok(Some(copy?))
 }
 
 /// Gives the copied sources their attributes and id maps, while they are detached.
@@ -140,7 +140,7 @@ impl Assembly {
         }
         if let Some(target) = target {
             let node = self.tree.resolve_strict(&format!("/dev/pts/{number}"))?;
-            self.attach(copy_of(node.as_fd())?.as_fd(), target)?;
+            self.attach(copy_of(node.as_fd(), Depth::One)?.as_fd(), target)?;
         }
         Ok(master)
     }
@@ -157,7 +157,7 @@ impl Assembly {
     fn mask(&self, target: &str) -> Result<(), Errno> {
         let target = self.mount_point(target)?;
         let blank = if is_dir(target.as_fd())? { &self.blank.1 } else { &self.blank.0 };
-        let cover = copy_of(blank.as_fd())?;
+        let cover = copy_of(blank.as_fd(), Depth::One)?;
         let attr = MountAttr { set: Attributes::RO.0 | Attributes::API.0, ..MountAttr::default() };
         mount_setattr(&cover, c"", Depth::One, attr).map_err(to_errno)?;
         move_onto(cover.as_fd(), target.as_fd())
@@ -166,7 +166,7 @@ impl Assembly {
     /// Puts a copy of `target` with `attributes` on top of itself.
     fn cover(&self, target: &str, attributes: Attributes) -> Result<(), Errno> {
         let target = self.mount_point(target)?;
-        let copy = copy_of(target.as_fd())?;
+        let copy = copy_of(target.as_fd(), Depth::One)?;
         mount_setattr(&copy, c"", Depth::One, MountAttr { set: attributes.0, ..MountAttr::default() })
             .map_err(to_errno)?;
         move_onto(copy.as_fd(), target.as_fd())
@@ -175,7 +175,7 @@ impl Assembly {
     /// Puts a writable copy of a read-only `target` on top of itself.
     fn uncover(&self, target: &str) -> Result<(), Errno> {
         let target = self.mount_point(target)?;
-        let copy = copy_of(target.as_fd())?;
+        let copy = copy_of(target.as_fd(), Depth::One)?;
         mount_setattr(&copy, c"", Depth::One, MountAttr { clear: Attributes::RO.0, ..MountAttr::default() })
             .map_err(to_errno)?;
         move_onto(copy.as_fd(), target.as_fd())
@@ -218,10 +218,11 @@ pub fn move_onto(mount: BorrowedFd, target: BorrowedFd) -> Result<(), Errno> {
 }
 
 /// A detached copy of the mount that `fd` lies on, from there on down.
-fn copy_of(fd: BorrowedFd) -> Result<OwnedFd, Errno> {
+fn copy_of(fd: BorrowedFd, depth: Depth) -> Result<OwnedFd, Errno> {
     const EMPTY: &CStr = c"";
-    let flags =
+    let mut flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, depth == Depth::Recursive);
     open_tree(fd, EMPTY, flags)
 }
 

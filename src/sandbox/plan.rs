@@ -204,12 +204,14 @@ mod tests {
     use crate::config::settings::CustomMount;
     use crate::name::MachineName;
     use crate::sandbox::init::Init;
+    use crate::storage::tree::Tree;
     use crate::sys::idmap::IdRange;
 
     fn facts() -> Facts {
         Facts {
             name: MachineName::new("p1").expect("valid"),
             rootfs: PathBuf::from("/srv/p1"),
+            tree: Tree::open("/".as_ref()).expect("open").into(),
             runtime: PathBuf::from("/run/containerctl/p1"),
             ids: Some(IdRange { base: 524288, size: 65536 }),
             init: Some(Init { path: "/sbin/init".to_string(), kind: InitKind::Busybox }),

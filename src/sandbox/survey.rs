@@ -1,6 +1,8 @@
 //! What must be known of host and root file system before a plan can be made. Reads, and changes nothing.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -9,7 +11,7 @@ use serde::Serialize;
 
 use crate::config::Definition;
 use crate::config::settings::{DeviceAllow, PrivateUsers};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::name::MachineName;
 use crate::network::site::host_id;
 use crate::network::wiring::{Wiring, wire};
@@ -17,6 +19,7 @@ use crate::paths::Root;
 use crate::sandbox::init::{self, Init, InitKind};
 use crate::sandbox::lsm;
 use crate::storage;
+use crate::storage::host_path::{HostPaths, fd_path};
 use crate::storage::tree::Tree;
 use crate::sys::capabilities::{self, Mask};
 use crate::sys::id128;
@@ -29,6 +32,8 @@ pub struct Facts {
     pub name: MachineName,
     /// Its root file system on the host.
     pub rootfs: PathBuf,
+    /// The same, open.
+    pub tree: Rc<Tree>,
     /// Its run-time directory on the host.
     pub runtime: PathBuf,
     /// Its ids; `None` shares the host's.
@@ -92,7 +97,8 @@ pub fn survey(
 ) -> Result<Facts> {
     let settings = &definition.settings;
     let rootfs = storage::locate(root, name, settings);
-    let tree = Tree::open_filled(&rootfs)?;
+    let paths = HostPaths::new(root);
+    let tree = paths.tree(&rootfs)?.require_filled(&rootfs)?;
     refuse_links(&tree, &rootfs)?;
     let init = if settings.exec.boot { Some(init::require(&tree, &rootfs)?) } else { None };
     if !settings.exec.boot && !settings.exec.own_init && settings.exec.parameters.is_empty() {
@@ -109,14 +115,16 @@ pub fn survey(
         PrivateUsers::Range { base, size } => Some(IdRange { base, size }),
         PrivateUsers::Pick => Some(pick()?),
     };
-    let lsm = lsm::Support::of(root, &rootfs);
+    let lsm = lsm::Support::of(root, fd_path(tree.as_fd()).as_ref());
     let wiring = wire(definition, name, &host_id(root))?;
-    let devices =
-        settings.files.devices.iter().map(|allow| device(definition, allow)).collect::<Result<_>>()?;
+    let key = definition.named("Files", "DeviceAllow");
+    let device = |allow: &DeviceAllow| device_of(&paths, &key, &allow.path, &allow.access);
+    let devices = settings.files.devices.iter().map(device).collect::<Result<_>>()?;
     let runtime = root.runtime_of(name);
     Ok(Facts {
         name: name.clone(),
         rootfs,
+        tree: Rc::new(tree),
         runtime,
         ids,
         init,
@@ -153,26 +161,20 @@ fn image_machine_id(tree: &Tree) -> Option<String> {
     valid.then(|| id.to_string())
 }
 
-/// What the host has at the path of a `DeviceAllow=`.
-fn device(definition: &Definition, allow: &DeviceAllow) -> Result<Device> {
-    let key = definition.named("Files", "DeviceAllow");
-    device_of(&key, &allow.path, &allow.access)
-}
-
 /// What the host has at `path`, for somebody who may do with it what `access` says.
-pub fn device_at(path: &Path, access: &str) -> Result<Device> {
-    device_of("", path, access)
+pub fn device_at(root: &Root, path: &Path, access: &str) -> Result<Device> {
+    device_of(&HostPaths::new(root), "", path, access)
 }
 
 /// `key` begins the sentence about what is wrong.
-fn device_of(key: &str, path: &Path, access: &str) -> Result<Device> {
+fn device_of(paths: &HostPaths, key: &str, path: &Path, access: &str) -> Result<Device> {
     let refused = |why: String| {
         let path = path.display();
         Err(Error::config(format!("{key}{path}: {why}")).hint("name a device node that the host has"))
     };
-    let stat = match rustix::fs::stat(path) {
+    let stat = match paths.open(path).and_then(|node| Ok(rustix::fs::fstat(&node)?)) {
         Ok(stat) => stat,
-        Err(errno) => return refused(crate::error::Cause::cause(&errno)),
+        Err(fault) => return refused(fault.cause()),
     };
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::BlockDevice => DeviceKind::Block,

@@ -6,6 +6,8 @@
 
 /// Ids that belong to the host's own users.
 mod host_ids;
+/// Opening paths of the host, whose links are followed only where they are root's.
+pub mod host_path;
 /// Id ranges, one per container.
 #[allow(clippy::disallowed_methods)]
 pub mod ids;

@@ -26,15 +26,12 @@ const READ_LIMIT: usize = 64 * 1024;
 pub struct Tree(OwnedFd);
 
 impl Tree {
-    /// Opens the root file system at `path` of the host. The last component must be a directory, no link.
+    /// Opens a root file system at a path of ours; one that somebody names is opened by [`super::host_path`]. The last component must be a directory, no link.
     pub fn open(path: &Path) -> Result<Tree> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(fd) => Ok(Tree(fd)),
-            Err(Errno::NOENT) => Err(Error::new(
-                Kind::NotFound,
-                format!("root file system '{}' does not exist", path.display()),
-            )),
+            Err(Errno::NOENT) => Err(missing(path)),
             Err(Errno::NOTDIR | Errno::LOOP) => Err(not_a_directory(path)),
             Err(errno) => {
                 Err(errno).context(|| format!("failed to open root file system '{}'", path.display()))
@@ -42,11 +39,10 @@ impl Tree {
         }
     }
 
-    /// Opens a root file system that has something in it.
-    pub fn open_filled(path: &Path) -> Result<Tree> {
-        let tree = Tree::open(path)?;
-        match tree.is_empty().context(|| format!("failed to list '{}'", path.display()))? {
-            false => Ok(tree),
+    /// Fails where the root file system, which messages call `path`, has nothing in it.
+    pub fn require_filled(self, path: &Path) -> Result<Tree> {
+        match self.is_empty().context(|| format!("failed to list '{}'", path.display()))? {
+            false => Ok(self),
             true => Err(Error::config(format!("root file system '{}' is empty", path.display()))
                 .hint("put a system into it, or create the container from a template")),
         }
@@ -260,8 +256,13 @@ enum Links {
     RefusedAndMounts,
 }
 
+/// The error of a root file system that is not there.
+pub(super) fn missing(path: &Path) -> Error {
+    Error::new(Kind::NotFound, format!("root file system '{}' does not exist", path.display()))
+}
+
 /// Why `path` is no root; what it is instead is looked up for the sentence alone.
-fn not_a_directory(path: &Path) -> Error {
+pub(super) fn not_a_directory(path: &Path) -> Error {
     let shown = path.display();
     match rustix::fs::readlink(path, Vec::new()) {
         Ok(_) => Error::config(format!("root file system '{shown}' is a symbolic link"))

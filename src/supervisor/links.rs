@@ -1,6 +1,5 @@
 //! The container's links: made while the mounts are, taken away with the container.
 
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -14,6 +13,7 @@ use crate::network::site::{Site, site};
 use crate::network::wiring::{Namespace, Wiring};
 use crate::paths::Root;
 use crate::runtime::state;
+use crate::storage::host_path::{Fault, HostPaths};
 use crate::storage::tree::Tree;
 use crate::sys::pidfd;
 
@@ -30,7 +30,7 @@ pub fn validate(root: &Root, name: &MachineName, definition: &Definition, wiring
 pub fn namespace(root: &Root, wiring: &Wiring) -> Result<Option<OwnedFd>> {
     match &wiring.namespace {
         Namespace::Private | Namespace::Host => Ok(None),
-        Namespace::Path(path) => open_namespace(path).map(Some),
+        Namespace::Path(path) => open_namespace(root, path).map(Some),
         Namespace::Machine(machine) => {
             let other = MachineName::new(machine)?;
             let running = state::running(root, &other);
@@ -50,12 +50,12 @@ pub fn namespace(root: &Root, wiring: &Wiring) -> Result<Option<OwnedFd>> {
     }
 }
 
-fn open_namespace(path: &Path) -> Result<OwnedFd> {
-    let file =
-        File::open(path).context(|| format!("failed to open network namespace '{}'", path.display()))?;
+fn open_namespace(root: &Root, path: &Path) -> Result<OwnedFd> {
+    let failed = |fault: Fault| fault.of(format!("failed to open network namespace '{}'", path.display()));
+    let file = HostPaths::new(root).namespace(path).map_err(failed)?;
     let is_namespace = rustix::fs::fstatfs(&file).is_ok_and(|found| found.f_type == libc::NSFS_MAGIC);
     match is_namespace {
-        true => Ok(file.into()),
+        true => Ok(file),
         false => Err(Error::config(format!("'{}' is not a network namespace", path.display()))
             .hint("'ip netns add NAME' makes one at '/run/netns/NAME'")),
     }
@@ -68,10 +68,10 @@ pub fn begin(site: &Site, wiring: &Wiring) -> Result<Option<Begun>> {
 }
 
 /// Makes them for a leader that waits; nothing passes them yet.
-pub fn make(begun: Begun, site: &Site, ports: &[Port], rootfs: &Path, namespace: &OwnedFd) -> Result<Made> {
+pub fn make(begun: Begun, site: &Site, ports: &[Port], tree: &Tree, namespace: &OwnedFd) -> Result<Made> {
     let made = begun.make(site, ports, namespace)?;
     // Who cannot resolve names has a link all the same.
-    if let Err(error) = Tree::open(rootfs).and_then(|tree| resolv::write(&tree, made.wires())) {
+    if let Err(error) = resolv::write(tree, made.wires()) {
         eprintln!("{error}, ignoring");
     }
     Ok(made)

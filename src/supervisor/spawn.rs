@@ -18,6 +18,8 @@ use crate::runtime::directory::Runtime;
 use crate::sandbox::lsm;
 use crate::sandbox::mounts::open_sources;
 use crate::sandbox::plan::Plan;
+use crate::storage::host_path::HostPaths;
+use crate::storage::tree::Tree;
 use crate::supervisor::intercept::outside::Outside;
 use crate::sys::exec::{StringList, c_string};
 use crate::sys::idmap::{IdRange, write_maps};
@@ -30,6 +32,10 @@ use crate::sys::{clone, pidfd, scm};
 pub struct Means<'a> {
     /// The plan.
     pub plan: &'a Plan,
+    /// The root file system.
+    pub tree: &'a Tree,
+    /// Opens what the plan names of the host.
+    pub paths: &'a HostPaths,
     /// The ids, where they are not the host's.
     pub ids: Option<IdRange>,
     /// The machine's run-time directory.
@@ -86,7 +92,10 @@ pub struct Terminals {
 pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
     let plan = means.plan;
     // Sources first: one that is missing is told while nothing has been made yet.
-    let (outside, inside) = (open_sources(&plan.outside)?, open_sources(&plan.inside)?);
+    let (outside, inside) = (
+        open_sources(&plan.outside, means.tree, means.paths)?,
+        open_sources(&plan.inside, means.tree, means.paths)?,
+    );
     let pair = || scm::pair().context(|| "failed to create a socket pair");
     let ((ours, theirs), (ours_of_leader, theirs_of_leader)) = (pair()?, pair()?);
     let command = StringList::of(plan.command.iter().map(OsString::from))?;

@@ -24,6 +24,7 @@ use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
 use crate::sandbox::survey::{Facts, survey};
+use crate::storage::host_path::HostPaths;
 use crate::storage::{ids, image_entry as images};
 use crate::supervisor::console::ring::Ring;
 use crate::supervisor::intercept::outside::{self, Outside};
@@ -119,7 +120,7 @@ fn prepare(root: &Root, name: &MachineName, journal: &Journal) -> Result<Prepare
     for warning in &definition.warnings {
         journal.warning(&warning.to_string());
     }
-    let profile = ProfileFile::of(&definition)?;
+    let profile = ProfileFile::of(&definition, &HostPaths::new(root))?;
     outside::check(&definition, profile.as_ref())?;
     let mut settings = definition.settings.clone();
     seccomp::check_rules(&definition)?;
@@ -173,7 +174,16 @@ fn bring_up(
     let ring = Ring::new(console.buffer_bytes)?;
     let file = StateFile::new()?;
     stages.end("prepare");
-    let spawned = spawn::spawn(&Means { plan, ids: facts.ids, runtime, filters, network: network.as_ref() })?;
+    let paths = HostPaths::new(root);
+    let spawned = spawn::spawn(&Means {
+        plan,
+        tree: &facts.tree,
+        paths: &paths,
+        ids: facts.ids,
+        runtime,
+        filters,
+        network: network.as_ref(),
+    })?;
     state.leader = spawned.leader().as_raw();
     state.leader_start = start_time(state.leader).unwrap_or_default();
     apply_limits(&spawned, plan)?;
@@ -202,7 +212,7 @@ fn bring_up(
             let mut stages = stages_in.borrow_mut();
             stages.end("ask");
             let Some((begun, namespace)) = begun.zip(namespace) else { return Ok(Vec::new()) };
-            let links = links::make(begun, &site, &plan.network.ports, &facts.rootfs, &namespace)?;
+            let links = links::make(begun, &site, &plan.network.ports, &facts.tree, &namespace)?;
             stages.end("network");
             let numbers = links.outside().iter().filter_map(|index| i32::try_from(*index).ok()).collect();
             made.replace(Some(links));

@@ -21,6 +21,7 @@ mod ends;
 mod execute;
 mod filter;
 mod flushed;
+mod host_paths;
 mod housekeeping;
 mod inits;
 mod inside;

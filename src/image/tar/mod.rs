@@ -14,17 +14,20 @@ pub use compression::Compression;
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::fs::CWD;
+use rustix::io::Errno;
 
 use super::tool::{self, End, Outcome};
 use crate::error::{Context, Error, Result};
+use crate::paths::Root;
 use crate::progress::{Amount, Listener};
 use crate::sandbox::userns::userns;
+use crate::storage::host_path::{Fault, HostPaths};
 use crate::storage::remove;
 use crate::storage::tree::Tree;
 use crate::sys::clone::require_one_thread;
@@ -149,18 +152,17 @@ fn open(archive: &Path) -> Result<File> {
         return std::io::stdin().as_fd().try_clone_to_owned().map(File::from).context(failed);
     }
     // Nothing but a regular file is waited for: a FIFO would hold us in open(2), deaf to ^C.
-    let nonblocking = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(archive);
-    let file = nonblocking.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
+    let place = std::path::absolute(archive).context(failed)?;
+    HostPaths::new(&Root::system()).file(&place).map_err(|fault| match fault {
+        Fault::Errno(Errno::NOENT) => {
             Error::new(crate::error::Kind::NotFound, format!("'{}' does not exist", archive.display()))
         }
-        _ => Error::failed(format!("{}: {}", failed(), crate::error::Cause::cause(&error))),
-    })?;
-    match file.metadata().context(failed)?.is_file() {
-        true => Ok(file),
-        false => Err(Error::config(format!("'{}' is not a regular file", archive.display()))
-            .hint("pipe it in with '--from-tar -'; a directory can be used in place with '--rootfs'")),
-    }
+        Fault::Errno(Errno::ISDIR | Errno::INVAL) => {
+            Error::config(format!("'{}' is not a regular file", archive.display()))
+                .hint("pipe it in with '--from-tar -'; a directory can be used in place with '--rootfs'")
+        }
+        fault => fault.of(failed()),
+    })
 }
 
 fn read_start(input: &mut File, archive: &Path, interrupt: Interrupt) -> Result<Vec<u8>> {

@@ -17,6 +17,7 @@ use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::posture::{self, Check, Finding, checks};
 use crate::sandbox::seccomp::{Policy, ProfileFile};
 use crate::sandbox::survey::survey;
+use crate::storage::host_path::HostPaths;
 use crate::storage::ids;
 use crate::sys::clone::{spawn, wait};
 use crate::sys::memory::Memory;
@@ -56,7 +57,7 @@ pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     let (state, leader) = state::require_running(root, name)?;
     let definition = defaults::load(root, name)?;
     let settings = &definition.settings;
-    let profile = ProfileFile::of(&definition)?;
+    let profile = ProfileFile::of(&definition, &HostPaths::new(root))?;
     let facts = survey(root, name, &definition, || ids::range_of(root, name))?;
     let plan = plan(settings, &facts);
     let policy = Policy {

@@ -84,7 +84,7 @@ fn field(text: &str, wanted: &str) -> Option<String> {
 
 fn label(path: &Path) -> String {
     let mut buffer = [0; 256];
-    let read = rustix::fs::lgetxattr(path, "security.selinux", &mut buffer).unwrap_or(0);
+    let read = rustix::fs::getxattr(path, "security.selinux", &mut buffer).unwrap_or(0);
     String::from_utf8_lossy(&buffer[..read]).trim_end_matches('\0').to_string()
 }
 

@@ -12,6 +12,7 @@ use super::lxc::{self, Action, Arch, Call, Comparison, Condition, Fault, Profile
 use super::{NEW_CALLS, export};
 use crate::config::{self, Definition};
 use crate::error::{Error, Result};
+use crate::storage::host_path::HostPaths;
 
 /// A profile, and where it was read.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Hash for ProfileFile {
 impl ProfileFile {
     /// Reads the profile that `SeccompProfile=` names, if it names one. What is wrong is said with the key, its file
     /// and line, and those of the profile.
-    pub fn of(definition: &Definition) -> Result<Option<ProfileFile>> {
+    pub fn of(definition: &Definition, paths: &HostPaths) -> Result<Option<ProfileFile>> {
         let exec = &definition.settings.exec;
         let Some(path) = &exec.seccomp_profile else { return Ok(None) };
         let named = definition.named("Exec", "SeccompProfile");
@@ -41,7 +42,10 @@ impl ProfileFile {
             ))
             .hint("set one of the two"));
         }
-        let text = config::read_text(path)
+        let opened =
+            paths.file(path).map_err(|fault| fault.of(format!("failed to open '{}'", path.display())));
+        let text = opened
+            .and_then(|file| config::text_of(file, path))
             .map_err(|error| Error::new(error.kind(), format!("{named} {}", error.message())))?;
         let profile = ProfileFile::parse(path, named, &text)?;
         match (profile.asking(), &exec.seccomp_notify_proxy) {

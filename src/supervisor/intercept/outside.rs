@@ -8,9 +8,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::proxy::{Address, connect_to};
 use super::{Interceptor, Kept, Taking};
 use crate::config::Definition;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::runtime::state::State;
 use crate::sandbox::seccomp::ProfileFile;
+use crate::storage::host_path::Fault;
 use crate::supervisor::watch::monotonic;
 use crate::sys::listener::{Calls, Sizes};
 use crate::systemd::journal::Journal;
@@ -32,13 +33,13 @@ pub fn check(definition: &Definition, profile: Option<&ProfileFile>) -> Result<(
         let why = format!("{asking} this kernel does not ask a program about calls: {}", errno.desc());
         Error::new(Kind::Unsupported, why)
     })?;
-    connect_to(socket).map(drop).map_err(|errno| absent(definition, socket, errno))
+    connect_to(socket).map(drop).map_err(|fault| absent(definition, socket, &fault))
 }
 
-fn absent(definition: &Definition, socket: &str, errno: Errno) -> Error {
+fn absent(definition: &Definition, socket: &str, fault: &Fault) -> Error {
     let named = definition.named("Exec", "SeccompNotifyProxy");
-    let kind = if errno == Errno::ENOENT { Kind::NotFound } else { Kind::Failed };
-    Error::new(kind, format!("{named} nobody listens at '{socket}': {}", errno.desc()))
+    let kind = if fault.errno() == Errno::ENOENT { Kind::NotFound } else { Kind::Failed };
+    Error::new(kind, format!("{named} nobody listens at '{socket}': {}", fault.cause()))
         .hint("start the program first; After= and Requires= in [Unit] do so every time")
 }
 

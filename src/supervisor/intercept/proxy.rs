@@ -5,8 +5,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
+use crate::paths::Root;
 use crate::runtime::state::State;
-use crate::sys::scm;
+use crate::storage::host_path::{Fault, HostPaths, fd_path};
+use crate::sys::{scm, to_errno};
 
 /// Longer than any answer.
 const LONGEST: usize = 512;
@@ -44,15 +46,21 @@ pub enum News {
 }
 
 /// Connects to a program that listens at `address`, without waiting. EAGAIN: too many wait for it already.
-pub fn connect_to(address: &str) -> Result<OwnedFd, Errno> {
+pub fn connect_to(address: &str) -> Result<OwnedFd, Fault> {
+    match address.strip_prefix('@') {
+        Some(name) => Ok(connected(UnixAddr::new_abstract(name.as_bytes()))?),
+        None => {
+            let place = HostPaths::new(&Root::system()).open(address.as_ref())?;
+            Ok(connected(UnixAddr::new(fd_path(place.as_fd()).as_str()))?)
+        }
+    }
+}
+
+fn connected(address: Result<UnixAddr, Errno>) -> Result<OwnedFd, rustix::io::Errno> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
-    let address = match address.strip_prefix('@') {
-        Some(name) => UnixAddr::new_abstract(name.as_bytes())?,
-        None => UnixAddr::new(address)?,
-    };
-    connect(fd.as_raw_fd(), &address)?;
-    Ok(fd)
+    let connected = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)
+        .and_then(|fd| connect(fd.as_raw_fd(), &address?).map(|()| fd));
+    connected.map_err(to_errno)
 }
 
 impl Proxy {
@@ -79,7 +87,7 @@ impl Proxy {
     /// Sends a packet; over a new connection where there is none.
     pub fn send(&mut self, message: &[u8], fds: &[RawFd]) -> Result<(), Errno> {
         if self.connection.is_none() {
-            self.connection = Some(connect_to(&self.address.socket)?);
+            self.connection = Some(connect_to(&self.address.socket).map_err(|fault| fault.errno())?);
         }
         self.connection.as_ref().map_or(Err(Errno::ENOTCONN), |it| scm::send_fds(it, message, fds))
     }

@@ -71,7 +71,7 @@ pub fn list(name: &MachineName) -> Result<Vec<Given>> {
 
 /// Gives it.
 pub fn add(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    let device = survey::device_at(Path::new(&request.device), &request.access)?;
+    let device = survey::device_at(root, Path::new(&request.device), &request.access)?;
     refuse_moved(request, keep)?;
     match require_running(root, name) {
         Err(_) if keep == Keep::Persistent => {}
@@ -92,7 +92,7 @@ pub fn remove(root: &Root, name: &MachineName, request: &Request, keep: Keep) ->
     let rest: Vec<String> = kept.iter().filter(|value| device_of(value) != request.device).cloned().collect();
     let mut warnings = match require_running(root, name) {
         Err(_) if rest.len() < kept.len() => Vec::new(),
-        state => take_back(name, &state?, request)?.into_iter().collect(),
+        state => take_back(root, name, &state?, request)?.into_iter().collect(),
     };
     if rest.len() < kept.len() {
         warnings.extend(write(root, name, &rest)?);
@@ -136,7 +136,7 @@ fn refused(name: &MachineName, request: &Request, errno: Errno) -> Error {
 }
 
 /// The rule first again: the container could keep a node of another name. Returns why the node is left, if so.
-fn take_back(name: &MachineName, state: &State, request: &Request) -> Result<Option<String>> {
+fn take_back(root: &Root, name: &MachineName, state: &State, request: &Request) -> Result<Option<String>> {
     let before = rules(name)?;
     let rest: Vec<_> = before.iter().filter(|(device, _)| *device != request.device).cloned().collect();
     if rest.len() == before.len() || request.device == TERMINALS {
@@ -144,7 +144,9 @@ fn take_back(name: &MachineName, state: &State, request: &Request) -> Result<Opt
     }
     set_rules(name, vec![Value::Rules(Vec::new()), Value::Rules(rest)])?;
     // A device that is gone from the host has left nothing to compare with; its node leads nowhere.
-    let Ok(device) = survey::device_at(Path::new(&request.device), &request.access) else { return Ok(None) };
+    let Ok(device) = survey::device_at(root, Path::new(&request.device), &request.access) else {
+        return Ok(None);
+    };
     let failed = || format!("failed to remove '{}' from '{name}'", request.path);
     let removed = dev(name, state).and_then(|dev| dev.remove(&request.path, &device).context(failed));
     Ok(removed.err().map(|error| format!("{}; it can no longer be used", error.message())))
