@@ -121,7 +121,7 @@ impl Writer {
 
     /// Adds text. A line that would be taken for a macro is protected.
     fn push(&mut self, text: &str) {
-        if self.text.ends_with('\n') && text.starts_with(['.', '\'']) {
+        if (self.text.is_empty() || self.text.ends_with('\n')) && text.starts_with(['.', '\'']) {
             self.text.push_str("\\&");
         }
         self.text.push_str(text);

@@ -9,6 +9,8 @@ mod hacking;
 mod keys;
 mod pages;
 mod readme;
+#[path = "../../contrib/man/roff.rs"]
+mod roff;
 mod verbs;
 
 use std::fs;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{read, repository, skip};
+use super::{read, repository, roff, skip};
 
 const PAGES: [&str; 9] = [
     "containerctl-confinement.7",
@@ -130,4 +130,42 @@ fn references(text: &str) -> impl Iterator<Item = (&str, &str)> {
         let page = before.rsplit_once("**")?.1;
         Some((page, after.split_once(')')?.0))
     })
+}
+
+/// A page without its header.
+fn body(markdown: &str) -> String {
+    let page = roff::page("x", "1", "2026-01-01", markdown);
+    page.split_once("\n.ad l\n").unwrap().1.to_string()
+}
+
+#[test]
+fn text_is_never_taken_for_a_macro() {
+    let markdown = ".Foo\n'bar' a\\\\b\n\n```\n.baz\n```\n";
+    assert_eq!(body(markdown), "\\&.Foo\n\\&'bar' a\\eb\n.PP\n.RS 4\n.nf\n\\&.baz\n.fi\n.RE\n");
+}
+
+#[test]
+fn dashes_of_code_are_typed_as_they_are() {
+    assert_eq!(body("`--a-b` c-d"), "\\fB\\-\\-a\\-b\\fR c-d\n");
+}
+
+#[test]
+fn definitions_may_have_several_paragraphs() {
+    assert_eq!(body("`a`\n: b\n\n  c\n\nd"), ".TP\n\\fBa\\fR\nb\n.IP\nc\n.PP\nd\n");
+}
+
+#[test]
+fn a_date_is_that_of_the_calendar() {
+    let day = 24 * 60 * 60;
+    let dates = [
+        (0, "1970-01-01"),
+        (59 * day, "1970-03-01"),
+        (11016 * day, "2000-02-29"),
+        (47540 * day, "2100-02-28"),
+    ];
+    for (seconds, expected) in dates {
+        assert_eq!(roff::date(seconds), expected);
+    }
+    assert_eq!(roff::date(47541 * day - 1), "2100-02-28");
+    assert_eq!(roff::date(47541 * day), "2100-03-01");
 }
