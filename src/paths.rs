@@ -76,7 +76,7 @@ impl Root {
         self.runtime().join(".leases")
     }
 
-    /// Where `containerctl-names` says what does not work, a sentence per line. It is there while the service runs.
+    /// Failures reported by `containerctl-names`, one sentence per line; exists while the service runs.
     pub fn network_status(&self) -> PathBuf {
         self.path("/run/containerctl-names/status")
     }

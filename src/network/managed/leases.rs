@@ -19,7 +19,7 @@ use crate::name::{MachineName, fnv1a};
 pub const LENGTH: u8 = 22;
 /// The first address that is given out; those below are left to DHCP clients that are no containers.
 pub const FIRST: u32 = 256;
-/// How many are given out: up to the broadcast address.
+/// Number of addresses for containers: up to the broadcast address.
 const COUNT: u32 = (1 << (32 - LENGTH)) - FIRST - 1;
 
 /// The table of ranges and leases.
@@ -40,7 +40,7 @@ pub struct Table {
 pub struct Lease {
     /// The container.
     pub machine: MachineName,
-    /// Its interface.
+    /// Name of the interface inside.
     pub interface: IfName,
     /// That interface's MAC address.
     pub mac: Mac,

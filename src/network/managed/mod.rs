@@ -84,7 +84,7 @@ pub fn restore(root: &Root, host_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// How the bridge was found.
+/// State in which the bridge was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bridge {
     /// It is there as it should be.

@@ -19,7 +19,7 @@ const OPT: u8 = 41;
 /// In the third byte: there is more than fits.
 const TRUNCATED: u8 = 2;
 
-/// How a question ends.
+/// Response code of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// Answered, be it with nothing.
@@ -37,7 +37,7 @@ pub struct Question {
     pub name: String,
     kind: u16,
     class: u16,
-    /// Where the question ends in its message.
+    /// Offset of the question's end in the message.
     end: usize,
 }
 
@@ -150,7 +150,7 @@ pub fn fit(query: &[u8], question: &Question, answer: Vec<u8>) -> Vec<u8> {
     cut
 }
 
-/// What the asker takes: 512 bytes, or what the first record behind his question says, if that is EDNS'.
+/// Largest answer that the client accepts: 512 bytes, or the size in an EDNS record that follows the question.
 fn room(query: &[u8], question: &Question) -> usize {
     const PLAIN: usize = 512;
     let told = || {

@@ -13,7 +13,7 @@ use super::Hosts;
 use super::message::{self, Code, Question};
 use super::stream::{self, Client, Reply};
 
-/// How long a name server may think.
+/// Time limit for the answer of a name server.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Questions that are passed on at a time; more push out the oldest.
 const PENDING: usize = 256;
@@ -26,7 +26,7 @@ const AT_A_TIME: usize = 32;
 struct Pending {
     /// The socket that the answer comes to: a port of its own, so that nobody can guess it.
     socket: UdpSocket,
-    /// Who asked, and by which of our sockets.
+    /// The client, and the socket that received its question.
     asker: SocketAddr,
     by: usize,
     since: Instant,
@@ -60,7 +60,7 @@ impl Responder {
         self.streams.push(listener);
     }
 
-    /// What the responder waits for, in the order in which [`Responder::step`] takes it.
+    /// Descriptors and events to poll for, in the order that [`Responder::step`] expects.
     pub fn interest(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
         let datagrams = self.datagrams.iter().map(|socket| (socket.as_fd(), PollFlags::POLLIN));
         let streams = self.streams.iter().map(|listener| (listener.as_fd(), PollFlags::POLLIN));
@@ -104,7 +104,7 @@ impl Responder {
         self.clients = clients;
     }
 
-    /// What becomes of a question by TCP.
+    /// Reply to a question received by TCP.
     fn reply(&self, query: &[u8], hosts: &Hosts) -> Option<Reply> {
         let question = message::parse(query)?;
         let failure = || message::answer(query, &question, Code::Failure, &[]);

@@ -10,7 +10,7 @@ use nix::poll::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
-/// How long a client or a name server may take for the next step, and a client between two questions.
+/// Time limit of each step of a client or name server, and of a client between two questions.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Clients at a time.
 const CLIENTS: usize = 64;
@@ -19,7 +19,7 @@ const EACH: usize = 8;
 /// The longest question.
 const QUESTION: usize = 4096;
 
-/// What becomes of a question.
+/// Reply to a question.
 pub enum Reply {
     /// This is the answer.
     Told(Vec<u8>),
@@ -27,9 +27,9 @@ pub enum Reply {
     Ask(IpAddr),
 }
 
-/// Where a client is.
+/// Stage of a client's connection.
 enum Stage {
-    /// Its question comes, with its length in front.
+    /// Receives a question, preceded by its length.
     Asking(Vec<u8>),
     /// A name server has the question, but for what is left of it here; its answer comes.
     Passed { server: TcpStream, left: Vec<u8>, answer: Vec<u8> },
@@ -57,7 +57,7 @@ pub fn admit(door: &TcpListener, clients: &mut Vec<Client>) {
 }
 
 impl Client {
-    /// What it waits for.
+    /// Descriptor and events to poll for.
     pub fn interest(&self) -> (BorrowedFd<'_>, PollFlags) {
         match &self.stage {
             Stage::Asking(_) => (self.socket.as_fd(), PollFlags::POLLIN),
