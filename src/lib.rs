@@ -14,10 +14,11 @@
 //! | `sandbox` | `sys` `config` `runtime` `storage` `network` |
 //! | `worker` | `sys` `runtime` `storage` `sandbox` |
 //! | `image` | `sys` `config` `storage` `network` `sandbox` |
+//! | `preparation` | `sys` `config` `runtime` `storage` `sandbox` `image` |
 //! | `generator` | `config` `storage` |
 //! | `child` | `sys` `storage` `sandbox` |
-//! | `supervisor` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `image` `child` |
-//! | `machine` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `image` |
+//! | `supervisor` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `preparation` `child` |
+//! | `machine` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `image` `preparation` |
 //! | `cli` | `sys` `config` `systemd` `runtime` `storage` `sandbox` `image` `generator` `machine` |
 //! | `dbus` | `sys` `config` `systemd` `runtime` `image` `generator` `machine` `worker` |
 //!
@@ -46,6 +47,8 @@ pub mod name;
 pub mod network;
 /// Every path that we own, below one root.
 pub mod paths;
+/// Everything that a start decides, from the definition and what is found.
+pub mod preparation;
 /// Progress of long operations.
 pub mod progress;
 /// Atomic replacement of a file's content.

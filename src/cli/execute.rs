@@ -9,7 +9,7 @@ use super::relay::{self, Caller};
 use crate::error::Result;
 use crate::machine::lifecycle::execute::Execution;
 use crate::paths::Root;
-use crate::runtime::execution::Life;
+use crate::runtime::execution::Changes;
 
 /// Start a container for a single command, without its init; exits with the status of the command
 #[derive(Debug, clap::Args)]
@@ -31,8 +31,7 @@ pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
     super::require_root("execute a command in a container")?;
     let (caller, streams) = Caller::new()?;
     let request = args.how.request(&args.command, caller.has_terminal())?;
-    let execution =
-        Execution::begin(root, &name, if args.ephemeral { Life::Ephemeral } else { Life::Lasting })?;
+    let execution = Execution::begin(root, &name, Changes::when_ephemeral(args.ephemeral))?;
     let attached = execution.run(&request, streams)?;
     let code = relay::relay(caller, attached)?;
     execution.end()?;

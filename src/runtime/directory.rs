@@ -12,6 +12,7 @@
 //! | `execute` | somebody executes a command: what becomes of what it writes, see [`execution`](super::execution) |
 //! | `apparmor` | the generated AppArmor profile, while it is loaded |
 //! | `timings` | how long each stage of the last start took, `STAGE MICROSECONDS` a line |
+//! | `trace` | the operations of the plan that the last start carried out, one a line |
 
 use std::fs::{DirBuilder, Permissions};
 use std::io::ErrorKind;
@@ -87,6 +88,12 @@ impl Runtime {
     /// Writes what the payload may do, for whoever enters.
     pub fn write_rights(&self, rights: &Rights) -> Result<()> {
         make_file(&self.path(state::RIGHTS), &rights.to_text()?, 0o600)
+    }
+
+    /// Writes the operations that a start has carried out, one a line.
+    pub fn write_trace(&self, operations: &[String]) {
+        // As the timings.
+        let _ = std::fs::write(self.path("trace"), operations.join("\n") + "\n");
     }
 
     /// Writes how long each stage of a start took.

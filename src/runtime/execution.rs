@@ -14,26 +14,31 @@ use crate::runtime::{lock, state};
 /// Below the run-time directory of a container.
 pub const FILE: &str = "execute";
 
-/// What becomes of what the command writes to the root file system.
+/// Changes that the commands of an execution make to the root file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    /// It stays.
-    Lasting,
-    /// It goes with the container.
-    Ephemeral,
+pub enum Changes {
+    /// Stay on disk.
+    Kept,
+    /// Are discarded when the container ends.
+    Discarded,
 }
 
-impl Life {
+impl Changes {
+    /// From whether the container is to be ephemeral.
+    pub fn when_ephemeral(ephemeral: bool) -> Changes {
+        if ephemeral { Changes::Discarded } else { Changes::Kept }
+    }
+
     fn name(self) -> &'static str {
         match self {
-            Life::Lasting => "lasting",
-            Life::Ephemeral => "ephemeral",
+            Changes::Kept => "lasting",
+            Changes::Discarded => "ephemeral",
         }
     }
 
-    /// A first process of our own, in place of what the definition would boot.
+    /// Replaces what the definition would boot by an init of our own.
     pub fn adapt(self, settings: &mut Settings) {
-        settings.files.ephemeral = self == Life::Ephemeral;
+        settings.files.ephemeral = self == Changes::Discarded;
         let exec = &mut settings.exec;
         (exec.own_init, exec.boot, exec.notify_ready) = (true, false, Readiness::Started);
         (exec.kill_signal, exec.working_directory) = (None, None);
@@ -43,30 +48,30 @@ impl Life {
     }
 }
 
-impl FromStr for Life {
+impl FromStr for Changes {
     type Err = ();
 
-    fn from_str(text: &str) -> Result<Life, ()> {
-        [Life::Lasting, Life::Ephemeral].into_iter().find(|life| life.name() == text).ok_or(())
+    fn from_str(text: &str) -> Result<Changes, ()> {
+        [Changes::Kept, Changes::Discarded].into_iter().find(|changes| changes.name() == text).ok_or(())
     }
 }
 
-/// Whether a machine is being started for a command, and by somebody who is still there.
-pub fn asked(root: &Root, name: &MachineName) -> Option<Life> {
+/// The note of an execution that starts the machine, if its writer still lives.
+pub fn asked(root: &Root, name: &MachineName) -> Option<Changes> {
     let text = std::fs::read_to_string(root.runtime_of(name).join(FILE)).ok()?;
-    let [life, pid, start] = text.split_whitespace().collect::<Vec<_>>()[..] else { return None };
-    let there = state::start_time(pid.parse().ok()?) == Some(start.parse().ok()?);
-    life.parse().ok().filter(|_| there)
+    let [changes, pid, start] = text.split_whitespace().collect::<Vec<_>>()[..] else { return None };
+    let alive = state::start_time(pid.parse().ok()?) == Some(start.parse().ok()?);
+    changes.parse().ok().filter(|_| alive)
 }
 
-/// Writes the note, while nobody else is at the machine.
-pub fn note(root: &Root, name: &MachineName, life: Life) -> Result<()> {
-    let _alone = lock::take(root, name)?;
+/// Writes the note. Refused while the machine is locked or runs.
+pub fn note(root: &Root, name: &MachineName, changes: Changes) -> Result<()> {
+    let _lock = lock::take(root, name)?;
     state::refuse_running(root, name)?;
     let path = root.runtime_of(name).join(FILE);
     let pid = std::process::id() as i32;
-    let start = state::start_time(pid).ok_or_else(|| Error::failed("failed to tell who we are"))?;
-    std::fs::write(&path, format!("{} {pid} {start}", life.name()))
+    let start = state::start_time(pid).ok_or_else(|| Error::failed("failed to read our own start time"))?;
+    std::fs::write(&path, format!("{} {pid} {start}", changes.name()))
         .context(|| format!("failed to write '{}'", path.display()))
 }
 
@@ -79,9 +84,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (root, name) = (Root::at(dir.path()), MachineName::new("p1").unwrap());
         assert_eq!(asked(&root, &name), None);
-        for life in [Life::Lasting, Life::Ephemeral] {
-            note(&root, &name, life).unwrap();
-            assert_eq!(asked(&root, &name), Some(life));
+        for changes in [Changes::Kept, Changes::Discarded] {
+            note(&root, &name, changes).unwrap();
+            assert_eq!(asked(&root, &name), Some(changes));
         }
         for text in ["", "lasting", "lasting 1 2", "lasting x y", "else 1 1"] {
             std::fs::write(root.runtime_of(&name).join(FILE), text).unwrap();
@@ -93,7 +98,7 @@ mod tests {
     fn nothing_of_what_the_definition_boots_is_left() {
         let mut settings = Settings::default();
         settings.exec.parameters = vec!["--boot".to_string()];
-        Life::Ephemeral.adapt(&mut settings);
+        Changes::Discarded.adapt(&mut settings);
         assert!(settings.exec.own_init && !settings.exec.boot && settings.exec.parameters.is_empty());
         assert!(settings.files.ephemeral);
     }

@@ -1,17 +1,21 @@
 //! The namespaces of a machine that runs, to be entered.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::sys::pidfd;
 
 /// A kind of namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Namespace {
     /// Mounts, and with them the root file system.
+    #[serde(rename = "mnt")]
     Mount,
     /// Host name.
     Uts,
@@ -39,8 +43,8 @@ impl Namespace {
         Namespace::Cgroup,
     ];
 
-    /// As in `/proc/PID/ns`.
-    fn name(self) -> &'static str {
+    /// The name in `/proc/PID/ns`.
+    pub fn name(self) -> &'static str {
         match self {
             Namespace::Mount => "mnt",
             Namespace::Uts => "uts",
@@ -59,7 +63,8 @@ impl Namespace {
         Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino))
     }
 
-    fn flag(self) -> i32 {
+    /// `CLONE_NEW*`.
+    pub fn flag(self) -> i32 {
         match self {
             Namespace::Mount => libc::CLONE_NEWNS,
             Namespace::Uts => libc::CLONE_NEWUTS,
@@ -69,6 +74,12 @@ impl Namespace {
             Namespace::User => libc::CLONE_NEWUSER,
             Namespace::Cgroup => libc::CLONE_NEWCGROUP,
         }
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

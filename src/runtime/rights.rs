@@ -6,13 +6,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+use crate::runtime::state::RIGHTS;
 use crate::sys::capabilities::Mask;
 use crate::sys::seccomp::{Filter, Filters};
 use crate::sys::seccomp::{Listening, from_word};
 
 /// The rights of a container's processes. A field that a reader does not know is an error: it may be a restriction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rights {
     /// Capabilities that can be had, as bits.
@@ -28,6 +31,16 @@ pub struct Rights {
     /// Which of them asks a program outside, by its place among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listening: Option<usize>,
+}
+
+/// The rights that a machine's supervisor recorded when it started the payload.
+pub fn of(root: &Root, name: &MachineName) -> Result<Rights> {
+    let path = root.runtime_of(name).join(RIGHTS);
+    let text = std::fs::read_to_string(&path).context(|| format!("failed to read '{}'", path.display()));
+    text.and_then(|text| Rights::parse(&text)).map_err(|error| {
+        Error::failed(format!("it is not known what the processes of '{name}' may do: {error}"))
+            .hint("another version of containerctl may have started it: restart it")
+    })
 }
 
 impl Rights {

@@ -5,8 +5,12 @@
 
 /// A device node in a running container.
 pub mod device;
+/// One operation of a plan on the host.
+pub mod host_operation;
 /// Which init a root file system has, and how it is told to stop.
 pub mod init;
+/// The place of the guest's journal.
+pub mod journal;
 /// What a container sees mounted.
 pub mod layout;
 /// Labels of AppArmor and SELinux.

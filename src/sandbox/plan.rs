@@ -6,14 +6,17 @@
 //! its root can undo none (mount_namespaces(7)). `inside` is done by the leader itself, for what guests remount.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::config::settings::{Readiness, ResourceLimit, Settings};
-use crate::network::wiring::{Namespace, Wiring};
+use crate::network::wiring::{self, Wiring};
+use crate::runtime::namespaces::Namespace;
 use crate::runtime::rights::Rights;
+use crate::sandbox::host_operation::{HostOperation, host_operations};
 use crate::sandbox::init::InitKind;
+use crate::sandbox::journal::Journal;
 use crate::sandbox::layout::{custom, inside_operations, is_inside, outside_operations};
 use crate::sandbox::lsm::{self, Labels};
 use crate::sandbox::operation::Operation;
@@ -23,13 +26,15 @@ use crate::sys::capabilities;
 use crate::sys::id128::dashed;
 use crate::sys::seccomp::{Filters, Listening, to_word};
 
-/// Everything a start does.
+/// The operations and properties of a start.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// The machine.
     pub machine: String,
-    /// Kernel names of the namespaces that are new.
-    pub namespaces: Vec<&'static str>,
+    /// Operations on the host, in this order, before the container has a process.
+    pub host: Vec<HostOperation>,
+    /// The namespaces that are new.
+    pub namespaces: Vec<Namespace>,
     /// The network namespace and the links in it.
     pub network: Wiring,
     /// `0 BASE SIZE`, as it is written to `uid_map` and `gid_map`; none shares the host's ids.
@@ -94,28 +99,34 @@ impl Plan {
         }
     }
 
+    /// Leaves out the mount of a directory of the host that could not be made.
+    pub fn leave_out(&mut self, directory: &Path) {
+        self.outside
+            .retain(|operation| !matches!(operation, Operation::Bind { source, .. } if source == directory));
+    }
+
     /// `CLONE_NEW*` of the namespaces that are new, but for mount and cgroup, which the leader makes itself.
     pub fn clone_flags(&self) -> libc::c_int {
-        let flag = |name: &&str| match *name {
-            "pid" => libc::CLONE_NEWPID,
-            "uts" => libc::CLONE_NEWUTS,
-            "ipc" => libc::CLONE_NEWIPC,
-            "net" => libc::CLONE_NEWNET,
-            "user" => libc::CLONE_NEWUSER,
-            _ => 0,
-        };
-        self.namespaces.iter().map(flag).fold(0, |flags, flag| flags | flag)
+        let later = [Namespace::Mount, Namespace::Cgroup];
+        let cloned = self.namespaces.iter().filter(|namespace| !later.contains(namespace));
+        cloned.fold(0, |flags, namespace| flags | namespace.flag())
     }
 }
 
 /// Makes the plan.
 pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
-    let (inside, outside): (Vec<_>, Vec<_>) = settings.files.mounts.iter().map(custom).partition(is_inside);
+    let journal = facts.journal.iter().filter_map(|journal| Journal::mount(journal, facts.ids.is_some()));
+    let custom = settings.files.mounts.iter().map(custom).chain(journal);
+    let (inside, outside): (Vec<_>, Vec<_>) = custom.partition(is_inside);
     let exec = &settings.exec;
     let mask = capabilities::kept(exec.capability, exec.drop_capability, facts.bounding);
     let kind = facts.init_kind();
+    let labels = lsm::labels(settings, &facts.lsm, &facts.name, facts.ids);
+    let generated = labels.profile.is_some() && facts.lsm.apparmor.parser.is_some();
+    let profile = labels.apparmor.clone().filter(|_| generated);
     Plan {
         machine: facts.name.to_string(),
+        host: host_operations(settings, facts, profile),
         namespaces: namespaces(facts),
         network: facts.wiring.clone(),
         id_map: facts.ids.map(|ids| ids.to_string()),
@@ -127,7 +138,7 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
         capability_mask: mask,
         ambient_mask: exec.ambient_capability & mask,
         devices: facts.devices.iter().map(|device| (device.path.clone(), device.access.clone())).collect(),
-        labels: lsm::labels(settings, &facts.lsm, &facts.name, facts.ids),
+        labels,
         no_new_privileges: exec.no_new_privileges,
         limits: exec.limits.clone(),
         oom_score_adjust: exec.oom_score_adjust.unwrap_or(0),
@@ -143,11 +154,12 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
     }
 }
 
-fn namespaces(facts: &Facts) -> Vec<&'static str> {
-    let mut names = vec!["mnt", "pid", "uts", "ipc", "cgroup"];
-    names.extend((facts.wiring.namespace == Namespace::Private).then_some("net"));
-    names.extend(facts.ids.map(|_| "user"));
-    names
+fn namespaces(facts: &Facts) -> Vec<Namespace> {
+    use Namespace::{Cgroup, Ipc, Mount, Net, Pid, User, Uts};
+    let mut namespaces = vec![Mount, Pid, Uts, Ipc, Cgroup];
+    namespaces.extend((facts.wiring.namespace == wiring::Namespace::Private).then_some(Net));
+    namespaces.extend(facts.ids.map(|_| User));
+    namespaces
 }
 
 fn command(settings: &Settings, facts: &Facts) -> Vec<String> {
@@ -180,9 +192,12 @@ fn environment(settings: &Settings, facts: &Facts) -> Vec<(String, String)> {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "machine {} in {} below {}", self.machine, self.scope, self.slice)?;
-        writeln!(f, "new namespaces: {}", self.namespaces.join(" "))?;
+        let namespaces: Vec<&str> = self.namespaces.iter().map(|namespace| namespace.name()).collect();
+        writeln!(f, "new namespaces: {}", namespaces.join(" "))?;
         writeln!(f, "{}", self.network)?;
         writeln!(f, "user and group ids: {}", self.id_map.as_deref().unwrap_or("the host's own"))?;
+        writeln!(f, "on the host:")?;
+        self.host.iter().try_for_each(|operation| writeln!(f, "  {operation}"))?;
         writeln!(f, "outside, locked against the payload:")?;
         self.outside.iter().try_for_each(|operation| writeln!(f, "  {operation}"))?;
         writeln!(f, "inside:")?;
@@ -218,9 +233,11 @@ mod tests {
             machine_id: "0123456789abcdef0123456789abcdef".to_string(),
             bounding: capabilities::all(),
             devices: Vec::new(),
-            wiring: Wiring { namespace: Namespace::Private, links: Vec::new(), ports: Vec::new() },
+            wiring: Wiring { namespace: wiring::Namespace::Private, links: Vec::new(), ports: Vec::new() },
             lsm: lsm::Support::default(),
             host: Vec::new(),
+            journal: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -265,9 +282,10 @@ mod tests {
 
     #[test]
     fn sharing_the_hosts_ids_and_network_shows_in_the_namespaces() {
-        let wiring = Wiring { namespace: Namespace::Host, links: Vec::new(), ports: Vec::new() };
+        let wiring = Wiring { namespace: wiring::Namespace::Host, links: Vec::new(), ports: Vec::new() };
         let plan = plan(&Settings::default(), &Facts { ids: None, wiring, ..facts() });
-        assert_eq!(plan.namespaces, ["mnt", "pid", "uts", "ipc", "cgroup"]);
+        let names: Vec<_> = plan.namespaces.iter().map(|namespace| namespace.name()).collect();
+        assert_eq!(names, ["mnt", "pid", "uts", "ipc", "cgroup"]);
         assert_eq!(plan.id_map, None);
     }
 }

@@ -17,6 +17,7 @@ use crate::network::site::host_id;
 use crate::network::wiring::{Wiring, wire};
 use crate::paths::Root;
 use crate::sandbox::init::{self, Init, InitKind};
+use crate::sandbox::journal::{self, Guest, Journal};
 use crate::sandbox::lsm;
 use crate::storage;
 use crate::storage::host_path::{HostPaths, fd_path};
@@ -52,6 +53,10 @@ pub struct Facts {
     pub devices: Vec<Device>,
     /// `ID`, `VERSION_ID`, `BUILD_ID` and `VARIANT_ID` of the host, for `$container_host_…`.
     pub host: Vec<(String, String)>,
+    /// Where the guest's journal is, if host and guest share it.
+    pub journal: Option<Journal>,
+    /// Sentences about what is left out.
+    pub warnings: Vec<String>,
 }
 
 impl Facts {
@@ -121,6 +126,9 @@ pub fn survey(
     let device = |allow: &DeviceAllow| device_of(&paths, &key, &allow.path, &allow.access);
     let devices = settings.files.devices.iter().map(device).collect::<Result<_>>()?;
     let runtime = root.runtime_of(name);
+    let kind = init.as_ref().map(|init| init.kind);
+    let guest = Guest { name, machine_id: &machine_id, rootfs: &rootfs, init: kind };
+    let (journal, failed) = journal::look(root, settings.exec.link_journal, &guest)?;
     Ok(Facts {
         name: name.clone(),
         rootfs,
@@ -134,6 +142,8 @@ pub fn survey(
         wiring,
         lsm,
         host: host_os(),
+        journal,
+        warnings: failed.into_iter().collect(),
     })
 }
 

@@ -17,12 +17,14 @@ use crate::storage::host_path::{Fault, HostPaths};
 use crate::storage::tree::Tree;
 use crate::sys::pidfd;
 
+/// Removes what an earlier start left, which would have the names and may hold the host's interfaces. Returns what
+/// could not be removed.
+pub fn clear(root: &Root, name: &MachineName) -> Vec<Error> {
+    setup::clear_away(root, name)
+}
+
 /// Refuses links that the host does not allow.
 pub fn validate(root: &Root, name: &MachineName, definition: &Definition, wiring: &Wiring) -> Result<()> {
-    // What an earlier start left would have the names, and may hold the host's interfaces.
-    for error in setup::clear_away(root, name) {
-        eprintln!("{error}, ignoring");
-    }
     setup::validate(&site(root, name, definition), &wiring.links, &wiring.ports)
 }
 

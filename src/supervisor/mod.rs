@@ -18,6 +18,8 @@ pub mod adopt;
 pub mod console;
 /// How a container ended, and clearing away.
 pub mod end;
+/// The operations of a plan on the host.
+pub mod host;
 /// Asking an init of System V's kind to power off.
 pub mod initctl;
 /// System calls that a program outside answers.

@@ -15,6 +15,7 @@ use crate::child::leader::Leader;
 use crate::child::message::{Order, Report, STEPS, Step, named, order, receive};
 use crate::error::{Context, Error, Result};
 use crate::runtime::directory::Runtime;
+use crate::runtime::namespaces::Namespace;
 use crate::sandbox::lsm;
 use crate::sandbox::mounts::open_sources;
 use crate::sandbox::plan::Plan;
@@ -28,8 +29,8 @@ use crate::sys::seccomp::Filters;
 use crate::sys::signal::pidfd_send_signal;
 use crate::sys::{clone, pidfd, scm};
 
-/// What a plan does not say.
-pub struct Means<'a> {
+/// Inputs to [`spawn`].
+pub struct SpawnContext<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// The root file system.
@@ -74,8 +75,6 @@ impl Drop for Child {
 pub struct Running {
     /// Its leader.
     pub leader: OwnedFd,
-    /// Its leader's number.
-    pub pid: i32,
     /// The masters of its terminals.
     pub terminals: Terminals,
 }
@@ -89,12 +88,12 @@ pub struct Terminals {
 }
 
 /// Clones the assembler, which clones the leader, and gives the leader its ids.
-pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
-    let plan = means.plan;
+pub fn spawn<'a>(context: &SpawnContext<'a>) -> Result<Spawned<'a>> {
+    let plan = context.plan;
     // Sources first: one that is missing is told while nothing has been made yet.
     let (outside, inside) = (
-        open_sources(&plan.outside, means.tree, means.paths)?,
-        open_sources(&plan.inside, means.tree, means.paths)?,
+        open_sources(&plan.outside, context.tree, context.paths)?,
+        open_sources(&plan.inside, context.tree, context.paths)?,
     );
     let pair = || scm::pair().context(|| "failed to create a socket pair");
     let ((ours, theirs), (ours_of_leader, theirs_of_leader)) = (pair()?, pair()?);
@@ -103,7 +102,7 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
     let directory = plan.working_directory.as_deref().unwrap_or("/".as_ref());
     let directory = c_string(directory.as_os_str().to_os_string())?;
     let labels = labels(plan);
-    let private_network = plan.namespaces.contains(&"net");
+    let private_network = plan.namespaces.contains(&Namespace::Net);
     let leader = Leader {
         supervisor: theirs_of_leader.as_fd(),
         inside: &plan.inside,
@@ -114,15 +113,15 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         ambient: plan.ambient_mask,
         no_new_privileges: plan.no_new_privileges,
         labels: &labels,
-        filters: means.filters,
+        filters: context.filters,
         command: &command,
         environment: &environment,
         working_directory: &directory,
-        own_init: plan.own_init.then(|| Memory::of(means.ids)),
+        own_init: plan.own_init.then(|| Memory::of(context.ids)),
         controlling_terminal: plan.init.is_none() && !plan.own_init,
     };
     let (staging, blank, blank_dir) =
-        (means.runtime.path("root"), means.runtime.path("blank"), means.runtime.path("blank.d"));
+        (context.runtime.path("root"), context.runtime.path("blank"), context.runtime.path("blank.d"));
     let assembler = Assembler {
         plan,
         outside: &outside,
@@ -131,19 +130,19 @@ pub fn spawn<'a>(means: &Means<'a>) -> Result<Spawned<'a>> {
         parents: [ours.as_raw_fd(), ours_of_leader.as_raw_fd()],
         staging: &staging,
         blank: (&blank, &blank_dir),
-        owner: means.ids.map_or(0, |ids| ids.base),
+        owner: context.ids.map_or(0, |ids| ids.base),
         namespaces: plan.clone_flags(),
-        network: means.network.map(AsFd::as_fd),
+        network: context.network.map(AsFd::as_fd),
         leader: &leader,
     };
     let child = clone::spawn(libc::CLONE_NEWNS, || assembler::run(&assembler))?;
     drop((theirs, theirs_of_leader));
-    meet(means, child, ours, ours_of_leader)
+    meet(context, child, ours, ours_of_leader)
 }
 
 /// Waits for the leader, which is our child too, and writes its id maps.
 fn meet<'a>(
-    means: &Means<'a>,
+    context: &SpawnContext<'a>,
     (pid, pidfd): (Pid, OwnedFd),
     socket: OwnedFd,
     leader_socket: OwnedFd,
@@ -154,14 +153,14 @@ fn meet<'a>(
         Some((Report::Leader(pid), Some(pidfd))) => {
             Child { pid: Pid::from_raw(pid), pidfd: Some(pidfd), socket: leader_socket }
         }
-        other => return Err(explain(means.plan, other.map(|(report, _)| report))),
+        other => return Err(explain(context.plan, other.map(|(report, _)| report))),
     };
-    if let Some(ids) = means.ids {
+    if let Some(ids) = context.ids {
         write_maps(leader.pid, ids)?;
     }
     order(&leader.socket, Order::Mapped).context(failed)?;
     order(&assembler.socket, Order::Mapped).context(failed)?;
-    Ok(Spawned { plan: means.plan, assembler, leader })
+    Ok(Spawned { plan: context.plan, assembler, leader })
 }
 
 impl<'a> Spawned<'a> {
@@ -242,9 +241,7 @@ impl Assembled<'_> {
         // Not waited for, so the number is still the leader's. Dropping it on an error ends it.
         lsm::verify(self.leader.pid.as_raw(), &self.plan.labels)?;
         match self.leader.pidfd.take() {
-            Some(pidfd) => {
-                Ok(Running { leader: pidfd, pid: self.leader.pid.as_raw(), terminals: self.terminals })
-            }
+            Some(pidfd) => Ok(Running { leader: pidfd, terminals: self.terminals }),
             None => Err(explain(self.plan, None)),
         }
     }

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
 
 /// A contiguous range of host ids that are a container's ids from 0 on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdRange {
     /// The host id of the container's root.
     pub base: u32,

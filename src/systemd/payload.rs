@@ -1,12 +1,16 @@
 //! A payload's scope with systemd (org.freedesktop.systemd1(5)) and its entry with machined
 //! (org.freedesktop.machine1(5)).
 //!
-//! zbus starts no thread as long as a connection lives inside one `block_on`, so each function here opens one,
-//! does its calls and closes it. Supervisors clone before they come here.
+//! ```text
+//! ask ──► AskedScope ──wait──► PlacedPayload ──register──► Registering ──wait──► Registration
+//! ```
+//!
+//! zbus starts no thread as long as a connection lives inside one `block_on`: the handles of a start are used inside one,
+//! every other function here opens a connection, does its calls and closes it. Supervisors clone before they come here.
 
 use std::future::{Future, poll_fn};
 use std::path::Path;
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -42,6 +46,10 @@ trait Machined {
 const MACHINED_LIMIT: Duration = Duration::from_secs(5);
 /// How long a bus that went away is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries to reach it.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The bus's error for a unit that is there already.
+const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 
 /// A payload to be placed and registered.
 pub struct Payload<'a> {
@@ -67,37 +75,138 @@ pub enum Registration {
     Refused(String),
 }
 
-/// Asks systemd for the scope, which mostly is a wait for the kernel: `link` makes the links meanwhile, and returns the
-/// numbers of their ends on the host. Calls `placed` once the leader sits in the scope; then registers with machined, and
-/// calls `registering` while machined is at it.
-pub fn place_and_register(
-    payload: &Payload,
-    link: impl FnOnce() -> Result<Vec<i32>>,
-    placed: impl FnOnce() -> Result<()>,
-    registering: impl FnOnce() -> Result<()>,
-) -> Result<Registration> {
-    zbus::block_on(async {
-        let (bus, interfaces) = place_patiently(payload, link).await?;
-        placed()?;
-        let (result, done) = meanwhile(register(&bus, payload, &interfaces), registering).await;
-        done?;
-        Ok(match result {
-            Ok(()) => Registration::Done,
-            Err(error) => Registration::Refused(error.cause()),
-        })
-    })
+/// A call that was sent, whose answer is waited for later.
+type Sent<'a, T> = Pin<Box<dyn Future<Output = zbus::Result<T>> + 'a>>;
+
+/// Sends a call, by polling it once.
+async fn send<'a, T>(call: impl Future<Output = zbus::Result<T>> + 'a) -> Sent<'a, T>
+where
+    T: 'a,
+{
+    let mut call: Sent<'a, T> = Box::pin(call);
+    match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
+        Poll::Ready(answer) => Box::pin(std::future::ready(answer)),
+        Poll::Pending => call,
+    }
 }
 
-/// Makes a call and does some work before its answer is waited for.
-async fn meanwhile<T, U>(call: impl Future<Output = T>, work: impl FnOnce() -> U) -> (T, U) {
-    let mut call = pin!(call);
-    // The first poll sends it.
-    let early = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-    let done = work();
-    match early {
-        Poll::Ready(answer) => (answer, done),
-        Poll::Pending => (call.await, done),
+/// Asks systemd for the payload's scope.
+pub async fn ask<'a>(payload: &'a Payload<'a>) -> Result<AskedScope<'a>> {
+    AskedScope::ask(payload, Instant::now()).await
+}
+
+/// A scope that systemd was asked for. It mostly waits for the kernel to move the leader; there is time for other work
+/// until [`AskedScope::wait`].
+#[must_use]
+pub struct AskedScope<'a> {
+    payload: &'a Payload<'a>,
+    began: Instant,
+    bus: zbus::Connection,
+    ends: JobEnds,
+    job: Sent<'a, OwnedObjectPath>,
+}
+
+impl<'a> AskedScope<'a> {
+    /// systemd or the bus may be restarted just then: they are asked again until [`PATIENCE`] is over.
+    async fn ask(payload: &'a Payload<'a>, began: Instant) -> Result<AskedScope<'a>> {
+        loop {
+            let bus = connect().await?;
+            match AskedScope::ask_by(payload, began, bus).await {
+                Err(error) if is_lost(&error) && began.elapsed() <= PATIENCE => {
+                    std::thread::sleep(PAUSE);
+                }
+                result => return result.context(|| failed_to_start(payload)),
+            }
+        }
     }
+
+    async fn ask_by(
+        payload: &'a Payload<'a>,
+        began: Instant,
+        bus: zbus::Connection,
+    ) -> zbus::Result<AskedScope<'a>> {
+        let manager = SystemdManagerProxy::new(&bus).await?;
+        // Listening comes first: the job may be done before its number is known here.
+        let ends = JobEnds::listen(&bus).await?;
+        let job = send(async move { start_scope(&manager, payload).await }).await;
+        Ok(AskedScope { payload, began, bus, ends, job })
+    }
+
+    /// Waits until the leader sits in the scope. Where systemd or the bus goes away meanwhile, it is asked again, unless
+    /// the leader sits there already.
+    pub async fn wait(mut self) -> Result<PlacedPayload<'a>> {
+        let payload = self.payload;
+        loop {
+            match self.wait_once().await {
+                Ok(done) => return done.map(|()| PlacedPayload { payload, bus: self.bus }),
+                Err(error) if !is_lost(&error) || self.began.elapsed() > PATIENCE => {
+                    return Err(error).context(|| failed_to_start(payload));
+                }
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+            if is_placed(payload) {
+                return Ok(PlacedPayload { payload, bus: connect().await? });
+            }
+            self = AskedScope::ask(payload, self.began).await?;
+        }
+    }
+
+    /// The outer error is the bus's, the inner one systemd's.
+    async fn wait_once(&mut self) -> zbus::Result<Result<()>> {
+        let (payload, ends) = (self.payload, &mut self.ends);
+        let scope = payload.name.scope();
+        let job = match (&mut self.job).await {
+            Err(error) if is(&error, UNIT_EXISTS) => {
+                let manager = SystemdManagerProxy::new(&self.bus).await?;
+                // A failed or empty scope of a killed predecessor can be removed, a living one cannot.
+                let _ = manager.reset_failed_unit(&scope).await;
+                put_away_if_empty(&manager, ends, &scope).await?;
+                start_scope(&manager, payload).await
+            }
+            job => job,
+        };
+        let job = match job {
+            Err(error) if is(&error, UNIT_EXISTS) => {
+                return Ok(Err(Error::new(Kind::Busy, format!("'{scope}' still exists"))
+                    .hint(format!("stop what is left of it with 'systemctl stop {scope}'"))));
+            }
+            job => job?,
+        };
+        Ok(ends.of(&job).await?.require(|| failed_to_start(payload)))
+    }
+}
+
+/// A payload whose leader sits in its scope.
+#[must_use]
+pub struct PlacedPayload<'a> {
+    payload: &'a Payload<'a>,
+    bus: zbus::Connection,
+}
+
+impl<'a> PlacedPayload<'a> {
+    /// Asks machined to list the machine, with the indices of its links' ends on the host.
+    pub async fn register(self, interfaces: Vec<i32>) -> Registering<'a> {
+        let PlacedPayload { payload, bus } = self;
+        Registering(send(async move { register(&bus, payload, &interfaces).await }).await)
+    }
+}
+
+/// A registration that machined was asked for.
+#[must_use]
+pub struct Registering<'a>(Sent<'a, ()>);
+
+impl Registering<'_> {
+    /// Waits for machined's answer.
+    pub async fn wait(self) -> Registration {
+        match self.0.await {
+            Ok(()) => Registration::Done,
+            Err(error) => Registration::Refused(error.cause()),
+        }
+    }
+}
+
+fn failed_to_start(payload: &Payload) -> String {
+    format!("failed to start '{}'", payload.name.scope())
 }
 
 /// Takes the machine off machined's list; one that is not on it is fine.
@@ -166,71 +275,10 @@ pub fn is_being_stopped(name: &MachineName) -> Result<bool> {
     })
 }
 
-/// Places the payload, and returns the connection by which, and what `link` did. systemd or the bus may be restarted just
-/// then: they are asked again, unless the leader sits in the scope already.
-async fn place_patiently(
-    payload: &Payload<'_>,
-    link: impl FnOnce() -> Result<Vec<i32>>,
-) -> Result<(zbus::Connection, Vec<i32>)> {
-    let began = Instant::now();
-    let (mut link, mut links) = (Some(link), Ok(Vec::new()));
-    let bus = loop {
-        let bus = connect().await?;
-        let once = || {
-            if let Some(link) = link.take() {
-                links = link();
-            }
-        };
-        match place(&bus, payload, once).await {
-            // Without links, too, there is a scope by now: what comes after knows what to clear away.
-            Ok(placed) => break placed.map(|()| bus)?,
-            Err(error) if !is_lost(&error) || began.elapsed() > PATIENCE => {
-                return Err(error).context(|| format!("failed to start '{}'", payload.name.scope()));
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(100)),
-        }
-        if is_placed(payload) {
-            break connect().await?;
-        }
-    };
-    Ok((bus, links?))
-}
-
 fn is_placed(payload: &Payload) -> bool {
     let path = format!("/proc/{}/cgroup", payload.leader);
     std::fs::read_to_string(path)
         .is_ok_and(|text| text.trim_end().ends_with(&format!("/{}", payload.name.scope())))
-}
-
-/// The outer error is the bus's, the inner one systemd's.
-async fn place(
-    bus: &zbus::Connection,
-    payload: &Payload<'_>,
-    work: impl FnOnce(),
-) -> zbus::Result<Result<()>> {
-    let scope = payload.name.scope();
-    let failed = || format!("failed to start '{scope}'");
-    let manager = SystemdManagerProxy::new(bus).await?;
-    // Listening comes first: the job may be done before its number is known here.
-    let mut ends = JobEnds::listen(bus).await?;
-    let (job, ()) = meanwhile(start_scope(&manager, payload), work).await;
-    let job = match job {
-        Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
-            // What a killed predecessor left: a failed or empty scope can be let go of, a living one cannot.
-            let _ = manager.reset_failed_unit(&scope).await;
-            put_away_if_empty(&manager, &mut ends, &scope).await?;
-            start_scope(&manager, payload).await
-        }
-        other => other,
-    };
-    let job = match job {
-        Err(error) if is(&error, "org.freedesktop.systemd1.UnitExists") => {
-            return Ok(Err(Error::new(Kind::Busy, format!("'{scope}' still exists"))
-                .hint(format!("stop what is left of it with 'systemctl stop {scope}'"))));
-        }
-        job => job?,
-    };
-    Ok(ends.of(&job).await?.require(failed))
 }
 
 /// A process that is ending is not moved into a cgroup, and nobody is told (cgroup_migrate_add_task in

@@ -31,6 +31,7 @@ mod mistakes;
 mod network;
 mod networkd;
 mod order;
+mod planned;
 mod posture;
 mod programs;
 mod ready;

@@ -20,7 +20,7 @@ use crate::machine::enter::attach::{self, Attached, Environment, Power, Request,
 use crate::machine::lifecycle::execute::Execution;
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::runtime::execution::Life;
+use crate::runtime::execution::Changes;
 use crate::runtime::namespaces::Namespace;
 
 /// A descriptor on the bus.
@@ -83,10 +83,10 @@ fn execute_alone(
 ) -> Result<(Pipes, Option<Rest>)> {
     require(&command)?;
     let mut options = Options::from(options);
-    let life = if options.take("Ephemeral")?.unwrap_or(false) { Life::Ephemeral } else { Life::Lasting };
+    let changes = Changes::when_ephemeral(options.take("Ephemeral")?.unwrap_or(false));
     let on_terminal = options.take("Terminal")?.unwrap_or(false);
     let request = request(command, options, Power::Payload)?;
-    let execution = Execution::begin(root, name, life)?;
+    let execution = Execution::begin(root, name, changes)?;
     let (attached, ends) = match on_terminal {
         true => {
             let mut attached = execution.run(&request, terminal())?;

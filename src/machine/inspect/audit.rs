@@ -1,5 +1,6 @@
-//! Whether a running machine is held as promised: the checks of [`posture`], made inside it with its payload's own
-//! rights, and what the kernel tells of its first process.
+//! The confinement of a running machine, checked: the tries of [`posture`], made inside it with its payload's own
+//! rights, and what the kernel reports about its first process. The promise is what the payload was given when it was
+//! started, whatever its definition says by now.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -7,18 +8,17 @@ use serde::Serialize;
 
 use super::registry;
 use crate::error::{Context, Error, Result};
-use crate::image::defaults;
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::preparation::{Purpose, prepare};
 use crate::runtime::cgroup::Cgroup;
+use crate::runtime::execution::Changes;
+use crate::runtime::namespaces::{self, Namespace};
+use crate::runtime::rights::{self, Rights};
 use crate::runtime::state::{self, State};
-use crate::sandbox::lsm::{Labels, apparmor};
-use crate::sandbox::plan::{Plan, plan};
+use crate::sandbox::lsm::apparmor;
 use crate::sandbox::posture::{self, Check, Finding, checks};
-use crate::sandbox::seccomp::{Policy, ProfileFile};
-use crate::sandbox::survey::survey;
-use crate::storage::host_path::HostPaths;
-use crate::storage::ids;
+use crate::sys::capabilities::Mask;
 use crate::sys::clone::{spawn, wait};
 use crate::sys::memory::Memory;
 use crate::sys::seccomp::Filters;
@@ -55,34 +55,59 @@ pub fn seal(root: &Root, name: &MachineName) -> Result<()> {
 pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
     registry::require(root, name)?;
     let (state, leader) = state::require_running(root, name)?;
-    let definition = defaults::load(root, name)?;
-    let settings = &definition.settings;
-    let profile = ProfileFile::of(&definition, &HostPaths::new(root))?;
-    let facts = survey(root, name, &definition, || ids::range_of(root, name))?;
-    let plan = plan(settings, &facts);
-    let policy = Policy {
-        capabilities: plan.capability_mask,
-        rules: &settings.exec.system_call_filter,
-        profile: profile.as_ref(),
-    };
-    let filters = policy.filters(&root.seccomp_cache())?;
-    let mut rows = told_by_the_kernel(&state, &plan, filters.len())?;
+    let promised = Promised::of(root, name, &state)?;
+    let mut rows = kernel_rows(&state, &promised)?;
     let cgroup = Cgroup::require(&state, name)?;
     let leaf = cgroup.leaf(LEAF)?;
-    let inside = Inside { leader, leaf, plan: &plan, filters: &filters, memory: Memory::of(state.ids) };
-    let made: Result<Vec<Row>> =
-        checks(&plan, settings.exec.nesting).iter().map(|check| inside.make(check)).collect();
-    // Whatever came of it, nothing of ours stays in the container's cgroup.
+    let filters = promised.rights.programs();
+    let namespaces = namespaces::flags(&Namespace::ALL, &leader)?;
+    let inside = Inside {
+        leader,
+        leaf,
+        namespaces,
+        rights: &promised.rights,
+        filters: &filters,
+        memory: Memory::of(state.ids),
+    };
+    let checks = checks(state.ids.is_some(), promised.nesting);
+    let made: Result<Vec<Row>> = checks.iter().map(|check| inside.make(check)).collect();
+    // Even after a failure nothing of ours stays in the container's cgroup.
     cgroup.remove_leaf(LEAF);
     rows.extend(made?);
     Ok(rows)
 }
 
-/// What it takes to try something inside.
+/// The confinement that the running payload was given.
+struct Promised {
+    rights: Rights,
+    /// Capabilities that programs inherit which are not root's.
+    ambient: Mask,
+    /// The namespaces that are not the host's.
+    namespaces: Vec<Namespace>,
+    /// `Nesting=`
+    nesting: bool,
+}
+
+impl Promised {
+    /// The rights are those that were recorded at the start; the rest is what the definition promises now.
+    fn of(root: &Root, name: &MachineName, state: &State) -> Result<Promised> {
+        let purpose = if state.execution { Purpose::Execute(Changes::Kept) } else { Purpose::Boot };
+        let prepared = prepare(root, name, purpose)?;
+        Ok(Promised {
+            rights: rights::of(root, name)?,
+            ambient: prepared.plan.ambient_mask,
+            namespaces: prepared.plan.namespaces,
+            nesting: prepared.definition.settings.exec.nesting,
+        })
+    }
+}
+
+/// The means to try something inside.
 struct Inside<'a> {
     leader: OwnedFd,
     leaf: OwnedFd,
-    plan: &'a Plan,
+    namespaces: libc::c_int,
+    rights: &'a Rights,
     filters: &'a Filters,
     memory: Memory,
 }
@@ -92,10 +117,10 @@ impl Inside<'_> {
     fn make(&self, check: &Check) -> Result<Row> {
         let entry = Entry {
             leader: self.leader.as_fd(),
-            namespaces: self.plan.clone_flags() | libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP,
+            namespaces: self.namespaces,
             cgroup: self.leaf.as_fd(),
-            capabilities: self.plan.capability_mask,
-            no_new_privileges: self.plan.no_new_privileges,
+            capabilities: self.rights.capabilities,
+            no_new_privileges: self.rights.no_new_privileges,
             filters: self.filters,
             memory: self.memory,
         };
@@ -129,8 +154,8 @@ fn word(finding: Finding) -> String {
     .to_string()
 }
 
-/// What can be read from outside: ids, rights, namespaces.
-fn told_by_the_kernel(state: &State, plan: &Plan, filters: usize) -> Result<Vec<Row>> {
+/// The rows that are read from `/proc`: ids, rights, namespaces.
+fn kernel_rows(state: &State, promised: &Promised) -> Result<Vec<Row>> {
     let read = |file: &str| {
         let path = format!("/proc/{}/{file}", state.leader);
         std::fs::read_to_string(&path).context(|| format!("failed to read '{path}'"))
@@ -148,46 +173,47 @@ fn told_by_the_kernel(state: &State, plan: &Plan, filters: usize) -> Result<Vec<
     };
     let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let hosts = "0 0 4294967295".to_string();
-    let ids = plan.id_map.clone().unwrap_or(hosts);
+    let ids = state.ids.map_or(hosts, |ids| ids.to_string());
+    let Promised { rights, ambient, namespaces, .. } = promised;
     let mask = |mask: u64| format!("{mask:016x}");
     let mut rows = vec![
         row("user ids", words(read("uid_map")?), ids.clone()),
         row("group ids", words(read("gid_map")?), ids),
-        row("capabilities that can be had", field("CapBnd"), mask(plan.capability_mask)),
-        row("capabilities passed on", field("CapInh"), mask(plan.ambient_mask)),
-        row("capabilities without being root", field("CapAmb"), mask(plan.ambient_mask)),
-        row("no new privileges", field("NoNewPrivs"), u8::from(plan.no_new_privileges).to_string()),
-        row("system call filters", field("Seccomp_filters"), filters.to_string()),
+        row("capabilities that can be had", field("CapBnd"), mask(rights.capabilities)),
+        row("capabilities passed on", field("CapInh"), mask(*ambient)),
+        row("capabilities without being root", field("CapAmb"), mask(*ambient)),
+        row("no new privileges", field("NoNewPrivs"), u8::from(rights.no_new_privileges).to_string()),
+        row("system call filters", field("Seccomp_filters"), rights.filters.len().to_string()),
     ];
     let attribute = |file: &str| read(&format!("attr/{file}")).unwrap_or_default();
-    rows.extend(labelled(&plan.labels, attribute).map(|(what, found, promised)| row(what, found, promised)));
-    for namespace in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
-        let whose = |own: bool| if own { "its own" } else { "the host's" }.to_string();
+    rows.extend(labelled(rights, attribute).map(|(what, found, promised)| row(what, found, promised)));
+    for namespace in Namespace::ALL {
+        let owner = |own: bool| if own { "its own" } else { "the host's" }.to_string();
         let link = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{namespace}")).ok();
         let own = link(&state.leader.to_string()) != link("self");
         rows.push(row(
             &format!("namespace: {namespace}"),
-            whose(own),
-            whose(plan.namespaces.contains(&namespace)),
+            owner(own),
+            owner(namespaces.contains(&namespace)),
         ));
     }
     Ok(rows)
 }
 
-/// What the first process is labelled with beside what the plan labels it with; `attribute` reads a file of its
-/// `/proc/PID/attr`. Nothing for a security module that gives no label.
+/// The labels of the first process, and those that it was given; `attribute` reads a file of its `/proc/PID/attr`. None
+/// for a security module that gives no label.
 fn labelled(
-    labels: &Labels,
+    rights: &Rights,
     attribute: impl Fn(&str) -> String,
 ) -> impl Iterator<Item = (&'static str, String, String)> {
     // Where there are several modules, the common file is the first one's.
     let own = |text: String| if text.is_empty() { attribute("current") } else { text };
-    let apparmor = labels.apparmor.clone().map(|promised| {
+    let apparmor = rights.apparmor.clone().map(|promised| {
         let current = own(attribute("apparmor/current"));
         let found = apparmor::name_of(current.trim()).unwrap_or("none").to_string();
         ("label: AppArmor", found, promised)
     });
-    let selinux = labels.selinux.clone().map(|promised| {
+    let selinux = rights.selinux.clone().map(|promised| {
         let found = attribute("current").trim_end_matches(['\0', '\n']).to_string();
         ("label: SELinux", found, promised)
     });
@@ -199,18 +225,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_shown_as_the_kernel_tells_it() {
-        let labels = Labels { apparmor: Some("containerctl_p1".to_string()), ..Labels::default() };
-        let told = |common: &'static str, own: &'static str| {
+    fn a_label_is_shown_as_the_kernel_reports_it() {
+        let rights = Rights { apparmor: Some("containerctl_p1".to_string()), ..Rights::default() };
+        let shown = |common: &'static str, own: &'static str| {
             let read = |file: &str| if file == "current" { common } else { own }.to_string();
-            labelled(&labels, read).next().expect("a row").1
+            labelled(&rights, read).next().expect("a row").1
         };
-        assert_eq!(told("containerctl_p1 (enforce)\n", ""), "containerctl_p1");
-        assert_eq!(told("system_u:x:y", "unconfined\n"), "unconfined");
-        assert_eq!(told("", ""), "none");
-        let labels = Labels { selinux: Some("u:r:t:s0:c1,c2".to_string()), ..Labels::default() };
-        let rows: Vec<_> = labelled(&labels, |_| "u:r:t:s0:c1,c2\0".to_string()).collect();
+        assert_eq!(shown("containerctl_p1 (enforce)\n", ""), "containerctl_p1");
+        assert_eq!(shown("system_u:x:y", "unconfined\n"), "unconfined");
+        assert_eq!(shown("", ""), "none");
+        let rights = Rights { selinux: Some("u:r:t:s0:c1,c2".to_string()), ..Rights::default() };
+        let rows: Vec<_> = labelled(&rights, |_| "u:r:t:s0:c1,c2\0".to_string()).collect();
         assert_eq!(rows, [("label: SELinux", "u:r:t:s0:c1,c2".to_string(), "u:r:t:s0:c1,c2".to_string())]);
-        assert_eq!(labelled(&Labels::default(), |_| "unconfined".to_string()).count(), 0);
+        assert_eq!(labelled(&Rights::default(), |_| "unconfined".to_string()).count(), 0);
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The machine is a unit like others: machined lists it, its limits hold, `systemctl stop` ends it. Only its first
-//! process is ours (`child::init`), and with [`Life::Ephemeral`] its root forgets what was written.
+//! process is ours (`child::init`), and with [`Changes::Discarded`] its root forgets what was written.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::progress::Listener;
 use crate::runtime::control;
-use crate::runtime::execution::{self, FILE, Life};
+use crate::runtime::execution::{self, Changes, FILE};
 use crate::runtime::state::{self, State};
 use crate::sys::scm;
 
@@ -37,10 +37,10 @@ pub struct Execution {
 
 impl Execution {
     /// Starts the machine.
-    pub fn begin(root: &Root, name: &MachineName, life: Life) -> Result<Execution> {
+    pub fn begin(root: &Root, name: &MachineName, changes: Changes) -> Result<Execution> {
         registry::require(root, name)?;
         unit::require_systemd(root)?;
-        execution::note(root, name, life).map_err(|error| match error.kind() {
+        execution::note(root, name, changes).map_err(|error| match error.kind() {
             Kind::Busy => busy(name),
             _ => error,
         })?;

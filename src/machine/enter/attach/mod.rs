@@ -37,8 +37,8 @@ use crate::paths::Root;
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::control;
 use crate::runtime::namespaces::{self, Namespace};
-use crate::runtime::rights::Rights;
-use crate::runtime::state::{self, RIGHTS, State};
+use crate::runtime::rights::{self, Rights};
+use crate::runtime::state::{self, State};
 use crate::sandbox::lsm::{self, Labels};
 use crate::sandbox::user::UserSpec;
 use crate::sys::tty::WindowSize;
@@ -145,7 +145,7 @@ pub fn attach(root: &Root, name: &MachineName, request: &Request, streams: Strea
             .hint(format!("thaw it with 'containerctl thaw {name}'")));
     }
     let rights = match request.power {
-        Power::Payload => Some(read_rights(root, name)?),
+        Power::Payload => Some(rights::of(root, name)?),
         Power::Elevated => None,
     };
     let labels = rights.as_ref().map(labels).unwrap_or_default();
@@ -181,16 +181,6 @@ fn check(request: &Request) -> Result<()> {
         Some((key, _)) => Err(Error::config(format!("'{}' is no name of a variable", key.display()))),
         None => Ok(()),
     }
-}
-
-/// What the supervisor wrote down at the start.
-fn read_rights(root: &Root, name: &MachineName) -> Result<Rights> {
-    let path = root.runtime_of(name).join(RIGHTS);
-    let text = std::fs::read_to_string(&path).context(|| format!("failed to read '{}'", path.display()));
-    text.and_then(|text| Rights::parse(&text)).map_err(|error| {
-        Error::failed(format!("it is not known what the processes of '{name}' may do: {error}"))
-            .hint("another version of containerctl may have started it: restart it")
-    })
 }
 
 fn labels(rights: &Rights) -> Labels {
