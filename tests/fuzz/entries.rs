@@ -16,7 +16,7 @@ use containerctl::sys::listener::Sizes;
 pub type Entry = fn(&[u8]);
 
 /// All of them, each with inputs to start from.
-pub const ENTRIES: [(&str, Entry, &[&[u8]]); 7] = [
+pub const ENTRIES: [(&str, Entry, &[&[u8]]); 9] = [
     (
         "definition",
         definition,
@@ -51,7 +51,36 @@ pub const ENTRIES: [(&str, Entry, &[&[u8]]); 7] = [
         state,
         &[b"VERSION=1\nSTARTED=1\nLEADER=4711\nCGROUP=/a/b\nIDS=524288:65536\nROOT=/srv/a=b\nSTOP_SIGNAL=38\n"],
     ),
+    (
+        "dns_message",
+        dns_message,
+        &[
+            b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02p1\x03ctl\x08internal\0\0\x01\0\x01",
+            b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x02p1\0\0\x1c\0\x01\0\0\x29\x10\0\0\0\0\0\0\0",
+            b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x011\x010\x010\x0210\x07in-addr\x04arpa\0\0\x0c\0\x01",
+            b"\0\0\x01\0\0\x01\0\0\0\0\0\0\xc0\x0c\0\x01\0\x01",
+        ],
+    ),
+    ("dhcp_message", dhcp_message, &[&DHCP_DISCOVER]),
 ];
+
+/// A client's DISCOVER with an option behind it.
+const DHCP_DISCOVER: [u8; 248] = {
+    let mut message = [0; 248];
+    let parts: [(usize, &[u8]); 3] =
+        [(0, &[1, 1, 6]), (28, &[2, 0, 0, 0, 0, 1]), (236, &[99, 130, 83, 99, 53, 1, 1, 61, 1, 9, 255])];
+    let mut part = 0;
+    while part < parts.len() {
+        let (at, bytes) = parts[part];
+        let mut index = 0;
+        while index < bytes.len() {
+            message[at + index] = bytes[index];
+            index += 1;
+        }
+        part += 1;
+    }
+    message
+};
 
 /// A definition: what is wrong is a configuration error with a place in it.
 pub fn definition(input: &[u8]) {
@@ -117,4 +146,28 @@ pub fn state(input: &[u8]) {
     let text = String::from_utf8_lossy(input).replace('\r', "");
     let state = State::parse(&text);
     assert_eq!(State::parse(&state.to_text()), state);
+}
+
+/// A question to the name server: the answer is one, and fits.
+pub fn dns_message(input: &[u8]) {
+    use containerctl::network::names::message::{Code, Record, answer, parse, room};
+    if let Some(question) = parse(input) {
+        let _ = question.reversed();
+        let records = vec![Record::Address([10, 0, 0, 1].into()); 40];
+        let told =
+            answer(input, &question, Code::Done, &records, room(input)).expect("a query has an answer");
+        assert!(told.len() <= room(input) && told[..2] == input[..2] && told[2] & 0x80 != 0);
+    }
+}
+
+/// A message of a DHCP client: it is answered with its own identity, or not at all.
+pub fn dhcp_message(input: &[u8]) {
+    use containerctl::network::managed::leases::Table;
+    use containerctl::network::service::dhcp::{Pool, parse};
+    if let Some(request) = parse(input) {
+        let table = Table::begin("id", &[]).expect("a range is free");
+        if let Some(answer) = Pool::default().answer(&request, &table) {
+            assert_eq!((&answer.message[4..8], &answer.message[28..34]), (&input[4..8], &input[28..34]));
+        }
+    }
 }

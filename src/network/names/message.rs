@@ -1,33 +1,38 @@
 //! DNS messages (RFC 1035), as far as a responder for a few names needs them. Whatever comes in was written by a
-//! container: nothing here trusts a length or follows a pointer.
+//! container; the crate `domain` reads it, which was made for that.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Length of a header.
-const HEADER: usize = 12;
-/// Seconds for which an answer may be kept.
-const TTL: u32 = 30;
-/// Class IN.
-const IN: u16 = 1;
-/// The types that we answer.
-const A: u16 = 1;
-const PTR: u16 = 12;
-const AAAA: u16 = 28;
-const ANY: u16 = 255;
-/// The pseudo record of EDNS.
-const OPT: u8 = 41;
-/// In the third byte: there is more than fits.
-const TRUNCATED: u8 = 2;
+use domain::base::iana::{Class, Opcode, Rcode, Rtype};
+use domain::base::message_builder::{AnswerBuilder, MessageBuilder, PushError};
+use domain::base::name::ToLabelIter;
+use domain::base::{Message, Name, ParsedName, StaticCompressor, Ttl};
+use domain::rdata::{A, Aaaa, Ptr};
 
-/// Response code of an answer.
+/// The time for which an answer may be kept.
+const TTL: Ttl = Ttl::from_secs(30);
+/// The longest answer by TCP.
+pub const STREAM: usize = 65_535;
+
+/// The result of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// Answered, be it with nothing.
-    Done = 0,
+    Done,
     /// Nobody who knows could be asked.
-    Failure = 2,
+    Failure,
     /// There is no such name.
-    NoName = 3,
+    NoName,
+}
+
+impl From<Code> for Rcode {
+    fn from(code: Code) -> Rcode {
+        match code {
+            Code::Done => Rcode::NOERROR,
+            Code::Failure => Rcode::SERVFAIL,
+            Code::NoName => Rcode::NXDOMAIN,
+        }
+    }
 }
 
 /// A question.
@@ -35,10 +40,8 @@ pub enum Code {
 pub struct Question {
     /// The name in lower case, labels joined by dots, without the last one.
     pub name: String,
-    kind: u16,
-    class: u16,
-    /// Offset of the question's end in the message.
-    end: usize,
+    kind: Rtype,
+    class: Class,
 }
 
 /// One record of an answer.
@@ -52,42 +55,31 @@ pub enum Record {
 
 /// Reads a query with one question; `None` is no query.
 pub fn parse(message: &[u8]) -> Option<Question> {
-    let word = |at: usize| Some(u16::from_be_bytes(message.get(at..at + 2)?.try_into().ok()?));
-    let is_query = word(2)? & 0xf800 == 0 && word(4)? == 1;
-    if !is_query {
+    let message = Message::from_slice(message).ok()?;
+    let is_query = !message.header().qr() && message.header().opcode() == Opcode::QUERY;
+    let question = message.sole_question().ok().filter(|_| is_query)?;
+    // A lone question has no use for a pointer.
+    if question.qname().is_compressed() {
         return None;
     }
-    let (mut name, mut at) = (Vec::new(), HEADER);
-    loop {
-        let length = usize::from(*message.get(at)?);
-        // What is longer is a pointer, which a lone question has no use for.
-        if length > 63 || name.len() + length > 253 {
-            return None;
-        }
-        at += 1;
-        if length == 0 {
-            break;
-        }
-        if !name.is_empty() {
-            name.push(b'.');
-        }
-        name.extend_from_slice(message.get(at..at + length)?);
-        at += length;
-    }
-    let name = String::from_utf8(name).ok()?.to_ascii_lowercase();
-    Some(Question { name, kind: word(at)?, class: word(at + 2)?, end: at + 4 })
+    let labels = question.qname().iter_labels().filter(|label| !label.is_root());
+    let labels: Option<Vec<&str>> = labels.map(|label| std::str::from_utf8(label.as_slice()).ok()).collect();
+    let name = labels?.join(".").to_ascii_lowercase();
+    Some(Question { name, kind: question.qtype(), class: question.qclass() })
 }
 
 impl Question {
     /// Of `all`, what answers it.
-    fn wanted<'a>(&self, all: &'a [Record]) -> Vec<&'a Record> {
-        let fits = |record: &&Record| match record {
-            _ if self.class != IN => false,
-            Record::Address(IpAddr::V4(_)) => [A, ANY].contains(&self.kind),
-            Record::Address(IpAddr::V6(_)) => [AAAA, ANY].contains(&self.kind),
-            Record::Name(_) => [PTR, ANY].contains(&self.kind),
-        };
-        all.iter().filter(fits).collect()
+    fn wanted<'a>(&self, all: &'a [Record]) -> impl Iterator<Item = &'a Record> {
+        let kind = (self.class == Class::IN).then_some(self.kind);
+        all.iter().filter(move |record| {
+            let own = match record {
+                Record::Address(IpAddr::V4(_)) => Rtype::A,
+                Record::Address(IpAddr::V6(_)) => Rtype::AAAA,
+                Record::Name(_) => Rtype::PTR,
+            };
+            kind.is_some_and(|kind| kind == own || kind == Rtype::ANY)
+        })
     }
 
     /// The address whose name is asked for, of a name below `in-addr.arpa` or `ip6.arpa`.
@@ -110,65 +102,52 @@ fn hexadecimal(text: &str) -> Option<u32> {
     chars.next()?.to_digit(16).filter(|_| chars.next().is_none())
 }
 
-/// The answer to a query with this question: of `records` those that were asked for.
-pub fn answer(query: &[u8], question: &Question, code: Code, records: &[Record]) -> Vec<u8> {
-    let records = question.wanted(records);
-    let mut message = query.get(..question.end).unwrap_or_default().to_vec();
-    // A response by who knows, recursion as it was desired and available.
-    let desired = message[2] & 1;
-    message[2] = 0x84 | desired;
-    message[3] = 0x80 | code as u8;
-    message[6..8].copy_from_slice(&(records.len() as u16).to_be_bytes());
-    message[8..HEADER].fill(0);
-    for record in records {
-        let (kind, data) = match record {
-            Record::Address(IpAddr::V4(address)) => (A, address.octets().to_vec()),
-            Record::Address(IpAddr::V6(address)) => (AAAA, address.octets().to_vec()),
-            Record::Name(name) => (PTR, encode(name)),
-        };
-        // The name is that of the question.
-        message.extend_from_slice(&[0xc0, HEADER as u8]);
-        message.extend_from_slice(&kind.to_be_bytes());
-        message.extend_from_slice(&IN.to_be_bytes());
-        message.extend_from_slice(&TTL.to_be_bytes());
-        message.extend_from_slice(&(data.len() as u16).to_be_bytes());
-        message.extend_from_slice(&data);
+/// The answer to a query with this question: of `records` those that were asked for. What is longer than `room` bytes is
+/// left out, and the asker is told to ask by TCP (RFC 1035, TC). `None`: the query is none.
+pub fn answer(
+    query: &[u8],
+    question: &Question,
+    code: Code,
+    records: &[Record],
+    room: usize,
+) -> Option<Vec<u8>> {
+    let query = Message::from_slice(query).ok()?;
+    let name = query.sole_question().ok()?.into_qname();
+    let mut builder = MessageBuilder::from_target(StaticCompressor::new(Vec::new())).ok()?;
+    builder.set_push_limit(room);
+    let mut answer = builder.start_answer(query, code.into()).ok()?;
+    // A response by who knows, recursion as available.
+    answer.header_mut().set_aa(true);
+    answer.header_mut().set_ra(true);
+    if question.wanted(records).any(|record| push(&mut answer, &name, record).is_err()) {
+        answer.rewind();
+        answer.header_mut().set_tc(true);
     }
-    message
+    Some(answer.finish().into_target())
 }
 
-/// An answer as it goes into a datagram: what the asker has no room for is left out, and he is told to ask by TCP
-/// (RFC 1035, TC; RFC 6891).
-pub fn fit(query: &[u8], question: &Question, answer: Vec<u8>) -> Vec<u8> {
-    if answer.len() <= room(query, question) {
-        return answer;
+/// Adds one record to an answer.
+fn push(
+    answer: &mut AnswerBuilder<StaticCompressor<Vec<u8>>>,
+    name: &ParsedName<&[u8]>,
+    record: &Record,
+) -> Result<(), PushError> {
+    match record {
+        Record::Address(IpAddr::V4(address)) => answer.push((name, Class::IN, TTL, A::new(*address))),
+        Record::Address(IpAddr::V6(address)) => answer.push((name, Class::IN, TTL, Aaaa::new(*address))),
+        // Of a label that is too long there is no name in DNS.
+        Record::Name(text) => match Name::vec_from_str(text) {
+            Ok(target) => answer.push((name, Class::IN, TTL, Ptr::new(target))),
+            Err(_) => Ok(()),
+        },
     }
-    let mut cut = answer;
-    cut.truncate(question.end);
-    cut[2] |= TRUNCATED;
-    cut[6..8].fill(0);
-    cut
 }
 
-/// Largest answer that the client accepts: 512 bytes, or the size in an EDNS record that follows the question.
-fn room(query: &[u8], question: &Question) -> usize {
+/// The longest answer that the asker takes by UDP: 512 bytes, or the length that it names (RFC 6891).
+pub fn room(query: &[u8]) -> usize {
     const PLAIN: usize = 512;
-    let told = || {
-        let record = query.get(question.end..question.end + 5)?;
-        let is_edns = query.get(10..12)? != [0, 0] && record[..3] == [0, 0, OPT];
-        is_edns.then(|| usize::from(u16::from_be_bytes([record[3], record[4]])))
-    };
-    told().unwrap_or(PLAIN).clamp(PLAIN, super::responder::LARGEST)
-}
-
-fn encode(name: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for label in name.split('.').filter(|label| (1..64).contains(&label.len())) {
-        bytes.push(label.len() as u8);
-        bytes.extend_from_slice(label.as_bytes());
-    }
-    bytes.push(0);
-    bytes
+    let told = Message::from_slice(query).ok().and_then(|query| query.opt());
+    told.map_or(PLAIN, |opt| usize::from(opt.udp_payload_size())).clamp(PLAIN, super::responder::LARGEST)
 }
 
 #[cfg(test)]
@@ -176,11 +155,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const HEADER: usize = 12;
+    const A: u16 = 1;
+    const PTR: u16 = 12;
+    const OPT: u8 = 41;
+    const TRUNCATED: u8 = 2;
+
+    fn encode(name: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for label in name.split('.') {
+            bytes.push(label.len() as u8);
+            bytes.extend_from_slice(label.as_bytes());
+        }
+        bytes.push(0);
+        bytes
+    }
+
     fn query(name: &str, kind: u16) -> Vec<u8> {
         let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         message.extend_from_slice(&encode(name));
         message.extend_from_slice(&kind.to_be_bytes());
-        message.extend_from_slice(&IN.to_be_bytes());
+        message.extend_from_slice(&1_u16.to_be_bytes());
         message
     }
 
@@ -190,10 +185,10 @@ mod tests {
         let question = parse(&message).expect("question");
         assert_eq!(question.name, "p1");
         let all = ["10.0.0.1", "fd00::1"].map(|text| Record::Address(text.parse().expect("address")));
-        let told = answer(&message, &question, Code::Done, &all);
+        let told = answer(&message, &question, Code::Done, &all, STREAM).expect("answer");
         assert_eq!((&told[..2], told[2], told[3], told[7]), (&[0x12, 0x34][..], 0x85, 0x80, 1));
         assert!(told.ends_with(&[0, 4, 10, 0, 0, 1]));
-        let none = answer(&message, &question, Code::NoName, &[]);
+        let none = answer(&message, &question, Code::NoName, &[], STREAM).expect("answer");
         assert_eq!((none[3] & 15, none[7], none.len()), (3, 0, message.len()));
     }
 
@@ -202,14 +197,17 @@ mod tests {
         let many: Vec<Record> = (0..40).map(|i| Record::Address(IpAddr::from([10, 0, 0, i]))).collect();
         let mut message = query("p1", A);
         let question = parse(&message).expect("question");
-        let told = answer(&message, &question, Code::Done, &many);
-        let cut = fit(&message, &question, told.clone());
+        let told = answer(&message, &question, Code::Done, &many, STREAM).expect("answer");
+        let fit = |message: &[u8], records: &[Record]| {
+            answer(message, &question, Code::Done, records, room(message)).expect("answer")
+        };
+        let cut = fit(&message, &many);
         assert_eq!((cut.len(), cut[2] & TRUNCATED, cut[7]), (message.len(), TRUNCATED, 0));
         message[11] = 1;
         message.extend_from_slice(&[0, 0, OPT, 4, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(fit(&message, &question, told.clone()), told);
-        let few = answer(&message, &question, Code::Done, &many[..3]);
-        assert_eq!(fit(&query("p1", A), &question, few.clone()), few);
+        assert_eq!(fit(&message, &many), told);
+        let few = answer(&message, &question, Code::Done, &many[..3], STREAM).expect("answer");
+        assert_eq!(fit(&query("p1", A), &many[..3]), few);
     }
 
     #[test]
@@ -242,8 +240,8 @@ mod tests {
             }
             if let Some(question) = parse(&message) {
                 let _ = question.reversed();
-                let told = answer(&message, &question, Code::Done, &[Record::Name("p1".into())]);
-                prop_assert!(told.len() >= HEADER);
+                let told = answer(&message, &question, Code::Done, &[Record::Name("p1".into())], room(&message));
+                prop_assert!(told.is_some_and(|told| told.len() >= HEADER));
             }
         }
     }

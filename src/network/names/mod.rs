@@ -6,11 +6,13 @@
 //! answered by a process of our own, see [`service`](super::service).
 
 /// DNS messages.
-mod message;
+pub mod message;
 /// The guest's resolv.conf.
 pub mod resolv;
 /// Questions, their answers, and who is asked.
 mod responder;
+/// Room for questions of each container.
+mod shares;
 /// Questions by TCP.
 mod stream;
 
@@ -19,6 +21,7 @@ use std::net::IpAddr;
 pub use self::responder::Responder;
 
 use self::message::{Code, Question, Record};
+use self::shares::Owner;
 use super::managed::leases::Table;
 
 /// The domain in which every container has its name, too, for resolvers that ask for no name without one.
@@ -44,6 +47,12 @@ impl Hosts {
     /// The addresses of a name.
     pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
         self.0.iter().filter(|(_, known)| known == name).map(|(address, _)| *address).collect()
+    }
+
+    /// The owner of an address.
+    fn owner(&self, address: IpAddr) -> Owner {
+        let found = self.0.iter().find(|(known, _)| *known == address.to_canonical());
+        found.map_or(Owner::Other, |(_, name)| Owner::Machine(name.clone()))
     }
 
     /// The answer to a question; `None`: somebody else knows.

@@ -1,7 +1,6 @@
 //! Questions by UDP and TCP on the addresses of the bridge, answered from what is known, or passed on and back. All of it
 //! in turns of [`Responder::step`], none of which waits.
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -10,13 +9,14 @@ use std::time::{Duration, Instant};
 use nix::poll::PollFlags;
 
 use super::Hosts;
-use super::message::{self, Code, Question};
+use super::message::{self, Code, Record, STREAM};
+use super::shares::{Limits, Owner};
 use super::stream::{self, Client, Reply};
 
 /// Time limit for the answer of a name server.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Questions that are passed on at a time; more push out the oldest.
-const PENDING: usize = 256;
+/// Questions that are passed on at a time.
+const PENDING: Limits = Limits { each: 32, all: 256 };
 /// The largest message, as EDNS has it.
 pub(super) const LARGEST: usize = 4096;
 /// Questions of one socket that are answered before somebody else has a turn.
@@ -28,6 +28,7 @@ struct Pending {
     socket: UdpSocket,
     /// The client, and the socket that received its question.
     asker: SocketAddr,
+    owner: Owner,
     by: usize,
     since: Instant,
 }
@@ -39,7 +40,7 @@ pub struct Responder {
     /// Sockets of the bridge.
     datagrams: Vec<UdpSocket>,
     streams: Vec<TcpListener>,
-    pending: VecDeque<Pending>,
+    pending: Vec<Pending>,
     clients: Vec<Client>,
 }
 
@@ -47,7 +48,7 @@ impl Responder {
     /// A responder without any socket yet, which asks the first name server in the file `upstream`.
     pub fn new(upstream: PathBuf) -> Responder {
         let (datagrams, streams) = (Vec::new(), Vec::new());
-        Responder { upstream, datagrams, streams, pending: VecDeque::new(), clients: Vec::new() }
+        Responder { upstream, datagrams, streams, pending: Vec::new(), clients: Vec::new() }
     }
 
     /// Answers on another socket by UDP.
@@ -89,7 +90,7 @@ impl Responder {
             }
         }
         for (listener, _) in self.streams.iter().zip(called).filter(|(_, ready)| **ready) {
-            stream::admit(listener, &mut self.clients);
+            stream::admit(listener, &mut self.clients, |address| hosts.owner(address));
         }
     }
 
@@ -107,12 +108,14 @@ impl Responder {
     /// Reply to a question received by TCP.
     fn reply(&self, query: &[u8], hosts: &Hosts) -> Option<Reply> {
         let question = message::parse(query)?;
-        let failure = || message::answer(query, &question, Code::Failure, &[]);
-        Some(match (known(query, &question, hosts), first_server(&self.upstream)) {
-            (Some(told), _) => Reply::Told(told),
-            (None, Some(server)) => Reply::Ask(server),
-            (None, None) => Reply::Told(failure()),
-        })
+        let tell = |(code, records): (Code, Vec<Record>)| {
+            message::answer(query, &question, code, &records, STREAM).map(Reply::Told)
+        };
+        match (hosts.look_up(&question), first_server(&self.upstream)) {
+            (Some(known), _) => tell(known),
+            (None, Some(server)) => Some(Reply::Ask(server)),
+            (None, None) => tell((Code::Failure, Vec::new())),
+        }
     }
 
     /// Takes one question; `None`: there is none.
@@ -121,21 +124,22 @@ impl Responder {
         let (length, asker) = self.datagrams[by].recv_from(&mut buffer).ok()?;
         let query = &buffer[..length];
         let Some(question) = message::parse(query) else { return Some(()) };
-        let told = match known(query, &question, hosts) {
-            Some(told) => message::fit(query, &question, told),
+        let (code, records) = match hosts.look_up(&question) {
+            Some(known) => known,
             None => match self.pass_on(query) {
                 Some(socket) => {
-                    self.pending.push_back(Pending { socket, asker, by, since: Instant::now() });
-                    if self.pending.len() > PENDING {
-                        self.pending.pop_front();
-                    }
+                    let owner = hosts.owner(asker.ip());
+                    PENDING.make_room(&mut self.pending, &owner, |pending| &pending.owner);
+                    self.pending.push(Pending { socket, asker, owner, by, since: Instant::now() });
                     return Some(());
                 }
-                None => message::answer(query, &question, Code::Failure, &[]),
+                None => (Code::Failure, Vec::new()),
             },
         };
-        // Whoever has gone meanwhile need not know.
-        let _ = self.datagrams[by].send_to(&told, asker);
+        if let Some(told) = message::answer(query, &question, code, &records, message::room(query)) {
+            // Whoever has gone meanwhile need not know.
+            let _ = self.datagrams[by].send_to(&told, asker);
+        }
         Some(())
     }
 
@@ -155,7 +159,7 @@ impl Responder {
     /// Passes back what came, and lets go of what waits for too long.
     fn pass_back(&mut self, answered: &[bool]) {
         let mut buffer = [0; LARGEST];
-        let mut kept = VecDeque::new();
+        let mut kept = Vec::new();
         for (index, pending) in std::mem::take(&mut self.pending).into_iter().enumerate() {
             match answered.get(index) {
                 Some(true) => {
@@ -163,18 +167,12 @@ impl Responder {
                         let _ = self.datagrams[pending.by].send_to(&buffer[..length], pending.asker);
                     }
                 }
-                _ if pending.since.elapsed() < PATIENCE => kept.push_back(pending),
+                _ if pending.since.elapsed() < PATIENCE => kept.push(pending),
                 _ => {}
             }
         }
         self.pending = kept;
     }
-}
-
-/// The answer to a question about what we know.
-fn known(query: &[u8], question: &Question, hosts: &Hosts) -> Option<Vec<u8>> {
-    let (code, records) = hosts.look_up(question)?;
-    Some(message::answer(query, question, code, &records))
 }
 
 /// The first name server of a resolv.conf(5).

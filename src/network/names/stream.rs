@@ -1,5 +1,5 @@
 //! Questions by TCP (RFC 7766): what does not fit a datagram, for resolvers that were told so. One question of a client's
-//! at a time, a handful of clients for each address, and none that dawdles.
+//! at a time, a share of the clients for each container, and none that dawdles.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -10,12 +10,12 @@ use nix::poll::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
+use super::shares::{Limits, Owner};
+
 /// Time limit of each step of a client or name server, and of a client between two questions.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Clients at a time.
-const CLIENTS: usize = 64;
-/// Clients of one address.
-const EACH: usize = 8;
+const CLIENTS: Limits = Limits { each: 8, all: 64 };
 /// The longest question.
 const QUESTION: usize = 4096;
 
@@ -40,18 +40,18 @@ enum Stage {
 /// One client.
 pub struct Client {
     socket: TcpStream,
-    who: IpAddr,
+    owner: Owner,
     since: Instant,
     stage: Stage,
 }
 
-/// Takes those who wait at a door; who is one too many is let go of.
-pub fn admit(door: &TcpListener, clients: &mut Vec<Client>) {
-    while let Ok((socket, address)) = door.accept() {
-        let who = address.ip();
-        let same = clients.iter().filter(|client| client.who == who).count();
-        if clients.len() < CLIENTS && same < EACH && socket.set_nonblocking(true).is_ok() {
-            clients.push(Client { socket, who, since: Instant::now(), stage: Stage::Asking(Vec::new()) });
+/// Takes those who wait to be connected; `owner_of` says whose an address is.
+pub fn admit(listener: &TcpListener, clients: &mut Vec<Client>, owner_of: impl Fn(IpAddr) -> Owner) {
+    while let Ok((socket, address)) = listener.accept() {
+        if socket.set_nonblocking(true).is_ok() {
+            let owner = owner_of(address.ip());
+            CLIENTS.make_room(clients, &owner, |client| &client.owner);
+            clients.push(Client { socket, owner, since: Instant::now(), stage: Stage::Asking(Vec::new()) });
         }
     }
 }
@@ -182,7 +182,7 @@ mod tests {
         let mut other = TcpStream::connect(door.local_addr().expect("address")).expect("connect");
         other.set_nodelay(true).expect("option");
         let mut clients = Vec::new();
-        admit(&door, &mut clients);
+        admit(&door, &mut clients, |_| Owner::Other);
         for word in [&b"first"[..], b"second"] {
             // In two pieces, as it may come.
             let question = framed(word).expect("short");
@@ -205,10 +205,11 @@ mod tests {
         let door = TcpListener::bind("127.0.0.1:0").expect("bind");
         door.set_nonblocking(true).expect("flags");
         let address = door.local_addr().expect("address");
-        let _others: Vec<_> = (0..EACH + 3).map(|_| TcpStream::connect(address).expect("connect")).collect();
+        let _others: Vec<_> =
+            (0..CLIENTS.each + 3).map(|_| TcpStream::connect(address).expect("connect")).collect();
         let mut clients = Vec::new();
-        admit(&door, &mut clients);
-        assert_eq!(clients.len(), EACH);
+        admit(&door, &mut clients, |_| Owner::Other);
+        assert_eq!(clients.len(), CLIENTS.each);
     }
 
     proptest! {
