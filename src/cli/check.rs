@@ -42,9 +42,10 @@ fn row(feature: Feature) -> [String; 5] {
     };
     let hint = match state {
         "ok" => "",
-        "missing" => feature.hint,
+        "missing" => &feature.hint,
         _ => "try it as root",
-    };
+    }
+    .to_string();
     let needed_for = feature.only_for.unwrap_or("all");
-    [feature.what, state.to_string(), found, needed_for.to_string(), hint.to_string()]
+    [feature.what, state.to_string(), found, needed_for.to_string(), hint]
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use super::{output, progress};
 use crate::error::Result;
+use crate::machine::change::network;
 use crate::machine::lifecycle::unit;
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -28,6 +29,7 @@ pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
             .filter(|done| done.result.is_ok())
             .try_for_each(|done| print_timings(root, &done.name))?;
     }
+    network::problems(root).iter().for_each(|problem| eprintln!("containerctl: {}", output::escape(problem)));
     Ok(finish(done))
 }
 

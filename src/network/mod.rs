@@ -26,6 +26,8 @@ pub mod managed;
 pub mod names;
 /// Netlink messages.
 pub mod netlink;
+/// What becomes of a container's packets on this host.
+pub mod probe;
 /// What answers guests in the managed network: DNS, DHCP, router advertisements.
 pub mod service;
 /// All links of a container: validated, set up, taken back.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::container::{Container, SOON};
 use crate::harness::{Host, Result};
 
-/// Programs that configure a host's links, none of which runs when the host has booted.
-const MANAGERS: &str = "network-manager ifupdown isc-dhcp-client dhcpcd ufw firewalld iptables bind9";
+/// Programs that configure a host's links, or its firewall; a test chooses which of them run.
+pub const MANAGERS: &str = "network-manager ifupdown isc-dhcp-client dhcpcd ufw firewalld iptables bind9";
 const NO_MANAGER: &str = "systemctl disable -q --now NetworkManager dhcpcd ufw firewalld named systemd-networkd.socket \
     systemd-networkd 2>&1; nft flush ruleset; systemctl reset-failed";
 /// A program that needs a moment to configure what it finds.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -17,10 +18,12 @@ use crate::network::filter::record;
 use crate::network::filter::{self, ports};
 use crate::network::link::{Counters, Link, Links, failed};
 use crate::network::managed::{self, leases::Table};
+use crate::network::probe::{self, Outcome, Packet};
+use crate::network::service::{self, Health};
 use crate::network::setup::{self, Which};
 use crate::network::site::{host_id, site};
 use crate::network::wiring::{self, Wire};
-use crate::network::{driver, handed, service};
+use crate::network::{driver, handed};
 use crate::paths::Root;
 use crate::runtime::namespaces::Namespace;
 use crate::runtime::state;
@@ -147,6 +150,23 @@ pub fn restore(root: &Root) -> Result<Vec<MachineName>> {
     managed::restore(root, &host_id(root))?;
     let lacking = lacking_rules(root)?;
     filter::restore(root, &lacking).into_iter().next().map_or(Ok(lacking), Err)
+}
+
+/// What becomes of packets that containers in the managed network send.
+pub fn probe(root: &Root) -> Result<Vec<(Packet, Outcome)>> {
+    probe::probe(root, &host_id(root))
+}
+
+/// Problems of the managed network, once the service that was just started has had a moment to say so.
+pub fn problems(root: &Root) -> Vec<String> {
+    const MOMENT: Duration = Duration::from_millis(300);
+    let begin = Instant::now();
+    let is_there =
+        || Links::here().and_then(|mut links| links.find(BRIDGE)).is_ok_and(|found| found.is_some());
+    while service::health(root) == Health::Absent && is_there() && begin.elapsed() < MOMENT {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    if is_there() { service::problems(root) } else { Vec::new() }
 }
 
 /// The running machines whose rules are not in the packet filter.

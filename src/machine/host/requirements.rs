@@ -1,5 +1,6 @@
 //! Whether this host can run containers: what is needed of kernel, cgroups and systemd, and what is good to have.
 
+use std::borrow::Cow;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Context, Result};
 use crate::machine::change::network;
-use crate::network::filter::foreign;
+use crate::network::probe::{Outcome, Packet};
 use crate::paths::Root;
 use crate::sandbox::lsm::Support;
 use crate::sandbox::userns::userns;
@@ -28,17 +29,17 @@ const CGROUP2: u64 = 0x6367_7270;
 /// One line of `containerctl check`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Feature {
-    /// What was looked for.
+    /// The feature.
     pub what: String,
-    /// What needs it; `None`: every container.
+    /// The part of containerctl that needs it; `None`: every container.
     pub only_for: Option<&'static str>,
-    /// What there is.
+    /// The result of the check.
     pub found: Found,
-    /// What to do where it is missing.
-    pub hint: &'static str,
+    /// The remedy if it is missing.
+    pub hint: Cow<'static, str>,
 }
 
-/// What there is of a feature.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Found {
@@ -67,22 +68,23 @@ impl Feature {
     }
 }
 
-/// Looks at everything. Nothing is changed.
+/// Looks at everything. Nothing stays changed: what is made to try something out goes again.
 pub fn check(root: &Root) -> Vec<Feature> {
     // First, as it clones, and the bus leaves a thread.
     let mut features = kernel(root);
     features.extend(host(root));
     features.extend(installed(root));
     features.extend(tools(root));
+    features.extend(packets(root));
     features
 }
 
 fn needed(what: &str, found: Found, hint: &'static str) -> Feature {
-    Feature { what: what.to_string(), only_for: None, found, hint }
+    Feature { what: what.to_string(), only_for: None, found, hint: hint.into() }
 }
 
-fn good(what: &str, only_for: &'static str, found: Found, hint: &'static str) -> Feature {
-    Feature { what: what.to_string(), only_for: Some(only_for), found, hint }
+fn good(what: &str, only_for: &'static str, found: Found, hint: impl Into<Cow<'static, str>>) -> Feature {
+    Feature { what: what.to_string(), only_for: Some(only_for), found, hint: hint.into() }
 }
 
 /// systemd and what comes with it.
@@ -231,13 +233,6 @@ fn tools(root: &Root) -> Vec<Feature> {
     vec![
         good("nft", "networks of containers", Found::of(find("nft")), "install nftables"),
         good(
-            "forwarding, as far as other rules go",
-            "networks of containers",
-            forwarding(root),
-            "have them accept what comes in and goes out by ctl0: with Docker, 'iptables -I DOCKER-USER -i ctl0 -j ACCEPT' \
-             and the same with -o",
-        ),
-        good(
             "rules of running containers",
             "networks of containers",
             rules(root),
@@ -264,15 +259,28 @@ fn service(root: &Root) -> Found {
     }
 }
 
-/// Who may drop what we forward; only root may look.
-fn forwarding(root: &Root) -> Found {
+/// The fate of packets of containers, whatever firewall the host has; only root may try.
+fn packets(root: &Root) -> Vec<Feature> {
+    const NETWORKS: &str = "networks of containers";
+    let what = |packet| match packet {
+        Packet::Names => "the name server gets questions of containers",
+        Packet::Dhcp => "the DHCP server gets questions of containers",
+        Packet::World => "packets of containers are forwarded",
+    };
+    let unknown =
+        |found: Found| Packet::ALL.map(|packet| good(what(packet), NETWORKS, found.clone(), "")).to_vec();
     if !root.is_system() || !rustix::process::geteuid().is_root() {
-        return Found::Unknown;
+        return unknown(Found::Unknown);
     }
-    match foreign::droppers() {
-        Ok(chains) if chains.is_empty() => Found::Ok(String::new()),
-        Ok(chains) => Found::Missing(format!("dropped by {}", chains.join(", "))),
-        Err(_) => Found::Unknown,
+    match network::probe(root) {
+        Err(error) => unknown(Found::Missing(error.to_string())),
+        Ok(outcomes) => outcomes
+            .into_iter()
+            .map(|(packet, outcome)| match outcome {
+                Outcome::Passes => good(what(packet), NETWORKS, Found::Ok(String::new()), ""),
+                Outcome::Fails { by, remedy } => good(what(packet), NETWORKS, Found::Missing(by), remedy),
+            })
+            .collect(),
     }
 }
 

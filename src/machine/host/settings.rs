@@ -15,13 +15,13 @@ pub const MANAGER_FILE: &str = "/etc/systemd/system.conf.d/90-containerctl.conf"
 /// One setting of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// Its name, of sysctl(8) or of systemd-system.conf(5).
+    /// The name in sysctl(8) or systemd-system.conf(5).
     pub name: &'static str,
-    /// What it is; `None` where the kernel has no such setting.
+    /// The current value; `None` where the kernel has no such setting.
     pub value: Option<u64>,
-    /// What would be right.
+    /// The recommended value.
     pub wanted: Wanted,
-    /// What for.
+    /// The reason for the recommendation.
     pub why: &'static str,
     /// Whether it is not as wanted.
     pub hurts: bool,
@@ -31,7 +31,7 @@ pub struct Setting {
     pub file: &'static str,
 }
 
-/// What a setting is to be.
+/// A recommended value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wanted {
@@ -55,7 +55,7 @@ impl Wanted {
     }
 }
 
-/// What we look at, in sysctl(8).
+/// Settings of sysctl(8): name, recommended value, reason.
 const SYSCTLS: [(&str, Wanted, &str); 21] = [
     (
         "fs.inotify.max_user_instances",

@@ -6,8 +6,6 @@
 
 /// What is there before there is any container.
 pub mod base;
-/// What other people's rules do.
-pub mod foreign;
 /// What a container may send.
 pub mod guard;
 /// nft(8).

@@ -195,6 +195,15 @@ impl Table {
         )
     }
 
+    /// An address that nobody has, and nobody is given but in a range that somebody made small.
+    pub fn spare(&self) -> Ipv4Addr {
+        let base = u32::from(self.gateway) & (u32::MAX << (32 - self.length));
+        let is_free = |address: &Ipv4Addr| {
+            *address != self.gateway && !self.leases.iter().any(|lease| lease.address == *address)
+        };
+        (2..).map(|host| Ipv4Addr::from(base + host)).find(is_free).unwrap_or(self.gateway)
+    }
+
     /// Takes back what a machine has; whether it had any.
     pub fn release(&mut self, machine: &MachineName) -> bool {
         let before = self.leases.len();

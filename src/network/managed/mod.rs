@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::fcntl::Flock;
 
 use self::leases::Table;
-use super::link::{Links, failed};
+use super::link::{Link, Links, failed};
 use super::netlink::Refusal;
 use super::service;
 use super::tag::{self, Side, Tag};
@@ -45,10 +45,7 @@ pub fn join(
     wire: &mut Wire,
 ) -> Result<u32> {
     let _lock = lock(root)?;
-    let mut table = match Table::read(&root.network_table())? {
-        Some(table) => table,
-        None => Table::begin(host_id, &taken(links)?)?,
-    };
+    let mut table = table(root, links, host_id)?;
     let mac =
         wire.mac.unwrap_or_else(|| tag::mac(host_id, machine.as_str(), wire.name.as_str(), Side::Inside));
     let (address, is_new) = table.lease(machine, &wire.name, mac, chosen(wire))?;
@@ -68,6 +65,14 @@ pub fn join(
     ];
     wire.gateways = table.addresses().map(|prefix| prefix.address).to_vec();
     Ok(bridge)
+}
+
+/// The table as it is, or as the first container will have it.
+pub fn table(root: &Root, links: &mut Links, host_id: &str) -> Result<Table> {
+    match Table::read(&root.network_table())? {
+        Some(table) => Ok(table),
+        None => Table::begin(host_id, &taken(links)?),
+    }
 }
 
 /// Puts back what the network is to have besides its packet filter, once a container ever needed it: for hosts on which
@@ -96,26 +101,42 @@ pub enum Bridge {
 /// Has the bridge be there with its addresses, and packets forwarded. Returns its number and how it was found.
 fn ensure(root: &Root, links: &mut Links, table: &Table, host_id: &str) -> Result<(u32, Bridge)> {
     let found = links.find(BRIDGE)?;
-    if found.as_ref().is_some_and(|found| found.tag() != Some(Tag::Managed)) {
-        return Err(Error::new(Kind::Busy, format!("'{BRIDGE}' is an interface that is not ours"))
-            .hint("rename it, or give containers a bridge of your own by Bridge="));
-    }
+    found.as_ref().map_or(Ok(()), require_ours)?;
     let taken_over = take_from_networkd(root)?;
     let state = if found.is_none() || taken_over { Bridge::New } else { Bridge::Found };
     let index = match &found {
         None => make(links, host_id)?,
         Some(found) => found.index,
     };
+    set_up(links, index, table)?;
+    forwarding::enable()?;
+    Ok((index, state))
+}
+
+/// Refuses an interface of somebody else's that has the bridge's name.
+pub fn require_ours(found: &Link) -> Result<()> {
+    match found.tag() {
+        Some(Tag::Managed) => Ok(()),
+        _ => Err(Error::new(Kind::Busy, format!("'{BRIDGE}' is an interface that is not ours"))
+            .hint("rename it, or give containers a bridge of your own by Bridge=")),
+    }
+}
+
+/// Gives the bridge its addresses, and sets it up.
+fn set_up(links: &mut Links, index: u32, table: &Table) -> Result<()> {
     for prefix in table.addresses() {
         let added = links.add_address(index, prefix);
         unless_without_ipv6(prefix.address, added)
             .map_err(|refusal| failed(&format!("give an address to bridge '{BRIDGE}'"), &refusal))?;
     }
-    if !found.is_some_and(|found| found.is_up) {
-        links.set_up(index).map_err(|refusal| failed(&format!("set '{BRIDGE}' up"), &refusal))?;
-    }
-    forwarding::enable()?;
-    Ok((index, state))
+    links.set_up(index).map_err(|refusal| failed(&format!("set '{BRIDGE}' up"), &refusal))
+}
+
+/// Makes the bridge for as long as nobody needs it but a probe. Returns its number.
+pub fn make_bridge(links: &mut Links, table: &Table, host_id: &str) -> Result<u32> {
+    let index = make(links, host_id)?;
+    set_up(links, index, table)?;
+    Ok(index)
 }
 
 /// Has networkd let go of the bridge where an earlier version told it to configure it; whether that was so.

@@ -18,7 +18,7 @@ const LEASE: u32 = 3600;
 const POOL: std::ops::Range<u32> = 10..FIRST - 46;
 /// The shortest message that all clients take (RFC 1542, section 2.1).
 const SHORTEST: usize = 300;
-/// Where the options begin, behind the cookie.
+/// The offset of the options, behind the cookie.
 const OPTIONS: usize = 240;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// Ethernet, and the length of its addresses.
@@ -49,7 +49,7 @@ enum Kind {
     Inform = 8,
 }
 
-/// What a client asks.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     kind: Kind,
@@ -61,7 +61,7 @@ pub struct Request {
     /// The address that it asks for, and the server whose offer it takes.
     wants: Option<Ipv4Addr>,
     server: Option<Ipv4Addr>,
-    /// Its own identifier, which comes back to it (RFC 6842).
+    /// The client's own identifier, which is repeated in the answer (RFC 6842).
     client: Option<Vec<u8>>,
 }
 
@@ -70,7 +70,7 @@ pub struct Request {
 pub struct Answer {
     /// The message.
     pub message: Vec<u8>,
-    /// Its receiver, at port 68.
+    /// The receiver, at port 68.
     pub to: Ipv4Addr,
 }
 
@@ -105,6 +105,19 @@ pub fn parse(message: &[u8]) -> Option<Request> {
         server: address(option::SERVER),
         client: client.map(|(_, value)| value.to_vec()),
     })
+}
+
+/// The message of a client that looks for servers.
+pub fn discover(mac: Mac) -> Vec<u8> {
+    let mut message = vec![0; OPTIONS];
+    message[0] = 1;
+    message[1..3].copy_from_slice(&HARDWARE);
+    message[4..8].copy_from_slice(&mac.0[2..]);
+    message[28..34].copy_from_slice(&mac.0);
+    message[236..].copy_from_slice(&COOKIE);
+    message.extend_from_slice(&[option::KIND, 1, Kind::Discover as u8, option::END]);
+    message.resize(SHORTEST, 0);
+    message
 }
 
 /// Codes and values; what is cut short ends them.
@@ -245,7 +258,7 @@ mod tests {
     /// Type, address and receiver of an answer.
     fn told(pool: &mut Pool, table: &Table, message: &[u8]) -> Option<(u8, Ipv4Addr, Ipv4Addr)> {
         let answer = pool.answer(&parse(message).expect("request"), table)?;
-        assert_eq!((&answer.message[4..8], answer.message.len() >= SHORTEST), (&b"abcd"[..], true));
+        assert_eq!((&answer.message[4..8], answer.message.len() >= SHORTEST), (&message[4..8], true));
         let options = options_of(&answer.message[OPTIONS..]).collect::<BTreeMap<_, _>>();
         let given: [u8; 4] = answer.message[16..20].try_into().expect("four");
         Some((options[&option::KIND][0], given.into(), answer.to))
@@ -283,6 +296,12 @@ mod tests {
         }
         assert_eq!(pool.0.len(), POOL.len());
         assert_eq!(told(&mut pool, &table, &asked(1, P1, none, &[])).map(|told| told.0), Some(2));
+    }
+
+    #[test]
+    fn a_client_of_our_own_is_understood() {
+        let (table, address) = table();
+        assert_eq!(told(&mut Pool::default(), &table, &discover(P1)).map(|told| told.1), Some(address));
     }
 
     #[test]

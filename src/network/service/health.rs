@@ -1,11 +1,11 @@
-//! What does not work, said once in the journal, and kept where others look: the unit's status and a file.
+//! Reports of what does not work: once in the journal, and kept in the unit's status and a file.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::systemd::notify;
 
-/// What was said last.
+/// The last report.
 pub struct Health {
     path: PathBuf,
     said: Option<Vec<String>>,

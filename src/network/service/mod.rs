@@ -12,7 +12,7 @@
 
 /// DHCP for IPv4; pure.
 pub mod dhcp;
-/// What the service says of itself.
+/// Reports of the service.
 mod health;
 /// The table of leases, read when it has changed.
 mod known;
@@ -36,7 +36,7 @@ use crate::systemd::manager::Manager;
 /// The unit.
 pub const UNIT: &str = "containerctl-names.service";
 
-/// What the service says of itself.
+/// The last report of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It does not run.
@@ -53,7 +53,7 @@ pub fn health(root: &Root) -> Health {
     }
 }
 
-/// What does not work of the service while the network is there.
+/// Problems of the service while the network is there.
 pub fn problems(root: &Root) -> Vec<String> {
     match health(root) {
         Health::Running(problems) => problems,

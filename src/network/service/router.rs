@@ -56,7 +56,7 @@ impl Router {
         self.socket.as_fd()
     }
 
-    /// How long until all are told again.
+    /// The time until the next advertisement to all.
     pub fn due(&self) -> Duration {
         self.next.saturating_duration_since(Instant::now())
     }

@@ -24,9 +24,9 @@ use crate::paths::Root;
 
 /// Between two attempts at what did not work.
 const RETRY: Duration = Duration::from_secs(2);
-/// How often a bridge that has gone is noticed, and the longest wait of all.
+/// Between two looks for the bridge, and the longest wait of all.
 const LOOK: Duration = Duration::from_secs(30);
-/// How often questions that nobody answers are given up on.
+/// Between two looks for questions that nobody answers.
 const TICK: Duration = Duration::from_secs(1);
 /// Messages of DHCP that are answered before somebody else has a turn.
 const AT_A_TIME: usize = 16;
@@ -84,14 +84,14 @@ struct Server {
     known: Known,
     health: Health,
     responder: Responder,
-    /// Where the responder listens.
+    /// Addresses and protocols by which the responder listens.
     names: Vec<(IpAddr, Protocol)>,
     dhcp: Option<UdpSocket>,
     pool: Pool,
     tried: Option<Instant>,
 }
 
-/// How names are asked for.
+/// A protocol by which names are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Udp,
