@@ -741,6 +741,14 @@ pub static TABLE: &[Directive] = &[
          reachable. Disabled by default."
     ),
     of_interface!(
+        "Routed",
+        "BOOL",
+        routed,
+        values::boolean,
+        "In the managed network: whoever routes its range to the host reaches each port of the container. Off by \
+         default: from elsewhere only ports that Port= names are reached."
+    ),
+    of_interface!(
         "RateIn",
         "BITS",
         rate_in,

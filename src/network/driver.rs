@@ -5,6 +5,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
+use super::host_end::{self, Role};
 use super::link::{Link, Links, New, failed};
 use super::netlink::{Message, Refusal};
 use super::tag::Tag;
@@ -170,6 +171,7 @@ fn pair(
     step("create", links.make_veth(&outer, master.filter(|_| switch.is_none()), &inner, namespace))?;
     let index = links.require(veth.outside.as_str())?.index;
     step("mark", links.mark(index, Some(&wire.tag(machine))))?;
+    host_end::prepare(veth.outside.as_str(), if master.is_some() { Role::Port } else { Role::Alone })?;
     if let Some(full) = &veth.full {
         step("give its full name to", links.add_alternative(index, full))?;
     }
@@ -234,6 +236,7 @@ pub fn zone_bridge(links: &mut Links, zone: &IfName, mac: Mac) -> Result<u32> {
     step("create", links.make_bridge(&bridge, mac))?;
     let index = links.require(&name)?.index;
     step("mark", links.mark(index, Some(&Tag::Zone)))?;
+    host_end::prepare(&name, Role::Zone)?;
     step("set up", links.set_up(index))?;
     Ok(index)
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
+use super::host_end;
 use super::link::{Links, failed};
 use crate::config::network::IfName;
 use crate::error::{Context, Error, Result};
@@ -26,6 +27,8 @@ pub struct Handed {
     pub inside: IfName,
     /// Its number inside.
     pub index: u32,
+    /// Settings that it had on the host.
+    pub settings: Vec<(String, String)>,
 }
 
 /// The pinned namespace.
@@ -51,7 +54,11 @@ pub fn pin(root: &Root, machine: &MachineName, namespace: &OwnedFd) -> Result<()
 /// Remembers one.
 pub fn remember(root: &Root, machine: &MachineName, handed: &Handed) -> Result<()> {
     let path = list_path(root, machine);
-    let line = format!("{} {} {}\n", handed.was, handed.inside, handed.index);
+    let mut line = format!("{} {} {}", handed.was, handed.inside, handed.index);
+    for (file, value) in &handed.settings {
+        line += &format!(" {file}={value}");
+    }
+    line.push('\n');
     let written = OpenOptions::new().create(true).append(true).open(&path);
     written
         .and_then(|mut file| file.write_all(line.as_bytes()))
@@ -74,7 +81,9 @@ pub fn list(root: &Root, machine: &MachineName) -> Vec<Handed> {
     let line = |line: &str| {
         let mut words = line.split(' ');
         let (was, inside) = (IfName::new(words.next()?)?, IfName::new(words.next()?)?);
-        Some(Handed { was, inside, index: words.next()?.parse().ok()? })
+        let index = words.next()?.parse().ok()?;
+        let setting = |word: &str| word.split_once('=').map(|(file, value)| (file.into(), value.into()));
+        Some(Handed { was, inside, index, settings: words.filter_map(setting).collect() })
     };
     fs::read_to_string(list_path(root, machine)).unwrap_or_default().lines().filter_map(line).collect()
 }
@@ -99,6 +108,8 @@ fn one(there: &mut Links, handed: &Handed) -> Result<()> {
         .context(|| "failed to open '/proc/self/ns/net'")?;
     let moved = there.hand_over(link.index, &handed.was, &ours);
     moved.map_err(|refusal| failed(&format!("take interface '{}' back", handed.was), &refusal))?;
+    // The kernel has given it the settings of a new interface.
+    host_end::restore(handed.was.as_str(), &handed.settings)?;
     // Whatever the guest has written on it.
     let mut here = Links::here()?;
     let link = here.require(handed.was.as_str())?;

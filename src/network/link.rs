@@ -12,6 +12,10 @@ use crate::config::network::{IfName, Mac, Prefix};
 use crate::error::{Cause, Context, Error, Result};
 use crate::sys::pidfd;
 
+/// linux/if_link.h: `struct br_boolopt_multi`, values and the mask of those that are set.
+const IFLA_BR_MULTI_BOOLOPT: u16 = 46;
+/// linux/if_bridge.h: `BR_BOOLOPT_NO_LL_LEARN`.
+const NO_LINK_LOCAL_LEARN: u32 = 1;
 /// linux/veth.h
 const VETH_INFO_PEER: u16 = 1;
 /// linux/if_link.h: hairpin mode.
@@ -192,7 +196,10 @@ impl Links {
         let mut message = make();
         New { name, mac: Some(mac), mtu: None, queues: None }.write(&mut message);
         message.nest(libc::IFLA_LINKINFO, |info| {
-            info.put_str(libc::IFLA_INFO_KIND, "bridge");
+            info.put_str(libc::IFLA_INFO_KIND, "bridge").nest(libc::IFLA_INFO_DATA, |data| {
+                // Frames to 01:80:c2:00:00:0X are for the port alone, and tell nothing of who is where.
+                data.put(IFLA_BR_MULTI_BOOLOPT, &[NO_LINK_LOCAL_LEARN.to_ne_bytes(); 2].concat());
+            });
         });
         self.0.change(message)
     }

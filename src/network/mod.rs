@@ -16,6 +16,8 @@ pub mod driver;
 pub mod filter;
 /// Interfaces of the host that a container was handed.
 pub mod handed;
+/// The host's end of a link.
+mod host_end;
 /// Addresses and routes inside.
 mod inside;
 /// Links of one namespace: found, made, changed, deleted.

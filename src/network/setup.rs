@@ -10,7 +10,7 @@ use super::link::{Link, Links, failed};
 use super::site::Site;
 use super::tag::{self, Side, Tag};
 use super::wiring::{Driver, PortOf, Veth, Wire};
-use super::{driver, handed, inside, managed};
+use super::{driver, handed, host_end, inside, managed};
 use crate::config::network::{IfName, Port};
 use crate::error::{Error, Result};
 use crate::name::MachineName;
@@ -67,11 +67,16 @@ impl Begun {
         let mut outside = Vec::new();
         for wire in &wires {
             let master = master(site, &mut here, wire, bridge)?;
+            let settings = match &wire.driver {
+                Driver::Physical { parent } => host_end::read(parent.as_str()),
+                _ => Vec::new(),
+            };
             outside.extend(driver::set_up(&mut here, site.machine, wire, master, namespace)?);
             let link = inside::configure(&mut there, site.machine, wire)?;
             if let Driver::Physical { parent } = &wire.driver {
                 handed::pin(site.root, site.machine, namespace)?;
-                let handed = Handed { was: parent.clone(), inside: wire.name.clone(), index: link.index };
+                let (was, inside) = (parent.clone(), wire.name.clone());
+                let handed = Handed { was, inside, index: link.index, settings };
                 handed::remember(site.root, site.machine, &handed)?;
             }
             filter::apply(site.root, site.machine, rates::rules(wire).as_slice())?;

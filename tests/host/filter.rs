@@ -235,7 +235,7 @@ fn ports_lead_into_containers_from_all_sides() -> Result<()> {
         // Handles are given once.
         let common = "nft -a list ruleset | sed -n '/^table .* containerctl/,/^}/p' | grep 'base [0-9a-f]*'";
         let before = host.ok(common)?;
-        ensure!(before.lines().count() == 10, "{before}");
+        ensure!(before.lines().count() == 16, "{before}");
         p2.define("")?;
         p2.start()?;
         p2.stop()?;

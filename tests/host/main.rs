@@ -46,6 +46,7 @@ mod survival;
 mod together;
 mod traps;
 mod ttys;
+mod untrusted;
 mod verbs;
 mod walls;
 mod watch;

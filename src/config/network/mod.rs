@@ -107,6 +107,8 @@ pub struct Interface {
     pub queues: Option<u32>,
     /// `Isolated=`.
     pub isolated: bool,
+    /// `Routed=`.
+    pub routed: bool,
     /// `RateIn=`: bits per second towards the container.
     pub rate_in: Option<u64>,
     /// `RateOut=`: bits per second from the container.
@@ -135,6 +137,7 @@ impl Interface {
             vlan: None,
             queues: None,
             isolated: false,
+            routed: false,
             rate_in: None,
             rate_out: None,
         }

@@ -41,12 +41,24 @@ add set inet {TABLE} itself4 {{ type ipv4_addr . ipv4_addr; }}
 add set inet {TABLE} itself6 {{ type ipv6_addr . ipv6_addr; }}
 add set inet {TABLE} isolated4 {{ type ipv4_addr; }}
 add set inet {TABLE} isolated6 {{ type ipv6_addr; }}
+add set inet {TABLE} routed4 {{ type ipv4_addr; flags interval; }}
+add set inet {TABLE} routed6 {{ type ipv6_addr; flags interval; }}
+add chain inet {TABLE} from_elsewhere
+add chain inet {TABLE} inbound {{ type filter hook forward priority filter - 6; policy accept; }}
 add chain inet {TABLE} prerouting {{ type nat hook prerouting priority dstnat - 5; policy accept; }}
 add chain inet {TABLE} output {{ type nat hook output priority dstnat - 5; policy accept; }}
 add chain inet {TABLE} postrouting {{ type nat hook postrouting priority srcnat - 5; policy accept; }}
+flush chain inet {TABLE} inbound
+flush chain inet {TABLE} from_elsewhere
 flush chain inet {TABLE} prerouting
 flush chain inet {TABLE} output
 flush chain inet {TABLE} postrouting
+add rule inet {TABLE} inbound oifname {BRIDGE} iifname != {BRIDGE} jump from_elsewhere
+add rule inet {TABLE} from_elsewhere ct state established,related accept
+add rule inet {TABLE} from_elsewhere ct status dnat accept
+add rule inet {TABLE} from_elsewhere ip daddr @routed4 accept
+add rule inet {TABLE} from_elsewhere ip6 daddr @routed6 accept
+add rule inet {TABLE} from_elsewhere counter drop
 add rule inet {TABLE} prerouting fib daddr type local dnat ip to meta l4proto . th dport map @dnat4
 add rule inet {TABLE} prerouting fib daddr type local dnat ip6 to meta l4proto . th dport map @dnat6
 add rule inet {TABLE} output fib daddr type local dnat ip to meta l4proto . th dport map @dnat4

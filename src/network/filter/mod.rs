@@ -51,10 +51,12 @@ fn link(wire: &Wire) -> Option<Rules> {
     let mut undo = guard::remove(&veth.outside);
     if veth.isolated {
         add += &guard::isolate(&veth.outside);
+    }
+    for set in [veth.isolated.then_some("isolated"), veth.routed.then_some("routed")].into_iter().flatten() {
         for address in &addresses {
-            let set = if address.is_ipv4() { "isolated4" } else { "isolated6" };
-            add += &format!("add element inet {TABLE} {set} {{ {address} }}\n");
-            undo += &format!("destroy element inet {TABLE} {set} {{ {address} }}\n");
+            let family = if address.is_ipv4() { '4' } else { '6' };
+            add += &format!("add element inet {TABLE} {set}{family} {{ {address} }}\n");
+            undo += &format!("destroy element inet {TABLE} {set}{family} {{ {address} }}\n");
         }
     }
     Some(Rules { what: guard::what(&wire.name), add, undo })

@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::fcntl::Flock;
 
 use self::leases::Table;
+use super::host_end::{self, Role};
 use super::link::{Link, Links, failed};
 use super::netlink::Refusal;
 use super::service;
@@ -214,8 +215,7 @@ fn make(links: &mut Links, host_id: &str) -> Result<u32> {
     step("create", links.make_bridge(&name, mac))?;
     let index = links.require(BRIDGE)?.index;
     step("mark", links.mark(index, Some(&Tag::Managed)))?;
-    // A host without IPv6 has no such file. The host is the router there, and listens to no other.
-    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{BRIDGE}/accept_ra"), "0");
+    host_end::prepare(BRIDGE, Role::Managed)?;
     // Router advertisements come from this address, at once: nobody else has it.
     let local = Prefix { address: leases::link_local(mac).into(), length: 64 };
     let added = links.add_address(index, local);

@@ -116,6 +116,8 @@ pub struct Veth {
     pub queues: Option<u32>,
     /// Kept from its neighbours.
     pub isolated: bool,
+    /// Reached from elsewhere than the managed bridge without a forwarded port.
+    pub routed: bool,
     /// VLAN of the port.
     pub vlan: Option<u16>,
     /// Bits per second towards the container.

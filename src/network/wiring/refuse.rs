@@ -40,6 +40,7 @@ impl Wirer<'_> {
             ("HostName", interface.host_name.is_some() && !veth),
             ("Queues", interface.queues.is_some() && !veth),
             ("Isolated", interface.isolated && !veth),
+            ("Routed", interface.routed && !veth),
             ("RateIn", interface.rate_in.is_some() && !veth),
             ("RateOut", interface.rate_out.is_some() && !veth),
             ("Parent", interface.parent.is_some() && veth),

@@ -169,9 +169,13 @@ impl Wirer<'_> {
             // Only one can be what networkd inside looks for.
             link.alternative = (inside.as_str() == USUAL).then_some(HOST0);
         }
+        if interface.routed && !link.is_managed() {
+            return Err(self.wrong(&section, "Routed", "only a link in the managed network has this"));
+        }
         if let Driver::Veth(veth) = &mut link.driver {
             veth.queues = interface.queues;
             veth.isolated = interface.isolated;
+            veth.routed = interface.routed;
             veth.vlan = interface.vlan;
             veth.rate_in = interface.rate_in;
             veth.rate_out = interface.rate_out;
@@ -198,6 +202,7 @@ impl Wirer<'_> {
             port,
             queues: None,
             isolated: false,
+            routed: false,
             vlan: None,
             rate_in: None,
             rate_out: None,
