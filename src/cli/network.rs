@@ -110,11 +110,11 @@ fn info(network: Option<Network>, format: Format) -> Result<()> {
         ("Domain", network.domain.to_string()),
     ]))?;
     network.problems.iter().try_for_each(|problem| output::print(&format!("Problem: {problem}\n")))?;
-    let head = ["CONTAINER", "INTERFACE", "IPV4", "IPV6", "MAC", "PORT", "IN", "OUT"];
+    let head = ["CONTAINER", "INTERFACE", "IPV4", "IPV6", "MAC", "PORT", "IN", "OUT", "DROPPED"];
     output::print(&format!("\n{}", output::table(head, network.members.into_iter().map(row))))
 }
 
-fn row(member: Member) -> [String; 8] {
+fn row(member: Member) -> [String; 9] {
     [
         member.machine,
         member.interface,
@@ -124,5 +124,6 @@ fn row(member: Member) -> [String; 8] {
         output::or_dash(member.port),
         output::bytes(member.counters.map(|counters| counters.rx_bytes)),
         output::bytes(member.counters.map(|counters| counters.tx_bytes)),
+        output::or_dash(member.dropped.map(|frames| frames.to_string())),
     ]
 }

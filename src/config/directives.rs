@@ -741,12 +741,29 @@ pub static TABLE: &[Directive] = &[
          reachable. Disabled by default."
     ),
     of_interface!(
+        "Filter",
+        "BOOL",
+        filter,
+        |text| values::boolean(text).map(Some),
+        "Drops what a port of a bridge receives from the container unless it comes from an address of the container. \
+         Enabled by default in the managed network, disabled on other bridges. Disable it for a container that serves \
+         DHCP or router advertisements, or that forwards for other hosts."
+    ),
+    list_of_interface!(
+        "AllowedAddress",
+        "ADDRESS[/LENGTH]…",
+        allowed_addresses,
+        links::networks,
+        "Addresses and networks that pass the filter in addition to those of the link. They are not set; several \
+         containers may have the same one, such as the address of a VRRP group."
+    ),
+    of_interface!(
         "Routed",
         "BOOL",
         routed,
         values::boolean,
-        "In the managed network: whoever routes its range to the host reaches each port of the container. Off by \
-         default: from elsewhere only ports that Port= names are reached."
+        "Accepts new connections to the container from hosts that route the managed network to this one. Disabled by \
+         default: other hosts reach ports in Port= only."
     ),
     of_interface!(
         "RateIn",

@@ -183,6 +183,9 @@ fn pair(
     if veth.isolated {
         step("isolate", links.isolate(index))?;
     }
+    if let (true, None, Some(mac)) = (veth.filter, switch, wire.mac) {
+        step("set where addresses are by", links.pin_address(index, mac, veth.vlan))?;
+    }
     Ok(index)
 }
 

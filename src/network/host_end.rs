@@ -2,7 +2,7 @@
 //!
 //! The kernel's defaults are those of a client in a network that it trusts: a router advertisement installs a default
 //! route, a redirect changes one, and each interface has an IPv6 link-local address by which the host's services are
-//! reached. Where networkd configures an interface, as `ve-*`, `vz-*` and `ctl0`, it sets afterwards what its own files
+//! reached. Where networkd configures an interface, as `ve-*` and `vz-*`, it sets afterwards what its own files
 //! ask for. The settings belong to the interface and stay when it is renamed (ip-sysctl).
 
 use std::fs;

@@ -21,7 +21,19 @@ const VETH_INFO_PEER: u16 = 1;
 /// linux/if_link.h: hairpin mode.
 const IFLA_BRPORT_MODE: u16 = 4;
 /// linux/if_link.h
+const IFLA_BRPORT_LEARNING: u16 = 8;
+/// linux/if_link.h
+const IFLA_BRPORT_UNICAST_FLOOD: u16 = 9;
+/// linux/if_link.h
+const IFLA_BRPORT_MULTICAST_ROUTER: u16 = 25;
+/// linux/if_link.h
 const IFLA_BRPORT_ISOLATED: u16 = 33;
+/// linux/neighbour.h: the entry of an address does not move to another port.
+const NTF_STICKY: u8 = 0x40;
+/// linux/neighbour.h
+const NDA_VLAN: u16 = 5;
+/// Length of `struct ndmsg`.
+const NDMSG: usize = 12;
 /// linux/if_bridge.h
 const IFLA_BRIDGE_VLAN_INFO: u16 = 2;
 /// linux/if_bridge.h: the VLAN of frames without a tag, and of those that leave without.
@@ -298,19 +310,41 @@ impl Links {
 
     /// Keeps a bridge's port from others of its kind.
     pub fn isolate(&mut self, index: u32) -> Result<(), Refusal> {
-        self.change_port(index, IFLA_BRPORT_ISOLATED)
+        self.change_port(index, &[(IFLA_BRPORT_ISOLATED, 1)])
     }
 
     /// Lets a bridge's port have back what came by it.
     pub fn reflect(&mut self, index: u32) -> Result<(), Refusal> {
-        self.change_port(index, IFLA_BRPORT_MODE)
+        self.change_port(index, &[(IFLA_BRPORT_MODE, 1)])
     }
 
-    /// Sets a flag of a bridge's port.
-    fn change_port(&mut self, index: u32, flag: u16) -> Result<(), Refusal> {
+    /// Tells a bridge that one MAC address is at a port and no other is, whatever comes by it: the bridge learns nothing
+    /// from it, floods nothing to it, and takes no multicast router to be there.
+    pub fn pin_address(&mut self, index: u32, mac: Mac, vlan: Option<u16>) -> Result<(), Refusal> {
+        const NOTHING: [(u16, u8); 3] =
+            [(IFLA_BRPORT_LEARNING, 0), (IFLA_BRPORT_UNICAST_FLOOD, 0), (IFLA_BRPORT_MULTICAST_ROUTER, 0)];
+        self.change_port(index, &NOTHING)?;
+        let mut header = [0; NDMSG];
+        header[0] = libc::AF_BRIDGE as u8;
+        header[4..8].copy_from_slice(&index.to_ne_bytes());
+        header[8..10].copy_from_slice(&libc::NUD_NOARP.to_ne_bytes());
+        header[10] = libc::NTF_MASTER | NTF_STICKY;
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+        let mut message = Message::new(libc::RTM_NEWNEIGH, flags, &header);
+        message.put(libc::NDA_LLADDR, &mac.0);
+        if let Some(vlan) = vlan {
+            message.put(NDA_VLAN, &vlan.to_ne_bytes());
+        }
+        self.0.change(message)
+    }
+
+    /// Sets flags of a bridge's port.
+    fn change_port(&mut self, index: u32, flags: &[(u16, u8)]) -> Result<(), Refusal> {
         let mut message = change(index, Admin::Same);
         message.nest(libc::IFLA_PROTINFO | libc::NLA_F_NESTED as u16, |info| {
-            info.put(flag, &[1]);
+            for (flag, value) in flags {
+                info.put(*flag, &[*value]);
+            }
         });
         // A change of a port, not of the link that it is.
         message.set_family(libc::AF_BRIDGE as u8);

@@ -187,10 +187,23 @@ impl Socket {
         Err(Errno::EINTR.into())
     }
 
+    /// Asks for several changes that are made together or not at all; one of them wants an answer (`NLM_F_ACK`).
+    pub fn batch(&mut self, messages: Vec<Message>) -> Result<(), Refusal> {
+        self.sequence += 1;
+        let bytes =
+            messages.into_iter().flat_map(|message| message.finish(self.sequence, 0)).collect::<Vec<_>>();
+        self.send(&bytes).map(drop)
+    }
+
     fn talk(&mut self, message: Message, flags: libc::c_int) -> Result<Vec<Vec<u8>>, Refusal> {
         self.sequence += 1;
         let bytes = message.finish(self.sequence, flags);
-        sendto(self.fd.as_raw_fd(), &bytes, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+        self.send(&bytes)
+    }
+
+    /// Sends requests and receives until the last answer.
+    fn send(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Refusal> {
+        sendto(self.fd.as_raw_fd(), bytes, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
         let (mut found, mut torn) = (Vec::new(), false);
         let mut buffer = vec![0; BUFFER];
         loop {

@@ -24,6 +24,10 @@ pub fn validate(site: &Site, wires: &[Wire], forwarded: &[Port]) -> Result<()> {
         let told = |error| site.told(&wire.section, "Address", error);
         managed::refuse_address(site.root, site.machine, wire).map_err(told)?;
     }
+    for wire in wires.iter().filter(|wire| wire.is_managed()) {
+        let told = |error| site.told(&wire.section, "AllowedAddress", error);
+        managed::refuse_allowed(site.root, site.machine, wire).map_err(told)?;
+    }
     let told = |error: Error| site.told("Network", "Port", error);
     ports::refuse_taken(site.machine, forwarded).map_err(told)?;
     match forwarded.is_empty() || wires.iter().any(|wire| wire.is_managed() || !wire.addresses.is_empty()) {
@@ -111,6 +115,7 @@ impl Made {
     /// Lets packets through.
     pub fn open(mut self) -> Result<Vec<Wire>> {
         self.filtered.map_or(Ok(()), |running| running.finish().map(drop))?;
+        filter::attach(&self.wires)?;
         for index in self.outside {
             self.here.set_up(index).map_err(|refusal| failed("set the host's end of a link up", &refusal))?;
         }

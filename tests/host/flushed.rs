@@ -46,8 +46,10 @@ fn rules_that_somebody_has_flushed_come_back() -> Result<()> {
     });
     for (what, command) in [
         ("a table", "nft delete table bridge containerctl"),
+        ("that of all ports", "nft delete table netdev containerctl"),
+        ("the hook of one", "nft delete chain netdev containerctl guard_vb_2dp2"),
         ("a chain", "nft flush chain inet containerctl prerouting"),
-        ("a rule of one", "nft flush chain bridge containerctl port_vb_2dp2"),
+        ("a rule of one", "nft flush chain netdev containerctl port_vb_2dp2"),
         ("an element", "nft delete element bridge containerctl members '{ vb-p2 }'"),
     ] {
         host.case(&format!("what lacks no more than {what}"), || {

@@ -109,6 +109,10 @@ pub struct Interface {
     pub isolated: bool,
     /// `Routed=`.
     pub routed: bool,
+    /// `Filter=`: on in the managed network, off elsewhere, unless given.
+    pub filter: Option<bool>,
+    /// `AllowedAddress=`: addresses and networks that the container may send from beside its own.
+    pub allowed_addresses: Vec<Prefix>,
     /// `RateIn=`: bits per second towards the container.
     pub rate_in: Option<u64>,
     /// `RateOut=`: bits per second from the container.
@@ -138,6 +142,8 @@ impl Interface {
             queues: None,
             isolated: false,
             routed: false,
+            filter: None,
+            allowed_addresses: Vec::new(),
             rate_in: None,
             rate_out: None,
         }

@@ -126,6 +126,23 @@ pub fn addresses(text: &str) -> Parsed<Vec<Prefix>> {
     words::plain(text).map(|(offset, word)| prefix(word).map_err(|wrong| wrong.shifted(offset))).collect()
 }
 
+/// `AllowedAddress=`: addresses and networks, the latter by their first address.
+pub fn networks(text: &str) -> Parsed<Vec<Prefix>> {
+    words::plain(text).map(|(offset, word)| network(word).map_err(|wrong| wrong.shifted(offset))).collect()
+}
+
+fn network(text: &str) -> Parsed<Prefix> {
+    let read = prefix(text)?;
+    let (bits, whole) = match read.address {
+        IpAddr::V4(address) => (u128::from(u32::from(address)), 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    };
+    match bits & ((1u128 << (whole - read.length)) - 1) {
+        0 => Ok(read),
+        _ => Err(Wrong::new(format!("'{text}' is not a network: bits behind its length are set"))),
+    }
+}
+
 /// `ADDRESS[/LENGTH]`.
 pub fn prefix(text: &str) -> Parsed<Prefix> {
     let (address, length) =

@@ -211,6 +211,8 @@ pub struct Member {
     pub port: Option<String>,
     /// What went through that port, as the container sees it.
     pub counters: Option<Counters>,
+    /// Frames from the container that the filter dropped.
+    pub dropped: Option<u64>,
 }
 
 /// The managed network; `None` where no container ever needed it.
@@ -218,6 +220,8 @@ pub fn show(root: &Root) -> Result<Option<Network>> {
     let Some(table) = Table::read(&root.network_table())? else { return Ok(None) };
     let links = Links::here()?.all()?;
     let bridge = links.iter().find(|link| link.name == BRIDGE);
+    // Without a filter nothing is dropped.
+    let dropped = filter::dropped().unwrap_or_default();
     let members = table.leases.iter().map(|lease| {
         let port = links.iter().find(|link| {
             link.master.is_some()
@@ -239,6 +243,7 @@ pub fn show(root: &Root) -> Result<Option<Network>> {
             ipv6: table.address6(lease.mac).into(),
             port: port.map(|link| link.name.clone()),
             counters: port.map(|link| turned(link.counters)),
+            dropped: port.and_then(|link| dropped.get(&link.name).copied()),
         }
     });
     let [ipv4, ipv6] = table.addresses().map(|prefix| prefix.to_string());

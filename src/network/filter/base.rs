@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 
-use super::TABLE;
+use super::{TABLE, guard};
 use crate::error::{Context, Result};
 use crate::name::fnv1a;
 use crate::network::managed::BRIDGE;
@@ -31,9 +31,6 @@ fn commands() -> String {
 add map bridge {TABLE} ports {{ type ifname : verdict; }}
 add set bridge {TABLE} members {{ type ifname; }}
 add set bridge {TABLE} isolated {{ type ifname; }}
-add chain bridge {TABLE} prerouting {{ type filter hook prerouting priority -350; policy accept; }}
-flush chain bridge {TABLE} prerouting
-add rule bridge {TABLE} prerouting iifname vmap @ports
 add table inet {TABLE}
 add map inet {TABLE} dnat4 {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
 add map inet {TABLE} dnat6 {{ type inet_proto . inet_service : ipv6_addr . inet_service; }}
@@ -68,7 +65,8 @@ add rule inet {TABLE} postrouting oifname {BRIDGE} ct status dnat ip saddr . ip 
 add rule inet {TABLE} postrouting oifname {BRIDGE} ct status dnat ip6 saddr . ip6 daddr @itself6 masquerade
 add rule inet {TABLE} postrouting oifname {BRIDGE} ip saddr 127.0.0.0/8 masquerade
 add rule inet {TABLE} postrouting iifname {BRIDGE} oifname != {BRIDGE} masquerade
-"
+{}",
+        guard::base()
     )
 }
 
@@ -118,7 +116,11 @@ pub fn is_there() -> Result<bool> {
 
 fn get_rules(family: &str, chain: &str) -> Message {
     const GETRULE: u16 = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8 | libc::NFT_MSG_GETRULE as u16;
-    let family = if family == "bridge" { libc::NFPROTO_BRIDGE } else { libc::NFPROTO_INET };
+    let family = match family {
+        "bridge" => libc::NFPROTO_BRIDGE,
+        "netdev" => libc::NFPROTO_NETDEV,
+        _ => libc::NFPROTO_INET,
+    };
     let mut message = Message::new(GETRULE, 0, &[family as u8, 0, 0, 0]);
     message.put_str(NFTA_RULE_TABLE, TABLE).put_str(NFTA_RULE_CHAIN, chain);
     message

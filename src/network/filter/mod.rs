@@ -8,6 +8,8 @@
 pub mod base;
 /// What a container may send.
 pub mod guard;
+/// The hook of a port's rules.
+mod hook;
 /// nft(8).
 pub mod nft;
 /// Ports of the host that lead into containers.
@@ -19,47 +21,116 @@ pub mod record;
 /// What is there.
 mod signs;
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use self::guard::{Claims, Guard};
 use self::record::Rules;
 use super::managed::BRIDGE;
-use super::wiring::{Driver, Wire};
-use crate::config::network::Port;
+use super::wiring::{Driver, Veth, Wire};
+use crate::config::network::{Mac, Port, Prefix};
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 
 /// The name of each table of ours.
 pub const TABLE: &str = "containerctl";
+/// Addresses of the managed IPv4 network that are neither given out nor left to DHCP, by their distance from its first:
+/// behind the pool of the DHCP server, before the first lease.
+const CLAIMABLE: (u32, u32) = (211, 255);
+/// The longest IPv4 network that has them.
+const CLAIMABLE_LENGTH: u8 = 22;
 
 /// The rules for the links of a machine, all of which have their addresses, and for its ports.
 pub fn rules(machine: &MachineName, wires: &[Wire], forwarded: &[Port]) -> Vec<Rules> {
-    let managed = wires.iter().filter(|wire| wire.is_managed());
-    let mut rules: Vec<Rules> = managed.filter_map(link).collect();
+    let ports = wires.iter().filter(|wire| wire.is_managed() || wire.is_filtered());
+    let mut rules: Vec<Rules> = ports.filter_map(link).collect();
     let addresses = addresses(wires);
     rules.extend(forwarded.iter().map(|port| ports::rules(machine, *port, &addresses)));
     rules.extend((!forwarded.is_empty()).then(|| ports::itself(&addresses)));
     rules
 }
 
-/// What keeps one link in the managed network to its own addresses and, where it is isolated, from its neighbours.
+/// The rules of one port: what may be sent by it, and whom it reaches.
 fn link(wire: &Wire) -> Option<Rules> {
     let (Driver::Veth(veth), Some(mac)) = (&wire.driver, wire.mac) else { return None };
     let addresses = addresses(std::slice::from_ref(wire));
-    let mut add = guard::add(&veth.outside, mac, &addresses);
+    let mut add = match veth.filter {
+        true => guard(wire, veth, mac).add(),
+        false => String::new(),
+    };
+    if wire.is_managed() {
+        add += &guard::member(&veth.outside);
+    }
     let mut undo = guard::remove(&veth.outside);
-    if veth.isolated {
+    if veth.isolated && wire.is_managed() {
         add += &guard::isolate(&veth.outside);
     }
-    for set in [veth.isolated.then_some("isolated"), veth.routed.then_some("routed")].into_iter().flatten() {
+    let sets = [(veth.isolated && wire.is_managed()).then_some("isolated"), veth.routed.then_some("routed")];
+    for set in sets.into_iter().flatten() {
         for address in &addresses {
             let family = if address.is_ipv4() { '4' } else { '6' };
             add += &format!("add element inet {TABLE} {set}{family} {{ {address} }}\n");
             undo += &format!("destroy element inet {TABLE} {set}{family} {{ {address} }}\n");
         }
     }
-    Some(Rules { what: guard::what(&wire.name), add, undo })
+    let port = veth.filter.then(|| veth.outside.to_string());
+    Some(Rules { what: guard::what(&wire.name), add, undo, port })
+}
+
+fn guard<'a>(wire: &Wire, veth: &'a Veth, mac: Mac) -> Guard<'a> {
+    let alone =
+        |address: &IpAddr| Prefix { address: *address, length: if address.is_ipv4() { 32 } else { 128 } };
+    let own = addresses(std::slice::from_ref(wire)).iter().map(alone).chain(veth.allowed.clone()).collect();
+    let claims = wire.is_managed().then(|| claims(wire, veth)).flatten();
+    Guard { port: &veth.outside, mac, own, claims, any_network: !wire.is_managed() }
+}
+
+/// Addresses of the managed network that a port can claim: none that is given out, or left to DHCP.
+fn claims(wire: &Wire, veth: &Veth) -> Option<Claims> {
+    let v4 = wire.addresses.iter().find_map(|prefix| match prefix.address {
+        IpAddr::V4(address) => Some((u32::from(address), prefix.length)),
+        IpAddr::V6(_) => None,
+    });
+    let v6 = wire.addresses.iter().find_map(|prefix| match prefix.address {
+        IpAddr::V6(address) => Some(u128::from(address)),
+        IpAddr::V4(_) => None,
+    });
+    let ((owner, length), v6) = v4.zip(v6)?;
+    let network6 = Ipv6Addr::from(v6 & !u128::from(u64::MAX));
+    let first = owner & u32::MAX.checked_shl(u32::from(32 - length)).unwrap_or(0);
+    // A range that somebody made smaller has no part that is not given out.
+    let range = (length <= CLAIMABLE_LENGTH)
+        .then(|| (Ipv4Addr::from(first + CLAIMABLE.0), Ipv4Addr::from(first + CLAIMABLE.1)));
+    let reserved = wire.gateways.iter().copied().chain([network6.into()]);
+    let allowed = veth.allowed.iter().filter(|prefix| is_one(prefix)).map(|prefix| prefix.address);
+    Some(Claims { owner, range, network6, reserved: reserved.chain(allowed).collect() })
+}
+
+/// Whether a prefix is a single address.
+pub fn is_one(prefix: &Prefix) -> bool {
+    prefix.length == if prefix.address.is_ipv4() { 32 } else { 128 }
+}
+
+/// Hooks the rules of links whose ports are there to them.
+pub fn attach(wires: &[Wire]) -> Result<()> {
+    let mut filtered = wires.iter().filter_map(|wire| match &wire.driver {
+        Driver::Veth(veth) if veth.filter => Some(&veth.outside),
+        _ => None,
+    });
+    filtered.try_for_each(hook::attach)
+}
+
+/// Frames that were dropped, by the name of the port that received them.
+pub fn dropped() -> Result<BTreeMap<String, u64>> {
+    let listed = nft::list(&["list", "counters", "table", "netdev", TABLE])?;
+    let objects = listed["nftables"].as_array().into_iter().flatten();
+    let packets = |object: &serde_json::Value| {
+        let counter = &object["counter"];
+        Some((guard::port(counter["name"].as_str()?)?, counter["packets"].as_u64()?))
+    };
+    Ok(objects.filter_map(packets).collect())
 }
 
 /// All addresses of some links, without their lengths.

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::hook;
+use crate::config::network::IfName;
 use crate::error::{Context, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -25,6 +27,17 @@ pub struct Rules {
     pub add: String,
     /// The script that takes them back, be they there or not.
     pub undo: String,
+    /// The port whose device they are hooked to, once it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+}
+
+impl Rules {
+    /// The script that adds them where the port is there.
+    fn complete(&self) -> String {
+        let port = self.port.as_deref().and_then(IfName::new);
+        format!("{}{}", self.add, port.as_ref().map(hook::script).unwrap_or_default())
+    }
 }
 
 fn path(root: &Root, machine: &MachineName) -> PathBuf {
@@ -62,8 +75,8 @@ fn read(root: &Root, machine: &MachineName) -> Result<Vec<Rules>> {
 pub fn added(root: &Root, machine: &MachineName) -> Result<String> {
     let read = read(root, machine)?;
     // In the order of their names: a link comes before its rate.
-    let last: BTreeMap<&str, &str> =
-        read.iter().map(|rules| (rules.what.as_str(), rules.add.as_str())).collect();
+    let last: BTreeMap<&str, String> =
+        read.iter().map(|rules| (rules.what.as_str(), rules.complete())).collect();
     Ok(last.into_values().collect())
 }
 
@@ -111,6 +124,7 @@ mod tests {
             what: what.into(),
             add: format!("{add}\n"),
             undo: format!("{undo}\n"),
+            port: None,
         };
         let first =
             [rules("rate eth0", "c", "-c"), rules("link eth0", "a", "-a"), rules("port 1", "b", "-b")];

@@ -22,7 +22,7 @@ use super::link::{Link, Links, failed};
 use super::netlink::Refusal;
 use super::service;
 use super::tag::{self, Side, Tag};
-use super::wiring::Wire;
+use super::wiring::{Driver, Wire};
 use crate::config::network::{IfName, Prefix};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -162,6 +162,24 @@ pub fn refuse_address(root: &Root, machine: &MachineName, wire: &Wire) -> Result
     // The first container of all comes before there is a range, and is told when there is.
     let Some(table) = Table::read(&root.network_table())? else { return Ok(()) };
     chosen(wire).map_or(Ok(()), |address| table.refuse(machine, &wire.name, address))
+}
+
+/// Refuses to let a link use an address that is somebody else's.
+pub fn refuse_allowed(root: &Root, machine: &MachineName, wire: &Wire) -> Result<()> {
+    let (Some(table), Driver::Veth(veth)) = (Table::read(&root.network_table())?, &wire.driver) else {
+        return Ok(());
+    };
+    let owner = |prefix: &Prefix| {
+        let own = table.addresses().map(|own| own.address).contains(&prefix.address);
+        let lease = table.leases.iter().find(|lease| {
+            lease.machine != *machine
+                && [lease.address.into(), table.address6(lease.mac).into()].contains(&prefix.address)
+        });
+        own.then(|| "the host's own".to_string())
+            .or(lease.map(|lease| format!("that of container '{}'", lease.machine)))
+    };
+    let taken = veth.allowed.iter().find_map(|prefix| owner(prefix).map(|owner| (prefix.address, owner)));
+    taken.map_or(Ok(()), |(address, owner)| Err(Error::new(Kind::Busy, format!("{address} is {owner}"))))
 }
 
 /// The addresses of a machine by interface, without asking the kernel.

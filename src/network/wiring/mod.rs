@@ -118,6 +118,10 @@ pub struct Veth {
     pub isolated: bool,
     /// Reached from elsewhere than the managed bridge without a forwarded port.
     pub routed: bool,
+    /// What comes from the container is filtered.
+    pub filter: bool,
+    /// Addresses and networks that pass the filter beside the link's own.
+    pub allowed: Vec<Prefix>,
     /// VLAN of the port.
     pub vlan: Option<u16>,
     /// Bits per second towards the container.
@@ -144,6 +148,11 @@ impl Wire {
     /// Whether it is a port of the managed bridge.
     pub fn is_managed(&self) -> bool {
         matches!(&self.driver, Driver::Veth(veth) if veth.port == PortOf::Managed)
+    }
+
+    /// Whether what comes from the container is filtered.
+    pub fn is_filtered(&self) -> bool {
+        matches!(&self.driver, Driver::Veth(veth) if veth.filter)
     }
 
     /// What is written on it.

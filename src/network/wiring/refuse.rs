@@ -40,6 +40,8 @@ impl Wirer<'_> {
             ("HostName", interface.host_name.is_some() && !veth),
             ("Queues", interface.queues.is_some() && !veth),
             ("Isolated", interface.isolated && !veth),
+            ("Filter", interface.filter.is_some() && !veth),
+            ("AllowedAddress", !interface.allowed_addresses.is_empty() && !veth),
             ("Routed", interface.routed && !veth),
             ("RateIn", interface.rate_in.is_some() && !veth),
             ("RateOut", interface.rate_out.is_some() && !veth),

@@ -176,6 +176,15 @@ impl Wirer<'_> {
             veth.queues = interface.queues;
             veth.isolated = interface.isolated;
             veth.routed = interface.routed;
+            veth.filter = interface.filter.unwrap_or(veth.filter);
+            veth.allowed = interface.allowed_addresses.clone();
+            if veth.port == PortOf::Alone && veth.filter {
+                return Err(self.wrong(&section, "Filter", "only a port of a bridge has this"));
+            }
+            if !veth.filter && !veth.allowed.is_empty() {
+                let why = "the link has no filter, which Filter=yes turns on";
+                return Err(self.wrong(&section, "AllowedAddress", why));
+            }
             veth.vlan = interface.vlan;
             veth.rate_in = interface.rate_in;
             veth.rate_out = interface.rate_out;
@@ -195,6 +204,7 @@ impl Wirer<'_> {
             Some(short) => HostName { short, full: None },
             None => HostName::of(prefix, self.machine, Some(inside).filter(|_| !first)),
         };
+        let filter = port == PortOf::Managed;
         let veth = Veth {
             outside: outside.short,
             full: outside.full,
@@ -203,6 +213,8 @@ impl Wirer<'_> {
             queues: None,
             isolated: false,
             routed: false,
+            filter,
+            allowed: Vec::new(),
             vlan: None,
             rate_in: None,
             rate_out: None,
