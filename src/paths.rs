@@ -60,6 +60,11 @@ impl Root {
         self.store_of(name).join("rootfs")
     }
 
+    /// The journal of a guest, where the host keeps it for the guest, `/var/lib/containerctl/NAME/journal`.
+    pub fn journal_of(&self, name: &MachineName) -> PathBuf {
+        self.store_of(name).join("journal")
+    }
+
     /// The ranges of user ids that were given out, `NAME:BASE:SIZE` per line as in subuid(5). The dot keeps
     /// it apart from a machine called `ids`.
     pub fn id_ranges(&self) -> PathBuf {

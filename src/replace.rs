@@ -1,8 +1,8 @@
 //! Atomic replacement of a file: after a crash it has the old or the new content.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use crate::error::{Context, Result};
@@ -10,6 +10,15 @@ use crate::error::{Context, Result};
 /// Replaces the text of the file at `path`, or makes it with its directory. Owner and mode stay; so does a symbolic link, since
 /// an administrator may keep the file elsewhere.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
+    replace_or_make(path, text, 0o644)
+}
+
+/// As [`replace`], of a definition: one that is new is for root and its group.
+pub fn replace_definition(path: &Path, text: &str) -> Result<()> {
+    replace_or_make(path, text, 0o640)
+}
+
+fn replace_or_make(path: &Path, text: &str, mode: u32) -> Result<()> {
     let failed = || format!("failed to write '{}'", path.display());
     let real = &fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let directory = real.parent().unwrap_or(Path::new("/"));
@@ -17,13 +26,13 @@ pub fn replace(path: &Path, text: &str) -> Result<()> {
     // The leading dot hides it from readers of the directory; the process id makes it unique.
     let new = directory.join(format!(".containerctl.{}", std::process::id()));
     let write = || -> std::io::Result<()> {
-        let mut file = File::create(&new)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         match fs::metadata(real) {
             Ok(old) => {
                 fchown(&file, Some(old.uid()), Some(old.gid()))?;
                 file.set_permissions(old.permissions())?;
             }
-            Err(_) => file.set_permissions(Permissions::from_mode(0o644))?,
+            Err(_) => file.set_permissions(Permissions::from_mode(mode))?,
         }
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

@@ -2,9 +2,13 @@
 
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use super::output::{self, Format};
 use crate::error::Result;
+use crate::machine::host::exposure;
 use crate::machine::host::settings::{self, Setting, Wanted};
+use crate::name::MachineName;
 use crate::paths::Root;
 
 /// Show settings of this host that cause problems and how to change them; exits with 1 if there are any
@@ -22,16 +26,43 @@ pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
     let settings = settings::examine(root);
     let hurts = settings.iter().any(|one| one.hurts);
     let shown: Vec<&Setting> = settings.iter().filter(|one| one.hurts || args.all).collect();
+    let privileged = exposure::privileged(root);
     match Format::new(args.json) {
-        Format::Json => output::print_json(&shown)?,
-        Format::Table if shown.is_empty() => output::print("nothing hurts\n")?,
+        Format::Json => output::print_json(&entries(&shown, &privileged))?,
+        Format::Table if shown.is_empty() && privileged.is_empty() => output::print("nothing hurts\n")?,
         Format::Table => {
-            let table =
-                output::table(["SETTING", "VALUE", "WANTED", "WHY"], shown.iter().map(|one| row(one)));
-            output::print(&format!("{table}{}", advice(&settings)))?;
+            let head = ["SETTING", "VALUE", "WANTED", "WHY"];
+            let rows = shown.iter().map(|one| row(one)).chain(privileged.iter().map(privileged_row));
+            output::print(&format!("{}{}", output::table(head, rows), advice(&settings)))?;
         }
     }
     Ok(if hurts { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// A line of the JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    /// A setting of the host.
+    Setting(&'a Setting),
+    /// A container that can become root of the host.
+    Container { container: String, why: &'static str, hurts: bool },
+}
+
+/// A container's line changes no exit code: its definition asks for it twice.
+const PRIVILEGED: &str = "its root can become root of the host";
+
+fn entries<'a>(settings: &[&'a Setting], privileged: &[MachineName]) -> Vec<Entry<'a>> {
+    let containers = privileged.iter().map(|name| Entry::Container {
+        container: name.to_string(),
+        why: PRIVILEGED,
+        hurts: false,
+    });
+    settings.iter().map(|setting| Entry::Setting(setting)).chain(containers).collect()
+}
+
+fn privileged_row(name: &MachineName) -> [String; 4] {
+    [format!("PrivateUsers= of {name}"), "no".to_string(), "pick".to_string(), PRIVILEGED.to_string()]
 }
 
 fn row(setting: &Setting) -> [String; 4] {

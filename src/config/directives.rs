@@ -256,8 +256,19 @@ pub static TABLE: &[Directive] = &[
               container keeps. With identity, the ids are those of the host. BASE[:SIZE] selects a range; \
               it must not contain an id of another container nor, unless BASE is 0, an id of a user, \
               group or dynamic user of the host, or one that subuid(5) or subgid(5) assign to a user \
-              other than root. With no, the container has no user namespace. Defaults to pick.",
+              other than root. With no, the container has no user namespace, and Privileged= is needed where \
+              no security module confines it. Defaults to pick.",
         field: set!(exec.private_users, values::private_users),
+    },
+    Directive {
+        section: "Exec",
+        key: "Privileged",
+        value: "BOOL",
+        trust: Trust::Host,
+        effect: Effect::Restart,
+        doc: "Permits PrivateUsers=no where neither AppArmor nor SELinux confines the container: its root can \
+              become root of the host. Defaults to no.",
+        field: set!(exec.privileged, values::boolean),
     },
     Directive {
         section: "Exec",
@@ -431,8 +442,10 @@ pub static TABLE: &[Directive] = &[
         value: "no|host|try-host|guest|try-guest|auto",
         trust: Trust::Host,
         effect: Effect::Restart,
-        doc: "Makes the journal of the container visible on the host, as in systemd.nspawn(5). Defaults \
-              to try-guest: a symlink in /var/log/journal of the host, if that directory exists.",
+        doc: "Makes the journal of the container visible on the host, as in systemd.nspawn(5), if the host has \
+              /var/log/journal. With guest, the files are kept beside the root file system, in \
+              /var/lib/containerctl/NAME/journal; with host, in /var/log/journal/MACHINE-ID. Either directory is mounted \
+              in the container, and destroy removes it. Defaults to try-guest.",
         field: set!(exec.link_journal, values::link_journal),
     },
     Directive {
@@ -474,7 +487,8 @@ pub static TABLE: &[Directive] = &[
         doc: "Mounts a file or directory of the host into the container. Options, separated by commas: \
               rbind (default), norbind, idmap, noidmap. A colon in a path is written as \\:. A source \
               prefixed with - may be missing. Files keep their owners on the host, which appear as nobody \
-              in the container unless idmap maps them.",
+              in the container unless idmap maps them. With idmap, users of the host must not be able to \
+              reach the source: it is below a directory of mode 0700, or its mount is nosuid.",
         field: mount!(CustomMount::Bind { read_only: false, .. }, |text| mounts::bind(text, false)),
     },
     Directive {

@@ -58,6 +58,8 @@ pub struct Exec {
     pub drop_capability: u64,
     /// `AmbientCapability=`: bit mask of capabilities that programs inherit without being root.
     pub ambient_capability: u64,
+    /// `Privileged=`: root inside may be root of the host.
+    pub privileged: bool,
     /// `Nesting=`: room for containers inside.
     pub nesting: bool,
     /// `NoNewPrivileges=`.
@@ -99,6 +101,7 @@ impl Default for Exec {
             capability: 0,
             drop_capability: 0,
             ambient_capability: 0,
+            privileged: false,
             nesting: false,
             no_new_privileges: false,
             system_call_filter: Vec::new(),

@@ -56,7 +56,7 @@ const RC_STOP: &str = "\
 echo \"$(hostname) is going down\"
 ";
 
-const PASSWD: &str = "root::0:0:root:/root:/bin/sh\nnobody:*:65534:65534:nobody:/:/bin/false\n";
+const PASSWD: &str = "root:*:0:0:root:/root:/bin/sh\nnobody:*:65534:65534:nobody:/:/bin/false\n";
 const GROUP: &str = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n";
 
 /// Builds the tree at `rootfs`.

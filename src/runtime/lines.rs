@@ -40,7 +40,18 @@ impl Lines {
     }
 }
 
-/// The text in `bytes`: escape sequences (ECMA-48) and control characters are left out, except tabs.
+/// Whether a character acts on the terminal, or on the order of the text beside it.
+pub fn is_control(c: char) -> bool {
+    c.is_control() || is_bidirectional(c)
+}
+
+/// The controls of bidirectional text (Unicode Standard Annex 9), by which a line reads as another one.
+fn is_bidirectional(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text in `bytes`: escape sequences (ECMA-48) and control characters are left out, except tabs; what turns
+/// the direction of text is told by its number.
 fn plain(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut plain = String::with_capacity(text.len());
@@ -50,6 +61,7 @@ fn plain(bytes: &[u8]) -> String {
             '\u{1b}' => skip_sequence(&mut chars),
             '\t' => plain.push('\t'),
             c if c.is_control() => {}
+            c if is_bidirectional(c) => plain.extend(c.escape_unicode()),
             c => plain.push(c),
         }
     }
@@ -93,6 +105,11 @@ mod tests {
     }
 
     #[test]
+    fn no_line_reads_backwards() {
+        assert_eq!(plain("ok\u{202e}\u{200f}deliaf".as_bytes()), "ok\\u{202e}\\u{200f}deliaf");
+    }
+
+    #[test]
     fn a_line_may_come_in_pieces() {
         let mut lines = Lines::default();
         assert!(lines.push(b"hel").is_empty());
@@ -108,7 +125,7 @@ mod tests {
             let mut all = lines.push(&bytes);
             all.extend(lines.rest());
             for line in all {
-                prop_assert!(line.chars().all(|c| c == '\t' || !c.is_control()));
+                prop_assert!(line.chars().all(|c| c == '\t' || !is_control(c)));
                 prop_assert!(line.len() <= 3 * LIMIT);
             }
         }

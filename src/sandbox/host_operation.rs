@@ -21,11 +21,11 @@ pub enum HostOperation {
     },
     /// Removes network links of an earlier start, and checks that those of this one can be made.
     ClearLinks,
-    /// Links the guest's journal where the host's journalctl(1) finds it.
+    /// Links the directory of the guest's journal where the host's journalctl(1) finds it.
     LinkJournal {
         /// The symbolic link on the host.
         link: PathBuf,
-        /// The guest's directory, as the host sees it.
+        /// The directory on the host.
         target: PathBuf,
         /// The start fails without it.
         required: bool,
@@ -34,6 +34,8 @@ pub enum HostOperation {
     JournalDirectory {
         /// The directory.
         path: PathBuf,
+        /// The host id of the guest's root.
+        owner: u32,
         /// The start fails without it.
         required: bool,
     },
@@ -60,7 +62,7 @@ pub fn host_operations(settings: &Settings, facts: &Facts, profile: Option<Strin
     let mut list = Vec::new();
     list.extend(facts.ids.filter(|_| own_ids).map(|ids| HostOperation::ReserveIds { ids }));
     list.push(HostOperation::ClearLinks);
-    list.extend(facts.journal.as_ref().map(Journal::operation));
+    list.extend(facts.journal.iter().flat_map(Journal::operations));
     list.push(HostOperation::ImageEntry { target: facts.rootfs.clone() });
     list.push(HostOperation::RuntimeDirectory { path: facts.runtime.clone() });
     list.extend(profile.map(|name| HostOperation::LoadProfile { name }));

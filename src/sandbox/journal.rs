@@ -12,6 +12,7 @@ use crate::paths::Root;
 use crate::sandbox::host_operation::HostOperation;
 use crate::sandbox::init::InitKind;
 use crate::sandbox::operation::{Attributes, Operation};
+use crate::sys::idmap::IdRange;
 
 /// Where journals are, on the host as in the guest (systemd-journald.service(8)).
 pub const DIRECTORY: &str = "/var/log/journal";
@@ -19,53 +20,44 @@ pub const DIRECTORY: &str = "/var/log/journal";
 /// The extended attribute that names the machine for which a directory below the host's journals was made.
 pub const OWNER: &str = "trusted.containerctl";
 
-/// A journal that host and guest share.
+/// A directory of the host that is mounted in the guest for its journal. It belongs to the guest's ids, which mean
+/// nothing on the host, and nothing of the guest's tree is on the path by which the host reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Journal {
-    /// A link on the host leads to the guest's directory.
-    Linked {
-        /// The link.
-        link: PathBuf,
-        /// The directory as the host sees it.
-        target: PathBuf,
-        /// The start fails without it.
-        required: bool,
-    },
-    /// The host's directory is bound into the guest.
-    Bound {
-        /// The directory on the host.
-        source: PathBuf,
-        /// Where the guest has it.
-        target: String,
-        /// The start fails without it.
-        required: bool,
-    },
+pub struct Journal {
+    /// The directory on the host.
+    pub directory: PathBuf,
+    /// Where the guest has it.
+    pub target: String,
+    /// The link by which journalctl(1) finds it, where it is not among the host's journals.
+    pub link: Option<PathBuf>,
+    /// The host id of the guest's root.
+    pub owner: u32,
+    /// The start fails without it.
+    pub required: bool,
 }
 
 impl Journal {
-    /// The operation on the host.
-    pub fn operation(&self) -> HostOperation {
-        match self.clone() {
-            Journal::Linked { link, target, required } => {
-                HostOperation::LinkJournal { link, target, required }
-            }
-            Journal::Bound { source, required, .. } => {
-                HostOperation::JournalDirectory { path: source, required }
-            }
-        }
+    /// The operations on the host.
+    pub fn operations(&self) -> Vec<HostOperation> {
+        let (path, required) = (self.directory.clone(), self.required);
+        let link = self.link.clone().map(|link| {
+            let target = path.clone();
+            HostOperation::LinkJournal { link, target, required }
+        });
+        let make = HostOperation::JournalDirectory { path, owner: self.owner, required };
+        [make].into_iter().chain(link).collect()
     }
 
-    /// The mount in the guest; `idmap` where it has ids of its own.
-    pub fn mount(&self, idmap: bool) -> Option<Operation> {
-        let Journal::Bound { source, target, .. } = self else { return None };
-        Some(Operation::Bind {
-            source: source.clone(),
-            target: target.clone(),
+    /// The mount in the guest.
+    pub fn mount(&self) -> Operation {
+        Operation::Bind {
+            source: self.directory.clone(),
+            target: self.target.clone(),
             recursive: false,
-            idmap,
+            idmap: false,
             optional: false,
-            attributes: Attributes::NONE,
-        })
+            attributes: Attributes::API,
+        }
     }
 }
 
@@ -75,8 +67,8 @@ pub struct Guest<'a> {
     pub name: &'a MachineName,
     /// 32 hexadecimal digits.
     pub machine_id: &'a str,
-    /// Its root file system on the host.
-    pub rootfs: &'a Path,
+    /// Its ids; `None` shares the host's.
+    pub ids: Option<IdRange>,
     /// The family of its init, where one is booted.
     pub init: Option<InitKind>,
 }
@@ -89,31 +81,45 @@ pub fn look(root: &Root, mode: LinkJournal, guest: &Guest) -> Result<(Option<Jou
         return Ok((None, None));
     }
     let journals = root.path(DIRECTORY);
-    let directory = journals.join(guest.machine_id);
-    let inside = format!("{DIRECTORY}/{}", guest.machine_id);
+    let among = journals.join(guest.machine_id);
     let required = matches!(mode, LinkJournal::Guest | LinkJournal::Host);
-    match place(mode, journals.is_dir(), directory.is_dir()) {
+    let journal = |directory, link| Journal {
+        directory,
+        target: format!("{DIRECTORY}/{}", guest.machine_id),
+        link,
+        owner: guest.ids.map_or(0, |ids| ids.base),
+        required,
+    };
+    match place(mode, journals.is_dir(), among.is_dir()) {
         Place::Nowhere => Ok((None, None)),
-        Place::Guest => {
-            let target = guest.rootfs.join(inside.trim_start_matches('/'));
-            Ok((Some(Journal::Linked { link: directory, target, required }), None))
-        }
-        Place::Host => match Ownership::of(&directory, guest.name.as_str()).require(&directory, guest.name) {
-            Ok(()) => Ok((Some(Journal::Bound { source: directory, target: inside, required }), None)),
+        Place::Guest => Ok((Some(journal(root.journal_of(guest.name), Some(among))), None)),
+        Place::Host => match require_own(&among, guest) {
+            Ok(()) => Ok((Some(journal(among, None)), None)),
             Err(error) if required => Err(error),
-            Err(error) => Ok((None, Some(format!("the guest's journal is not linked: {error}")))),
+            Err(error) => Ok((None, Some(format!("the guest's journal is not linked: {}", error.message())))),
         },
     }
 }
 
-/// The side that keeps the journal.
+/// Refuses a directory among the host's journals that is another's, and one of root's own in which users of the host
+/// could run what the guest writes.
+fn require_own(directory: &Path, guest: &Guest) -> Result<()> {
+    if guest.ids.is_some_and(|ids| ids.base == 0) {
+        let told =
+            format!("'{}' would belong to root of the host and of '{}'", directory.display(), guest.name);
+        return Err(Error::config(told).hint("give the container ids of its own, or set LinkJournal=guest"));
+    }
+    Ownership::of(directory, guest.name.as_str()).require(directory, guest.name)
+}
+
+/// The place of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Each side its own, unknown to the other.
+    /// In the guest's tree, unknown to the host.
     Nowhere,
-    /// The guest.
+    /// Beside the guest's tree in the store, so that they go where the guest goes.
     Guest,
-    /// The host.
+    /// Among the host's journals.
     Host,
 }
 
@@ -191,8 +197,8 @@ mod tests {
         let hosts = root.path(DIRECTORY).join(id);
         std::fs::create_dir_all(&hosts).expect("directory");
         std::fs::write(hosts.join("system.journal"), "secret").expect("written");
-        let rootfs = Path::new("/srv/p1");
-        let guest = Guest { name: &name, machine_id: id, rootfs, init: Some(InitKind::Systemd) };
+        let ids = Some(IdRange { base: 65536, size: 65536 });
+        let guest = Guest { name: &name, machine_id: id, ids, init: Some(InitKind::Systemd) };
         assert_eq!(look(&root, LinkJournal::Host, &guest).expect_err("the host's").kind(), Kind::Busy);
         for mode in [LinkJournal::TryHost, LinkJournal::Auto] {
             let (journal, warning) = look(&root, mode, &guest).expect("looked");
@@ -205,13 +211,31 @@ mod tests {
     fn a_journal_of_the_host_is_made_there_and_mounted_in_the_guest() {
         let dir = tempfile::tempdir().expect("directory");
         let (root, name) = (Root::at(dir.path()), MachineName::new("p1").expect("valid"));
-        let guest = Guest { name: &name, machine_id: "0a", rootfs: Path::new("/srv/p1"), init: None };
+        let ids = Some(IdRange { base: 65536, size: 65536 });
+        let guest = Guest { name: &name, machine_id: "0a", ids, init: None };
         let (journal, _) = look(&root, LinkJournal::Host, &guest).expect("looked");
-        let journal = journal.expect("bound");
+        let journal = journal.expect("shared");
         let path = root.path("/var/log/journal/0a");
-        assert_eq!(journal.operation(), HostOperation::JournalDirectory { path, required: true });
-        let mount = journal.mount(true).expect("a mount").to_string();
-        assert!(mount.ends_with("to '/var/log/journal/0a' (rw,idmap)"), "{mount}");
+        let make = HostOperation::JournalDirectory { path, owner: 65536, required: true };
+        assert_eq!(journal.operations(), [make]);
+        let mount = journal.mount().to_string();
+        assert!(mount.ends_with("to '/var/log/journal/0a' (nosuid,nodev,noexec)"), "{mount}");
         assert!(!root.path("/var").exists(), "something was made");
+    }
+
+    #[test]
+    fn no_path_of_the_host_leads_through_the_guests_tree() {
+        let root = Root::at("/none");
+        let name = MachineName::new("p1").expect("valid");
+        let guest = |base| {
+            let ids = Some(IdRange { base, size: 65536 });
+            Guest { name: &name, machine_id: "0a", ids, init: None }
+        };
+        let (journal, _) = look(&root, LinkJournal::Guest, &guest(65536)).expect("looked");
+        let journal = journal.expect("shared");
+        assert_eq!(journal.directory, Path::new("/none/var/lib/containerctl/p1/journal"));
+        assert_eq!(journal.link.as_deref(), Some(Path::new("/none/var/log/journal/0a")));
+        // SEC-28: root's own directory would be within reach of users.
+        assert!(look(&root, LinkJournal::Host, &guest(0)).is_err());
     }
 }

@@ -68,7 +68,15 @@ pub fn dress(operation: &Operation, source: &OwnedFd, userns: Option<BorrowedFd>
         idmap: userns.filter(|_| idmap),
         ..MountAttr::default()
     };
-    mount_setattr(source, c"", Depth::Recursive, attr).map_err(to_errno)
+    mount_setattr(source, c"", Depth::Recursive, attr).map_err(to_errno)?;
+    match operation {
+        // The host's mount may be nosuid to keep its users from what the container writes; the container has a su(1).
+        Operation::Root { idmap: true, .. } => {
+            let attr = MountAttr { clear: libc::MOUNT_ATTR_NOSUID, ..MountAttr::default() };
+            mount_setattr(source, c"", Depth::One, attr).map_err(to_errno)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A root being assembled.

@@ -115,7 +115,7 @@ impl Plan {
 
 /// Makes the plan.
 pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
-    let journal = facts.journal.iter().filter_map(|journal| Journal::mount(journal, facts.ids.is_some()));
+    let journal = facts.journal.iter().map(Journal::mount);
     let custom = settings.files.mounts.iter().map(custom).chain(journal);
     let (inside, outside): (Vec<_>, Vec<_>) = custom.partition(is_inside);
     let exec = &settings.exec;

@@ -10,7 +10,7 @@ use rustix::thread::CapabilitySet;
 use serde::Serialize;
 
 use crate::config::Definition;
-use crate::config::settings::{DeviceAllow, PrivateUsers};
+use crate::config::settings::{CustomMount, DeviceAllow, PrivateUsers, Settings};
 use crate::error::{Cause, Error, Result};
 use crate::name::MachineName;
 use crate::network::site::host_id;
@@ -21,6 +21,7 @@ use crate::sandbox::journal::{self, Guest, Journal};
 use crate::sandbox::lsm;
 use crate::storage;
 use crate::storage::host_path::{HostPaths, fd_path};
+use crate::storage::reach;
 use crate::storage::tree::Tree;
 use crate::sys::capabilities::{self, Mask};
 use crate::sys::id128;
@@ -120,6 +121,9 @@ pub fn survey(
         PrivateUsers::Range { base, size } => Some(IdRange { base, size }),
         PrivateUsers::Pick => Some(pick()?),
     };
+    if ids.is_some() && root.is_system() {
+        require_closed(settings, &tree, &rootfs, &paths)?;
+    }
     let lsm = lsm::Support::of(root, fd_path(tree.as_fd()).as_ref());
     let wiring = wire(definition, name, &host_id(root))?;
     let key = definition.named("Files", "DeviceAllow");
@@ -127,7 +131,7 @@ pub fn survey(
     let devices = settings.files.devices.iter().map(device).collect::<Result<_>>()?;
     let runtime = root.runtime_of(name);
     let kind = init.as_ref().map(|init| init.kind);
-    let guest = Guest { name, machine_id: &machine_id, rootfs: &rootfs, init: kind };
+    let guest = Guest { name, machine_id: &machine_id, ids, init: kind };
     let (journal, failed) = journal::look(root, settings.exec.link_journal, &guest)?;
     Ok(Facts {
         name: name.clone(),
@@ -145,6 +149,21 @@ pub fn survey(
         journal,
         warnings: failed.into_iter().collect(),
     })
+}
+
+/// What the container can write as the owner of the host's files, users of the host must not be able to run.
+pub fn require_closed(settings: &Settings, tree: &Tree, rootfs: &Path, paths: &HostPaths) -> Result<()> {
+    if !settings.files.read_only && !settings.files.ephemeral {
+        reach::require_closed(tree.as_fd(), rootfs)?;
+    }
+    for mount in &settings.files.mounts {
+        let CustomMount::Bind { source, read_only: false, idmap: true, .. } = mount else { continue };
+        // Whoever mounts it tells what is wrong with the path.
+        if let Ok(place) = paths.open(source) {
+            reach::require_closed(place.as_fd(), source)?;
+        }
+    }
+    Ok(())
 }
 
 /// Our own mount points have to be directories. That no link is followed there is seen to when they are mounted on;

@@ -117,8 +117,7 @@ impl HostPaths {
 
     /// Opens the root file system at `path`, whose last component must be a directory, no link.
     pub fn tree(&self, path: &Path) -> Result<Tree> {
-        let is_dir = |fd: &OwnedFd| Ok::<_, Errno>(kind_of(&rustix::fs::fstat(fd)?) == FileType::Directory);
-        match self.resolve(path, LastLink::Refused).and_then(|fd| Ok((is_dir(&fd)?, fd))) {
+        match self.resolve(path, LastLink::Refused).and_then(|fd| Ok((is_directory(&fd)?, fd))) {
             Ok((true, fd)) => Ok(Tree::from_fd(fd)),
             Ok((false, _)) | Err(Fault::Errno(Errno::NOTDIR | Errno::LOOP)) => {
                 Err(tree::not_a_directory(path))
@@ -281,8 +280,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Opens a directory, or what else is there. A directory is asked for first, as that has automount points mounted.
-fn open_without_links(directory: &OwnedFd, path: &OsStr) -> Result<OwnedFd, Errno> {
+/// Opens a directory, or what else is there, below `directory` and through no link. A directory is asked for first, as that has automount points mounted.
+pub(super) fn open_without_links(directory: &OwnedFd, path: &OsStr) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { OsStr::new(".") } else { path };
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
     let open = |flags| {
@@ -321,9 +320,15 @@ pub fn fd_path(place: BorrowedFd) -> String {
     format!("/proc/self/fd/{}", place.as_raw_fd())
 }
 
-fn has_acl(directory: BorrowedFd) -> bool {
+/// Whether the directory has an access control list beyond its mode (acl(5)).
+pub(super) fn has_acl(directory: BorrowedFd) -> bool {
     rustix::fs::getxattr(fd_path(directory), "system.posix_acl_access", &mut [0u8; 0])
         .is_ok_and(|length| length > 0)
+}
+
+/// Whether an open place is a directory.
+pub(super) fn is_directory(place: impl AsFd) -> Result<bool, Errno> {
+    Ok(kind_of(&rustix::fs::fstat(place)?) == FileType::Directory)
 }
 
 fn kind_of(stat: &Stat) -> FileType {

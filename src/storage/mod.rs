@@ -14,6 +14,9 @@ pub mod ids;
 /// Image entries for machinectl.
 #[allow(clippy::disallowed_methods)]
 pub mod image_entry;
+/// Whether users of the host can run what a container writes.
+#[allow(clippy::disallowed_methods)]
+pub mod reach;
 /// Deletion of a tree that a container shaped.
 pub mod remove;
 /// The directory backend: partial, published and discarded trees.

@@ -112,9 +112,11 @@ impl HostSetup<'_> {
             HostOperation::ReserveIds { .. } | HostOperation::RuntimeDirectory { .. } => Ok(()),
             HostOperation::ClearLinks => self.clear_links(),
             HostOperation::LinkJournal { link, target, .. } => {
-                journal_link::link(&self.prepared.facts, link, target)
+                journal_link::link(link, target, &self.prepared.facts.rootfs)
             }
-            HostOperation::JournalDirectory { path, .. } => journal_link::make_directory(path, self.name),
+            HostOperation::JournalDirectory { path, owner, .. } => {
+                journal_link::make_directory(self.root, path, self.name, *owner)
+            }
             HostOperation::ImageEntry { target } => image_entry::make_to(self.root, self.name, target),
             HostOperation::LoadProfile { .. } => self.load_profile(),
         }

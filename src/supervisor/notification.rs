@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
+use crate::runtime::lines::is_control;
 use crate::sys::scm;
 
 /// A longer message is not one of ours; systemd itself takes as much.
@@ -49,7 +50,7 @@ impl Notification {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(STATUS_LIMIT).collect()
+    text.chars().filter(|c| !is_control(*c)).take(STATUS_LIMIT).collect()
 }
 
 /// What the leader has said since; messages of others are thrown away. Takes so many messages at a time, for
@@ -110,7 +111,7 @@ mod tests {
         #[test]
         fn no_message_panics_or_passes_control_characters_on(message in prop::collection::vec(any::<u8>(), 0..5000)) {
             let status = Notification::parse(&message).status.unwrap_or_default();
-            prop_assert!(status.chars().count() <= STATUS_LIMIT && !status.chars().any(char::is_control));
+            prop_assert!(status.chars().count() <= STATUS_LIMIT && !status.chars().any(is_control));
         }
     }
 }

@@ -65,7 +65,7 @@ fn nothing_of_the_hosts_is_in_reach_while_a_command_comes_in() -> Result<()> {
         p1.stop()
     });
     host.case("without one, nothing that is worth it", || {
-        let p2 = armed(&host, "p2", "[Exec]\nPrivateUsers=no\n")?;
+        let p2 = armed(&host, "p2", "[Exec]\nPrivateUsers=no\nPrivileged=yes\n")?;
         let seen = besiege(&host, &p2, 150, "containerctl attach p2 -- true </dev/null")?;
         // It is there to be seen, or this shows nothing; and it has only its streams, and for a moment its caller.
         let fds = seen.lines().filter(|line| line.starts_with(['0', '1', '2', 'm']));
@@ -81,7 +81,7 @@ fn nothing_of_the_hosts_is_in_reach_while_a_command_comes_in() -> Result<()> {
         p2.stop()
     });
     host.case("a shell that is our own program once more cannot write to it", || {
-        let p3 = armed(&host, "p3", "[Exec]\nPrivateUsers=no\n")?;
+        let p3 = armed(&host, "p3", "[Exec]\nPrivateUsers=no\nPrivileged=yes\n")?;
         let root = p3.root();
         host.ok(&format!("ln -s host/lib64 {root}/lib64; ln -s host/lib {root}/lib; echo '#!/proc/self/exe' >{root}/bin/me; chmod 755 {root}/bin/me"))?;
         let seen = besiege(&host, &p3, 100, "timeout 20 containerctl attach p3 -- /bin/me </dev/null >/dev/null 2>&1")?;

@@ -31,7 +31,7 @@ fn promises_are_kept_and_broken_ones_are_seen() -> Result<()> {
     });
     host.case("without a user namespace the rest still holds", || {
         p1.stop()?;
-        p1.define("[Exec]\nPrivateUsers=no\n")?;
+        p1.define("[Exec]\nPrivateUsers=no\nPrivileged=yes\n")?;
         p1.start()?;
         host.ok("containerctl audit p1").map(drop)
     });

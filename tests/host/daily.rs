@@ -130,22 +130,22 @@ fn containers_come_in_many_ways() -> Result<()> {
         p2.is_gone()
     });
     host.case("a definition by hand and daemon-reload are enough", || {
-        host.ok("cp -a /var/lib/containerctl/p2/rootfs /srv/hand")?;
+        host.ok("mkdir -m 700 /srv/closed && cp -a /var/lib/containerctl/p2/rootfs /srv/closed/hand")?;
         let hand = Container { host: &host, name: "hand" };
-        hand.define("[Files]\nRootDirectory=/srv/hand\n")?;
+        hand.define("[Files]\nRootDirectory=/srv/closed/hand\n")?;
         hand.start()?;
-        host.ok("machinectl status hand --no-pager | grep -F 'Root: /srv/hand'")?;
+        host.ok("machinectl status hand --no-pager | grep -F 'Root: /srv/closed/hand'")?;
         hand.stop()?;
         hand.is_gone()?;
-        host.ok("containerctl destroy hand && test -d /srv/hand/bin").map(drop)
+        host.ok("containerctl destroy hand && test -d /srv/closed/hand/bin").map(drop)
     });
     host.case("a tree is used in place", || {
-        host.ok("containerctl create tree --rootfs /srv/hand && containerctl start tree && containerctl stop tree")?;
-        host.ok("containerctl destroy tree && test -x /srv/hand/bin/busybox").map(drop)
+        host.ok("containerctl create tree --rootfs /srv/closed/hand && containerctl start tree && containerctl stop tree")?;
+        host.ok("containerctl destroy tree && test -x /srv/closed/hand/bin/busybox").map(drop)
     });
     host.case("an archive is unpacked", || {
         for (option, name) in [("", "plain"), ("--gzip", "gz"), ("--zstd", "zst")] {
-            host.ok(&format!("tar {option} -C /srv/hand -cf /srv/{name}.tar . && containerctl create {name} --from-tar /srv/{name}.tar"))?;
+            host.ok(&format!("tar {option} -C /srv/closed/hand -cf /srv/{name}.tar . && containerctl create {name} --from-tar /srv/{name}.tar"))?;
             let container = Container { host: &host, name };
             container.start()?;
             container.stop()?;
@@ -159,7 +159,7 @@ fn containers_come_in_many_ways() -> Result<()> {
         run.says("it  runs")
     });
     host.case("ten start at once", || {
-        host.ok("for i in 0 1 2 3 4 5 6 7 8 9; do containerctl create m$i --rootfs /srv/hand; done")?;
+        host.ok("for i in 0 1 2 3 4 5 6 7 8 9; do containerctl create m$i --rootfs /srv/closed/hand; done")?;
         host.ok("systemctl start container@m0 container@m1 container@m2 container@m3 container@m4 container@m5 container@m6 container@m7 container@m8 container@m9")?;
         ensure!(host.ok("machinectl list --no-legend | grep -c '^m'")?.trim() == "10", "not ten");
         host.ok("systemctl stop 'container@m*'")?;

@@ -35,6 +35,20 @@ fn a_debian_guest_lives_as_on_a_machine() -> Result<()> {
         let id = host.ok("machinectl show -p Id --value d1")?;
         host.ok(&format!("journalctl -D /var/log/journal/{} -n 1 -q | grep .", id.trim())).map(drop)
     });
+    host.case("SEC-28: its journal is a directory of the host's, which is nobody's there", || {
+        let id = host.ok("machinectl show -p Id --value d1")?;
+        let (id, base) = (id.trim(), host.ok("cut -d: -f2 /var/lib/containerctl/.ids")?);
+        let link = host.ok(&format!("readlink /var/log/journal/{id}"))?;
+        ensure!(link.trim() == "/var/lib/containerctl/d1/journal", "a link to {link}");
+        let owner = host.ok(&format!("stat -c %u {}", link.trim()))?;
+        ensure!(owner == base, "the directory is of {owner}, root of the container is {base}");
+        let mount = d1.inside(&format!("grep ' /var/log/journal/{id} ' /proc/self/mountinfo"))?;
+        ensure!(["nosuid", "nodev", "noexec"].iter().all(|flag| mount.contains(flag)), "{mount}");
+        // A hostile guest turns its directory into a link: nothing on the host goes through it.
+        d1.inside("umount /var/log/journal/* 2>/dev/null; mv /var/log/journal /var/log/kept; ln -s /etc /var/log/journal; true")?;
+        host.ok(&format!("test -d /var/log/journal/{id}/. && ! test -e /var/log/journal/{id}/passwd"))?;
+        d1.inside("test -L /var/log/journal && rm /var/log/journal && mv /var/log/kept /var/log/journal; true").map(drop)
+    });
     host.case("its boot is on the console, as text", || {
         d1.says("Reached target multi-user.target")?;
         host.fails("journalctl CONTAINER_NAME=d1 -o export | grep -P '\\x1b'").map(drop)
@@ -78,8 +92,7 @@ fn a_debian_guest_lives_as_on_a_machine() -> Result<()> {
     host.case("stop lets it shut down, and its journal says so", || {
         d1.stop()?;
         ensure!(d1.property("Result")? == "success", "result {}", d1.property("Result")?);
-        let journal =
-            host.ok("journalctl -D /var/lib/containerctl/d1/rootfs/var/log/journal -o cat -n 100")?;
+        let journal = host.ok("journalctl -D /var/lib/containerctl/d1/journal -o cat -n 100")?;
         ensure!(journal.contains("Reached target") && journal.contains("Power Off"), "{journal}");
         ensure!(journal.contains("Journal stopped"), "{journal}");
         d1.is_gone()
@@ -109,7 +122,7 @@ fn a_debian_guest_lives_as_on_a_machine() -> Result<()> {
         d1.stop()?;
         d1.is_gone()
     });
-    host.case("destroy removes the link to its journal, too", || {
+    host.case("destroy removes its journal and the link to it, too", || {
         host.ok("containerctl destroy d1")?;
         host.fails("find /var/log/journal -type l | grep .").map(drop)
     });

@@ -180,7 +180,7 @@ fn each_key_has_its_effect() -> Result<()> {
         ("[Exec]\nLimitNOFILE=77:78", "ulimit -Hn", "78"),
         ("[Exec]\nOOMScoreAdjust=123", "cat /proc/1/oom_score_adj", "123"),
         ("[Exec]\nNoNewPrivileges=yes", "grep NoNewPrivs /proc/1/status", "NoNewPrivs:\t1"),
-        ("[Exec]\nPrivateUsers=no", "cat /proc/1/uid_map | tr -s ' '", " 0 0 4294967295"),
+        ("[Exec]\nPrivateUsers=no\nPrivileged=yes", "cat /proc/1/uid_map | tr -s ' '", " 0 0 4294967295"),
         ("[Exec]\nPrivateUsers=identity", "cat /proc/1/uid_map | tr -s ' '", " 0 0 65536"),
         ("[Exec]\nPrivateUsers=1048576", "cat /proc/1/uid_map | tr -s ' '", " 0 1048576 65536"),
         (

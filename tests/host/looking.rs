@@ -16,7 +16,7 @@ fn containers_are_looked_at_and_limited() -> Result<()> {
     let host = boot!();
     let p1 = Container::busybox(&host, "p1")?;
     let web = Container::busybox(&host, "web-1")?;
-    let root = Container::defined(&host, "root", "[Exec]\nPrivateUsers=no\n")?;
+    let root = Container::defined(&host, "root", "[Exec]\nPrivateUsers=no\nPrivileged=yes\n")?;
     host.ok("systemctl start container@p1 container@root && systemctl enable container@p1")?;
     host.case("list chooses by name and state, and which columns", || {
         let names =

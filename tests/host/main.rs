@@ -38,6 +38,7 @@ mod order;
 mod planned;
 mod posture;
 mod programs;
+mod reach;
 mod ready;
 mod sandboxing;
 mod signals;

@@ -33,7 +33,7 @@ fn a_start_does_what_the_plan_says() -> Result<()> {
     });
     host.case("with the ids of the host, mounts and a device", || {
         p1.define(&format!(
-            "[Exec]\nMachineID={id}\nPrivateUsers=no\nNesting=yes\n[Files]\nBind=/srv:/run/x\nTemporaryFileSystem=/opt\nDeviceAllow=/dev/loop0 rw\n"
+            "[Exec]\nMachineID={id}\nPrivateUsers=no\nPrivileged=yes\nNesting=yes\n[Files]\nBind=/srv:/run/x\nTemporaryFileSystem=/opt\nDeviceAllow=/dev/loop0 rw\n"
         ))?;
         compare(&host, &p1)?;
         p1.stop()
@@ -42,11 +42,17 @@ fn a_start_does_what_the_plan_says() -> Result<()> {
         p1.define(&format!("[Exec]\nMachineID={id}\nLinkJournal=host\n"))?;
         host.ok("mkdir -p /var/log/journal")?;
         let plan = host.ok("containerctl plan p1")?;
-        let bind = format!("  bind '/var/log/journal/{id}' to '/var/log/journal/{id}' (rw,idmap)\n");
+        let bind =
+            format!("  bind '/var/log/journal/{id}' to '/var/log/journal/{id}' (nosuid,nodev,noexec)\n");
         ensure!(plan.contains(&bind), "no '{bind}' in {plan}");
         host.ok(&format!("test ! -e /var/log/journal/{id}"))?;
         compare(&host, &p1)?;
         p1.inside(&format!("grep -q ' /var/log/journal/{id} ' /proc/self/mountinfo"))?;
+        // SEC-28: what root of the container makes there is no program of root's.
+        p1.inside(&format!(
+            "cp /bin/busybox /var/log/journal/{id}/who && chmod 4755 /var/log/journal/{id}/who"
+        ))?;
+        host.ok(&format!("test $(stat -c %u /var/log/journal/{id}/who) -ge 65536"))?;
         p1.stop()
     });
     host.case("a link to the guest's journal is one of the operations", || {

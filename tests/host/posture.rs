@@ -24,7 +24,7 @@ const CAP_SYS_RESOURCE: u32 = 24;
 
 /// What each golden file is for.
 const POSTURES: [(&str, &str); 3] =
-    [("default", ""), ("nesting", "Nesting=yes\n"), ("host-ids", "PrivateUsers=no\n")];
+    [("default", ""), ("nesting", "Nesting=yes\n"), ("host-ids", "PrivateUsers=no\nPrivileged=yes\n")];
 
 /// SEC-33; in it SEC-5 for the mounts, SEC-18 for the first process, SEC-20 for the cgroup's files. Each cover withstands unmounting, moving, remounting, a fresh instance, and all
 /// of that by the root of a user namespace inside.

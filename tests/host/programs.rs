@@ -28,7 +28,7 @@ fn programs_do_the_rest_of_what_verbs_do() -> Result<()> {
     let host = boot!();
     place_scripts(&host)?;
     let p1 = Container::busybox(&host, "p1")?;
-    let definition = "[Exec]\nPrivateUsers=no\n[Container]\nGroups=web\nStartPriority=7\n[Console]\nTtys=1\n";
+    let definition = "[Exec]\nPrivateUsers=no\nPrivileged=yes\n[Container]\nGroups=web\nStartPriority=7\n[Console]\nTtys=1\n";
     let p2 = Container::defined(&host, "p2", definition)?;
     host.case("several at once, by name and by group", || {
         let started = host.ok(&manager(

@@ -51,8 +51,8 @@ chmod 700 $marker $marker/dir
 mkdir -p $root/srv/x $root/var/log/journal $root/etc $root/sbin
 : >$root/srv/y
 echo 0123456789abcdef0123456789abcdef >$root/etc/machine-id
-# The attacker owns the tree, and reaches it: it is not in the closed store.
-mkdir -p /srv/race && mv $root /srv/race/rootfs && root=/srv/race/rootfs
+# The attacker owns the tree, and with the ids of the host reaches it, too.
+mkdir -m 700 /srv/race && mv $root /srv/race/rootfs && root=/srv/race/rootfs
 printf '[Exec]\nLinkJournal=try-guest\nPrivateUsers=identity\n[Files]\nRootDirectory=%s\nBind=/opt/shared:/srv/x\nBind=/opt/shared/file:/srv/y\n' \
     $root >/etc/containerctl/r.conf
 systemctl daemon-reload

@@ -30,6 +30,8 @@ fn terminals_beside_the_console() -> Result<()> {
     let host = boot!();
     let p1 = Container::defined(&host, "p1", "[Console]\nTtys=2\n")?;
     host.ok(&format!("echo 'tty1::respawn:/sbin/getty 0 tty1' >>{}/etc/inittab", p1.root()))?;
+    // The template's root has no password to log in by.
+    host.ok(&format!("sed -i 's/^root:[*]:/root::/' {}/etc/passwd", p1.root()))?;
     p1.start()?;
     host.case("a getty of the guest's lets in who attaches", || {
         answers(&host, "p1", 1, "\\n", "p1 login: ")?;

@@ -18,7 +18,7 @@ use crate::machine::inspect::registry;
 use crate::machine::lifecycle::unit;
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::replace::replace;
+use crate::replace::replace_definition;
 use crate::sandbox::seccomp;
 
 /// The administrator's drop-in, where he has no main file.
@@ -202,7 +202,7 @@ impl Draft {
         let mut warnings: Vec<String> = after.warnings.iter().map(ToString::to_string).collect();
         warnings.extend(changed.iter().filter_map(|change| overruled(root, name, change)));
         if text != self.text {
-            replace(&self.path, text)?;
+            replace_definition(&self.path, text)?;
             warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
         }
         let runs = !registry::state(root, name)?.is_down();

@@ -2,9 +2,9 @@
 //!
 //! The root file system goes first and the definition last, so that what is half gone is still listed.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::journals;
 use crate::error::{Error, Kind, Result};
 use crate::machine::inspect::registry;
 use crate::machine::lifecycle::unit::{self, Stop};
@@ -39,7 +39,7 @@ pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result
     let trash = store::trash(root, name)?;
     unit_files::remove(root, name)?;
     image_entry::remove(root, name, &target)?;
-    unlink_journal(root, &target)?;
+    journals::remove(root, name, &target)?;
     ids::release(root, name)?;
     if root.is_system() {
         warnings.extend(setup::clear_away(root, name).iter().map(ToString::to_string));
@@ -74,17 +74,6 @@ fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
     }
 }
 
-/// The links by which the host's journalctl found the guest's journal (`LinkJournal=guest`).
-pub(super) fn unlink_journal(root: &Root, rootfs: &Path) -> Result<()> {
-    let Ok(entries) = fs::read_dir(root.path("/var/log/journal")) else { return Ok(()) };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if fs::read_link(&path).is_ok_and(|to| to.starts_with(rootfs)) {
-            remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
 /// What the administrator and the run time define goes; what a package defines stays, and is told.
 fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> {
     let [admin, runtime, packaged] = root.definition_dirs();
@@ -103,6 +92,7 @@ mod tests {
     use super::*;
     use crate::machine::change::create::{self, Request, Source};
     use crate::sys::interrupt::Interrupt;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 

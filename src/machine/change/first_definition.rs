@@ -49,7 +49,7 @@ pub fn write(root: &Root, name: &MachineName, text: &str) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(&directory).context(failed)?;
     // Without a name until it is whole, so that a crash leaves nothing.
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(&directory, flags, Mode::from_raw_mode(0o644)).context(failed)?;
+    let file = rustix::fs::open(&directory, flags, Mode::from_raw_mode(0o640)).context(failed)?;
     let mut file = File::from(file);
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).context(failed)?;
     let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());

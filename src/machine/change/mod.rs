@@ -8,6 +8,8 @@ pub mod create;
 pub mod destroy;
 /// Devices and interfaces handed to a running container.
 pub mod device;
+/// Journals of guests among the host's.
+pub mod journals;
 /// Resource limits.
 pub mod limits;
 /// Links and ports of a running container.

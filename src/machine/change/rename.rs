@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{create, destroy};
+use super::{create, journals};
 use crate::config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::inspect::registry;
@@ -80,7 +80,7 @@ pub(in crate::machine) fn finish(root: &Root) -> Vec<String> {
 /// Every step; each is nothing where it was done before. Returns why machinectl will not find the image, if so.
 fn carry_out(root: &Root, old: &MachineName, new: &MachineName, intent: &Path) -> Result<Option<String>> {
     let target = registry::rootfs(root, old).unwrap_or_else(|_| root.rootfs(old));
-    destroy::unlink_journal(root, &target)?;
+    journals::rename(root, old, new, &target)?;
     image_entry::remove(root, old, &target)?;
     for (from, to) in moves(root, old, new) {
         shift(&from, &to)?;

@@ -9,6 +9,7 @@ use rustix::fs::CWD;
 use rustix::mount::OpenTreeFlags;
 use serde::Serialize;
 
+use super::exposure;
 use crate::error::{Context, Result};
 use crate::machine::change::network;
 use crate::network::probe::{Outcome, Packet};
@@ -76,6 +77,7 @@ pub fn check(root: &Root) -> Vec<Feature> {
     features.extend(installed(root));
     features.extend(tools(root));
     features.extend(packets(root));
+    features.extend(exposure::check(root));
     features
 }
 
@@ -83,7 +85,12 @@ fn needed(what: &str, found: Found, hint: &'static str) -> Feature {
     Feature { what: what.to_string(), only_for: None, found, hint: hint.into() }
 }
 
-fn good(what: &str, only_for: &'static str, found: Found, hint: impl Into<Cow<'static, str>>) -> Feature {
+pub(super) fn good(
+    what: &str,
+    only_for: &'static str,
+    found: Found,
+    hint: impl Into<Cow<'static, str>>,
+) -> Feature {
     Feature { what: what.to_string(), only_for: Some(only_for), found, hint: hint.into() }
 }
 

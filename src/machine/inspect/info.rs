@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::usage::{self, Usage};
 use super::{addresses, registry};
 use crate::config::{self, settings::PrivateUsers};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::machine::change::limits::{self, Limit};
 use crate::machine::lifecycle::unit_files;
 use crate::name::MachineName;
@@ -98,6 +98,7 @@ pub fn info(root: &Root, name: &MachineName) -> Result<Info> {
     let (rootfs, problem) = match registry::rootfs(root, name) {
         Ok(path) if is_missing(&path) => (Some(path), Some("the root file system is missing".to_string())),
         Ok(path) => (Some(path), None),
+        Err(error) if error.kind() == Kind::Denied => (None, None),
         Err(error) => (None, Some(error.to_string())),
     };
     Ok(Info {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::registry;
 use crate::error::Result;
+use crate::machine::change::journals;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::runtime::state;
@@ -36,10 +37,11 @@ pub fn arguments(root: &Root, name: &MachineName, source: Source, since: Since) 
     let mut arguments = match source {
         Source::All => vec![format!("--unit={}", name.service())],
         Source::Console => vec![format!("--unit={}", name.service()), "CONTAINER_ORIGIN=console".to_string()],
-        // Of one that does not run there is what it wrote to its disk; no link in there leads out of it.
-        Source::Guest if running.is_none() => {
-            vec![format!("--root={}", registry::rootfs(root, name)?.display())]
-        }
+        // One that does not run has left what it wrote: on the host, or on its disk.
+        Source::Guest if running.is_none() => vec![match journals::find(root, name) {
+            Some(directory) => format!("--directory={}", directory.display()),
+            None => format!("--root={}", registry::rootfs(root, name)?.display()),
+        }],
         Source::Guest => vec![format!("--machine={name}")],
     };
     arguments.extend(match (source, since) {

@@ -118,6 +118,8 @@ fn entry(root: &Root, name: &MachineName, state: RunState) -> Entry {
     let told = if runs { state::read(root, name) } else { None };
     let (rootfs, problem) = match rootfs(root, name) {
         Ok(path) => (Some(path), None),
+        // Definitions are for root; the list is for everyone.
+        Err(error) if error.kind() == Kind::Denied => (None, None),
         Err(error) => (None, Some(error.to_string())),
     };
     Entry {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::Definition;
-use crate::config::settings::{AppArmorProfile, Settings};
+use crate::config::settings::{AppArmorProfile, Exec, PrivateUsers, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
@@ -57,7 +57,8 @@ impl fmt::Display for Labels {
     }
 }
 
-/// Refuses labels that the definition asks for and the host cannot give, with the key, its file and line.
+/// Refuses labels that the definition asks for and the host cannot give, and the ids of the host for a container that
+/// no label confines, with the key, its file and line.
 pub fn check(definition: &Definition, support: &Support) -> Result<()> {
     let exec = &definition.settings.exec;
     let refused = |key, why: String| {
@@ -70,8 +71,31 @@ pub fn check(definition: &Definition, support: &Support) -> Result<()> {
     }
     match exec.selinux_context.as_ref().and_then(|context| support.selinux.lacks(context)) {
         Some(why) => refused("SELinuxContext", why),
-        None => Ok(()),
+        None => require_confinement(definition, support),
     }
+}
+
+/// Root with the ids of the host is root of the host, unless a label confines it or the definition says so twice.
+fn require_confinement(definition: &Definition, support: &Support) -> Result<()> {
+    let exec = &definition.settings.exec;
+    if exec.private_users != PrivateUsers::No || exec.privileged || confines(exec, support) {
+        return Ok(());
+    }
+    let named = definition.named("Exec", "PrivateUsers");
+    Err(Error::config(format!(
+        "{named} root of the container would be root of the host: no AppArmor or SELinux confines it"
+    ))
+    .hint("leave PrivateUsers= out, or add Privileged=yes to [Exec]"))
+}
+
+/// Whether a container of the definition gets a label that confines it.
+pub fn confines(exec: &Exec, support: &Support) -> bool {
+    let by_apparmor = match exec.apparmor_profile {
+        None => support.apparmor.can_load(),
+        Some(AppArmorProfile::Unconfined) => false,
+        Some(AppArmorProfile::Generated | AppArmorProfile::Named(_)) => true,
+    };
+    by_apparmor || exec.selinux_context.is_some() || support.selinux.own_context("", None).is_some()
 }
 
 /// The labels of a container. `ids` is `None` where it shares the host's ids.
