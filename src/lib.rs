@@ -14,7 +14,7 @@
 //! | `sandbox` | `sys` `config` `runtime` `storage` `network` |
 //! | `worker` | `sys` `runtime` `storage` `sandbox` |
 //! | `image` | `sys` `config` `storage` `network` `sandbox` |
-//! | `preparation` | `sys` `config` `runtime` `storage` `sandbox` `image` |
+//! | `preparation` | `sys` `config` `runtime` `storage` `network` `sandbox` `image` |
 //! | `generator` | `config` `storage` |
 //! | `child` | `sys` `storage` `sandbox` |
 //! | `supervisor` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `preparation` `child` |

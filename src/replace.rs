@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
 
@@ -23,8 +23,7 @@ fn replace_or_make(path: &Path, text: &str, mode: u32) -> Result<()> {
     let real = &fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let directory = real.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o755).create(directory).context(failed)?;
-    // The leading dot hides it from readers of the directory; the process id makes it unique.
-    let new = directory.join(format!(".containerctl.{}", std::process::id()));
+    let new = temporary(directory);
     let write = || -> std::io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         match fs::metadata(real) {
@@ -40,6 +39,25 @@ fn replace_or_make(path: &Path, text: &str, mode: u32) -> Result<()> {
         File::open(directory)?.sync_all()
     };
     write().inspect_err(|_| drop(fs::remove_file(&new))).context(failed)
+}
+
+/// Replaces a file below `/run`, or makes it with this mode: readers find the old content or the new one. It is not
+/// synced, since nothing there outlives the host.
+pub fn publish(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let new = temporary(path.parent().unwrap_or(Path::new("/")));
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(content)?;
+        fs::rename(&new, path)
+    };
+    let written = write().inspect_err(|_| drop(fs::remove_file(&new)));
+    written.context(|| format!("failed to write '{}'", path.display()))
+}
+
+/// A name for a new file. The leading dot hides it from readers of the directory; the process id makes it unique.
+fn temporary(directory: &Path) -> PathBuf {
+    directory.join(format!(".containerctl.{}", std::process::id()))
 }
 
 /// Removes a file or symbolic link. Returns whether it existed.
@@ -62,6 +80,18 @@ fn was_there(removed: std::io::Result<()>, path: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_published_has_the_mode_that_is_asked_for_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        publish(&path, b"old and longer", 0o600).unwrap();
+        publish(&path, b"new", 0o644).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        assert!(publish(&dir.path().join("none/state"), b"x", 0o644).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn what_is_replaced_keeps_its_mode_and_its_link() {

@@ -12,7 +12,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::child::ephemeral;
 use crate::child::leader::{self, Leader};
-use crate::child::message::{Failed, Order, Report, Step, at, await_order, named, raw, report};
+use crate::child::message::{Failed, Order, Report, Step, at, await_order, raw, report};
 use crate::sandbox::mounts::{Assembly, Sources, dress, move_onto, new_filesystem};
 use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::plan::Plan;
@@ -68,18 +68,18 @@ fn assemble(this: &Assembler) -> Result<(), Failed> {
     rustix::process::umask(Mode::empty());
     // Nothing that is mounted from here on may reach the host.
     let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
-    at(named("make the mounts private"), raw(mount_setattr(CWD, c"/", Depth::Recursive, private)))?;
+    at(Step::MakePrivate, raw(mount_setattr(CWD, c"/", Depth::Recursive, private)))?;
     if let Some(network) = this.network {
-        at(named("enter the network namespace"), raw(pidfd::setns(network, libc::CLONE_NEWNET)))?;
+        at(Step::JoinNetwork, raw(pidfd::setns(network, libc::CLONE_NEWNET)))?;
     }
     // The leader is born into these mounts, and waits.
     let leader = clone_leader(this)?;
     // procfs and sysfs show the namespaces of whoever mounts them.
     let joined = libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC;
     let joined = joined & this.namespaces;
-    at(named("enter the leader's namespaces"), raw(pidfd::setns(leader.as_fd(), joined)))?;
+    at(Step::JoinLeader, raw(pidfd::setns(leader.as_fd(), joined)))?;
     // The id map that the mounts borrow exists once the supervisor has written it.
-    at(named("enter the leader's namespaces"), raw(await_order(this.supervisor, Order::Mapped)))?;
+    at(Step::JoinLeader, raw(await_order(this.supervisor, Order::Mapped)))?;
     let userns = user_namespace(this, &leader)?;
     dress_all(this, userns.as_ref().map(AsFd::as_fd))?;
     mount_all(this, &leader)
@@ -87,7 +87,7 @@ fn assemble(this: &Assembler) -> Result<(), Failed> {
 
 /// Clones the leader as the supervisor's child and hands over its pidfd.
 fn clone_leader(this: &Assembler) -> Result<OwnedFd, Failed> {
-    let step = named("clone the leader");
+    let step = Step::CloneLeader;
     // SAFETY: this process has one thread, and the flags are of new namespaces and CLONE_PARENT only.
     match at(step, raw(unsafe { clone3(this.namespaces | libc::CLONE_PARENT) }))? {
         Cloned::Child => {
@@ -96,8 +96,8 @@ fn clone_leader(this: &Assembler) -> Result<OwnedFd, Failed> {
         }
         Cloned::Parent { pid, pidfd } => {
             close_parents(&[this.leader.supervisor.as_raw_fd()]);
-            let told = report(this.supervisor, Report::Leader(pid.as_raw()), Some(pidfd.as_fd()));
-            at(step, raw(told))?;
+            let sent = report(this.supervisor, Report::Leader(pid.as_raw()), Some(pidfd.as_fd()));
+            at(step, raw(sent))?;
             Ok(pidfd)
         }
     }
@@ -106,7 +106,7 @@ fn clone_leader(this: &Assembler) -> Result<OwnedFd, Failed> {
 fn user_namespace(this: &Assembler, leader: &OwnedFd) -> Result<Option<OwnedFd>, Failed> {
     match this.namespaces & libc::CLONE_NEWUSER {
         0 => Ok(None),
-        _ => at(named("map the ids of a mount"), raw(pidfd::user_namespace(leader))).map(Some),
+        _ => at(Step::MapIds, raw(pidfd::user_namespace(leader))).map(Some),
     }
 }
 
@@ -125,7 +125,7 @@ fn dress_all(this: &Assembler, userns: Option<BorrowedFd>) -> Result<(), Failed>
 }
 
 fn mount_all(this: &Assembler, leader: &OwnedFd) -> Result<(), Failed> {
-    let covers = named("open what covers masked files");
+    let covers = Step::OpenCovers;
     let blank = (at(covers, path_fd(this.blank.0))?, at(covers, path_fd(this.blank.1))?);
     let root = at(Step::Outside(0), attach_root(this))?;
     let assembly = Assembly { tree: Tree::from_fd(root), owner: this.owner, blank };
@@ -146,7 +146,7 @@ fn mount_all(this: &Assembler, leader: &OwnedFd) -> Result<(), Failed> {
             operation => at(step, assembly.apply(operation, source.as_ref()))?,
         }
     }
-    at(named("change the root"), pivot(&assembly.tree))
+    at(Step::PivotRoot, pivot(&assembly.tree))
 }
 
 /// Puts the root onto the staging directory, where pivot_root(2) can take it from.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::SigSet;
 
-use crate::child::message::{Failed, at, named, raw};
+use crate::child::message::{Failed, Step, at, raw};
 use crate::sys::clone::exit_now;
 use crate::sys::exec::close_from;
 use crate::sys::memory::{self, Memory};
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs for the container's life; returns only the step that failed before.
 pub fn run(of: Memory) -> Result<std::convert::Infallible, Failed> {
-    let step = named("become the first process");
+    let step = Step::BecomeInit;
     if of == Memory::Own {
         at(step, raw(memory::leave_files()))?;
     }

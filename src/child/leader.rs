@@ -14,7 +14,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::child::init;
 use crate::child::label::{self, Label};
-use crate::child::message::{Failed, Order, Report, Step, at, await_order, named, raw, report};
+use crate::child::message::{Failed, Order, Report, Step, at, await_order, raw, report};
 use crate::sandbox::mounts::{Assembly, Sources};
 use crate::sandbox::operation::Operation;
 use crate::sandbox::userns;
@@ -72,35 +72,35 @@ pub fn run(leader: &Leader) -> ! {
 
 /// The steps, in the one order that works.
 fn enter(this: &Leader) -> Result<std::convert::Infallible, Failed> {
-    at(named("become root of the user namespace"), become_root(this))?;
-    at(named("join a session keyring"), raw(keyring::join_new_session_keyring()))?;
-    at(named("set the host name"), rustix::system::sethostname(this.hostname.as_bytes()))?;
+    at(Step::BecomeRoot, become_root(this))?;
+    at(Step::JoinKeyring, raw(keyring::join_new_session_keyring()))?;
+    at(Step::SetHostname, rustix::system::sethostname(this.hostname.as_bytes()))?;
     if this.private_network {
-        at(named("bring up the loopback interface"), loopback_up())?;
+        at(Step::Loopback, loopback_up())?;
     }
     // Only now that the cgroup is ours can it become the root of our view.
-    let cgroup = named("enter a cgroup namespace");
+    let cgroup = Step::UnshareCgroup;
     at(cgroup, raw(await_order(this.supervisor, Order::Placed)))?;
     at(cgroup, unshare(UnshareFlags::NEWCGROUP))?;
     at(cgroup, raw(report(this.supervisor, Report::Entered, None)))?;
     // The assembler has changed our root; copying its mounts from a lesser user namespace locks them.
-    at(named("enter a mount namespace"), raw(await_order(this.supervisor, Order::Enter)))?;
-    at(named("enter a mount namespace"), unshare(UnshareFlags::NEWNS))?;
-    at(named("enter a mount namespace"), rustix::process::chdir("/"))?;
+    at(Step::UnshareMounts, raw(await_order(this.supervisor, Order::Enter)))?;
+    at(Step::UnshareMounts, unshare(UnshareFlags::NEWNS))?;
+    at(Step::UnshareMounts, rustix::process::chdir("/"))?;
     mount_inside(this)?;
     let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
-    at(named("share the mounts"), rustix::mount::mount_change("/", shared))?;
-    at(named("open '/dev/console'"), take_console(this))?;
+    at(Step::MakeShared, rustix::mount::mount_change("/", shared))?;
+    at(Step::OpenConsole, take_console(this))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    at(named("drop capabilities"), drop_capabilities(this.capabilities, this.ambient))?;
+    at(Step::DropCapabilities, drop_capabilities(this.capabilities, this.ambient))?;
     if this.no_new_privileges {
-        at(named("set no_new_privs"), rustix::thread::set_no_new_privs(true))?;
+        at(Step::NoNewPrivileges, rustix::thread::set_no_new_privs(true))?;
     }
-    at(named("change to the working directory"), rustix::process::chdir(this.working_directory))?;
+    at(Step::WorkingDirectory, rustix::process::chdir(this.working_directory))?;
     signal::reset_all();
-    at(named("close file descriptors"), close_on_exec())?;
+    at(Step::CloseDescriptors, close_on_exec())?;
     for wanted in this.labels {
-        at(named("ask for the label of the security module"), label::on_exec(wanted))?;
+        at(Step::SetLabel, label::on_exec(wanted))?;
     }
     for filter in this.filters {
         load(this, filter)?;
@@ -153,10 +153,10 @@ fn take_console(this: &Leader) -> Result<(), Errno> {
 /// the listener is handed over.
 fn load(this: &Leader, filter: &Filter) -> Result<(), Failed> {
     let loaded = seccomp::load(&filter.program, filter.listening);
-    match at(named("load the system call filter"), raw(loaded))? {
+    match at(Step::LoadFilter, raw(loaded))? {
         Some(listener) => {
-            let told = report(this.supervisor, Report::Listener, Some(listener.as_fd()));
-            at(named("hand over the listener of the system call filter"), raw(told))
+            let sent = report(this.supervisor, Report::Listener, Some(listener.as_fd()));
+            at(Step::SendListener, raw(sent))
         }
         None => Ok(()),
     }
@@ -168,7 +168,7 @@ fn close_on_exec() -> Result<(), Errno> {
 
 fn execute(this: &Leader) -> Result<std::convert::Infallible, Failed> {
     let errno = execve(this.command, this.environment);
-    Err((named("execute the payload"), to_errno(errno)))
+    Err((Step::Execute, to_errno(errno)))
 }
 
 fn unshare(flags: UnshareFlags) -> Result<(), Errno> {

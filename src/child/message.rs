@@ -1,4 +1,4 @@
-//! What parent and children say to each other: one enum per direction, eight bytes a message.
+//! Messages between the supervisor and its children: one enum per direction, eight bytes a message.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -40,37 +40,134 @@ pub enum Step {
     Outside(u16),
     /// An operation of the plan's inside list, by index.
     Inside(u16),
-    /// Something else, by index into [`STEPS`].
-    Named(u16),
+    /// Enter the network namespace.
+    JoinNetwork,
+    /// Make the mounts private.
+    MakePrivate,
+    /// Clone the leader.
+    CloneLeader,
+    /// Enter the leader's namespaces.
+    JoinLeader,
+    /// Open what covers masked files.
+    OpenCovers,
+    /// Map the ids of a mount.
+    MapIds,
+    /// Change the root.
+    PivotRoot,
+    /// Become root of the user namespace.
+    BecomeRoot,
+    /// Join a session keyring.
+    JoinKeyring,
+    /// Set the host name.
+    SetHostname,
+    /// Bring up the loopback interface.
+    Loopback,
+    /// Enter a cgroup namespace.
+    UnshareCgroup,
+    /// Enter a mount namespace.
+    UnshareMounts,
+    /// Share the mounts.
+    MakeShared,
+    /// Open '/dev/console'.
+    OpenConsole,
+    /// Drop capabilities.
+    DropCapabilities,
+    /// Set no_new_privs.
+    NoNewPrivileges,
+    /// Ask for the label of the security module.
+    SetLabel,
+    /// Load the system call filter.
+    LoadFilter,
+    /// Hand over the listener of the system call filter.
+    SendListener,
+    /// Change to the working directory.
+    WorkingDirectory,
+    /// Close file descriptors.
+    CloseDescriptors,
+    /// Execute the payload.
+    Execute,
+    /// Become the first process.
+    BecomeInit,
 }
 
-/// The steps that are no operation of the plan.
-pub const STEPS: [&str; 24] = [
-    "enter the network namespace",
-    "make the mounts private",
-    "clone the leader",
-    "enter the leader's namespaces",
-    "open what covers masked files",
-    "map the ids of a mount",
-    "change the root",
-    "become root of the user namespace",
-    "join a session keyring",
-    "set the host name",
-    "bring up the loopback interface",
-    "enter a cgroup namespace",
-    "enter a mount namespace",
-    "share the mounts",
-    "open '/dev/console'",
-    "drop capabilities",
-    "set no_new_privs",
-    "ask for the label of the security module",
-    "load the system call filter",
-    "hand over the listener of the system call filter",
-    "change to the working directory",
-    "close file descriptors",
-    "execute the payload",
-    "become the first process",
+/// The steps that are no operation of the plan; a message has their index.
+const STEPS: [Step; 24] = [
+    Step::JoinNetwork,
+    Step::MakePrivate,
+    Step::CloneLeader,
+    Step::JoinLeader,
+    Step::OpenCovers,
+    Step::MapIds,
+    Step::PivotRoot,
+    Step::BecomeRoot,
+    Step::JoinKeyring,
+    Step::SetHostname,
+    Step::Loopback,
+    Step::UnshareCgroup,
+    Step::UnshareMounts,
+    Step::MakeShared,
+    Step::OpenConsole,
+    Step::DropCapabilities,
+    Step::NoNewPrivileges,
+    Step::SetLabel,
+    Step::LoadFilter,
+    Step::SendListener,
+    Step::WorkingDirectory,
+    Step::CloseDescriptors,
+    Step::Execute,
+    Step::BecomeInit,
 ];
+
+impl Step {
+    /// The words after "failed to"; none for an operation of the plan, which has words of its own.
+    pub fn text(self) -> &'static str {
+        match self {
+            Step::Outside(_) | Step::Inside(_) => "",
+            Step::JoinNetwork => "enter the network namespace",
+            Step::MakePrivate => "make the mounts private",
+            Step::CloneLeader => "clone the leader",
+            Step::JoinLeader => "enter the leader's namespaces",
+            Step::OpenCovers => "open what covers masked files",
+            Step::MapIds => "map the ids of a mount",
+            Step::PivotRoot => "change the root",
+            Step::BecomeRoot => "become root of the user namespace",
+            Step::JoinKeyring => "join a session keyring",
+            Step::SetHostname => "set the host name",
+            Step::Loopback => "bring up the loopback interface",
+            Step::UnshareCgroup => "enter a cgroup namespace",
+            Step::UnshareMounts => "enter a mount namespace",
+            Step::MakeShared => "share the mounts",
+            Step::OpenConsole => "open '/dev/console'",
+            Step::DropCapabilities => "drop capabilities",
+            Step::NoNewPrivileges => "set no_new_privs",
+            Step::SetLabel => "ask for the label of the security module",
+            Step::LoadFilter => "load the system call filter",
+            Step::SendListener => "hand over the listener of the system call filter",
+            Step::WorkingDirectory => "change to the working directory",
+            Step::CloseDescriptors => "close file descriptors",
+            Step::Execute => "execute the payload",
+            Step::BecomeInit => "become the first process",
+        }
+    }
+
+    /// Kind and index in a message.
+    fn encode(self) -> (u8, u16) {
+        match self {
+            Step::Outside(index) => (3, index),
+            Step::Inside(index) => (4, index),
+            step => (5, STEPS.iter().position(|known| *known == step).unwrap_or_default() as u16),
+        }
+    }
+
+    fn decode(kind: u8, index: u16) -> Option<Step> {
+        match kind {
+            3 => Some(Step::Outside(index)),
+            4 => Some(Step::Inside(index)),
+            5 => STEPS.get(usize::from(index)).copied(),
+            _ => None,
+        }
+    }
+}
 
 /// A step that failed, and why.
 pub(super) type Failed = (Step, rustix::io::Errno);
@@ -83,33 +180,6 @@ pub(super) fn at<T>(step: Step, result: Result<T, rustix::io::Errno>) -> Result<
 /// A result of nix as one of rustix.
 pub(super) fn raw<T>(result: Result<T, Errno>) -> Result<T, rustix::io::Errno> {
     result.map_err(to_errno)
-}
-
-/// The named step of this text; the texts are only ever literals from [`STEPS`].
-pub const fn named(text: &str) -> Step {
-    let mut index = 0;
-    while index < STEPS.len() {
-        if same(STEPS[index], text) {
-            return Step::Named(index as u16);
-        }
-        index += 1;
-    }
-    panic!("not a step")
-}
-
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut index = 0;
-    while index < a.len() {
-        if a[index] != b[index] {
-            return false;
-        }
-        index += 1;
-    }
-    true
 }
 
 /// Sends an order to a child.
@@ -128,14 +198,12 @@ pub fn await_order(socket: impl AsFd, expected: Order) -> Result<(), Errno> {
 
 /// Sends a report, with a descriptor where it carries one.
 pub fn report(socket: impl AsFd, report: Report, fd: Option<BorrowedFd>) -> Result<(), Errno> {
-    let (kind, index, value) = match report {
-        Report::Leader(pid) => (0, 0, pid),
-        Report::Terminal => (1, 0, 0),
-        Report::Entered => (2, 0, 0),
-        Report::Failed(Step::Outside(index), errno) => (3, index, errno as i32),
-        Report::Failed(Step::Inside(index), errno) => (4, index, errno as i32),
-        Report::Failed(Step::Named(index), errno) => (5, index, errno as i32),
-        Report::Listener => (6, 0, 0),
+    let ((kind, index), value) = match report {
+        Report::Leader(pid) => ((0, 0), pid),
+        Report::Terminal => ((1, 0), 0),
+        Report::Entered => ((2, 0), 0),
+        Report::Failed(step, errno) => (step.encode(), errno as i32),
+        Report::Listener => ((6, 0), 0),
     };
     let mut message = [0; 8];
     message[0] = kind;
@@ -148,10 +216,10 @@ pub fn report(socket: impl AsFd, report: Report, fd: Option<BorrowedFd>) -> Resu
 pub fn receive(socket: impl AsFd) -> Result<Option<(Report, Option<OwnedFd>)>, Errno> {
     let mut message = [0; 8];
     let (len, fd) = match scm::receive(&socket, &mut message) {
-        // The child went without reading an order of ours. That is told first; what it said is still there.
+        // The child ended without reading an order. The kernel reports that first; the child's reports are still there.
         Err(Errno::ECONNRESET) => match scm::receive(&socket, &mut message)? {
             (0, _) => return Err(Errno::ECONNRESET),
-            said => said,
+            received => received,
         },
         other => other?,
     };
@@ -160,16 +228,12 @@ pub fn receive(socket: impl AsFd) -> Result<Option<(Report, Option<OwnedFd>)>, E
     }
     let index = u16::from_ne_bytes([message[2], message[3]]);
     let value = i32::from_ne_bytes([message[4], message[5], message[6], message[7]]);
-    let failed = |step| Report::Failed(step, Errno::from_raw(value));
     let report = match message[0] {
         0 => Report::Leader(value),
         1 => Report::Terminal,
         2 => Report::Entered,
-        3 => failed(Step::Outside(index)),
-        4 => failed(Step::Inside(index)),
-        5 => failed(Step::Named(index)),
         6 => Report::Listener,
-        _ => return Err(Errno::EBADMSG),
+        kind => Report::Failed(Step::decode(kind, index).ok_or(Errno::EBADMSG)?, Errno::from_raw(value)),
     };
     Ok(Some((report, fd)))
 }
@@ -204,9 +268,10 @@ mod tests {
             Report::Listener,
             Report::Failed(Step::Outside(3), Errno::EPERM),
             Report::Failed(Step::Inside(7), Errno::ENOSPC),
-            Report::Failed(named("execute the payload"), Errno::ENOENT),
+            Report::Failed(Step::Execute, Errno::ENOENT),
         ];
-        for sent in reports {
+        let steps = STEPS.map(|step| Report::Failed(step, Errno::EIO));
+        for sent in reports.into_iter().chain(steps) {
             report(&theirs, sent, None).expect("send");
             assert_eq!(receive(&ours).expect("receive").expect("message").0, sent);
         }

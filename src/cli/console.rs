@@ -7,7 +7,7 @@ use std::io::{Write, stdin, stdout};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -20,6 +20,7 @@ use crate::machine::enter::console;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::runtime::control::{self, Answer, CHUNK, Request, Scrollback};
+use crate::sys::poll::{happened, poll};
 use crate::sys::scm;
 use crate::sys::tty::{WindowSize, window_size};
 
@@ -198,14 +199,11 @@ impl<'a> Session<'a> {
         if self.input_open {
             fds.push(PollFd::new(input.as_fd(), read));
         }
-        let limit =
-            if self.input_open { PollTimeout::NONE } else { PollTimeout::from(SILENCE.as_millis() as u16) };
-        match poll(&mut fds, limit) {
-            Ok(0) => return Ok((false, false, false, true)),
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(errno).context(|| "failed to wait for events"),
+        let limit = (!self.input_open).then_some(SILENCE);
+        if poll(&mut fds, limit).context(|| "failed to wait for events")? == 0 {
+            return Ok((false, false, false, true));
         }
-        let happened = |index: usize| fds.get(index).is_some_and(|fd| fd.any().unwrap_or(false));
+        let happened = |index: usize| fds.get(index).is_some_and(happened);
         Ok((happened(2), happened(0), happened(1), false))
     }
 

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::io::Errno;
@@ -17,6 +17,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::terminal::RawTerminal;
 use crate::error::{Context, Result};
 use crate::machine::enter::attach::{Attached, Stream, Streams};
+use crate::sys::poll::{happened, poll};
 use crate::sys::tty::{self, WindowSize};
 
 /// What is carried at a time. A pipe that can be written at all takes so much without making us wait (pipe(7)).
@@ -164,11 +165,8 @@ impl Relay {
             vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(attached.ended(), ended)];
         let waiting: Vec<_> = self.flows.iter().map(Flow::waits_for).collect();
         fds.extend(waiting.iter().flatten().map(|(fd, flags)| PollFd::new(*fd, *flags)));
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(errno).context(|| "failed to wait for events"),
-        }
-        let mut happened = fds.iter().map(|fd| fd.any().unwrap_or(false));
+        poll(&mut fds, None).context(|| "failed to wait for events")?;
+        let mut happened = fds.iter().map(happened);
         let mut ready = vec![happened.next().unwrap_or(false), happened.next().unwrap_or(false)];
         ready.extend(waiting.iter().map(|waits| waits.is_some() && happened.next().unwrap_or(false)));
         Ok(ready)

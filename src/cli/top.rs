@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use super::output::{self, Format, Reader};
 use super::terminal::RawTerminal;
@@ -15,6 +15,7 @@ use crate::machine::inspect::registry::{self, Filter};
 use crate::machine::pattern::Pattern;
 use crate::paths::Root;
 use crate::sys::interrupt::Interrupt;
+use crate::sys::poll::poll;
 
 /// Show the load of running containers, updated continuously
 #[derive(Debug, clap::Args)]
@@ -114,10 +115,8 @@ fn key_within(wait: Duration, keys: bool, interrupt: &Interrupt) -> Result<Heard
     if keys {
         fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
     }
-    let timeout = PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX);
-    match poll(&mut fds, timeout) {
-        Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(Heard::Nothing),
-        result => _ = result.context(|| "failed to wait for a key")?,
+    if poll(&mut fds, Some(wait)).context(|| "failed to wait for a key")? == 0 {
+        return Ok(Heard::Nothing);
     }
     if interrupt.check().is_err() {
         return Ok(Heard::Quit);

@@ -4,19 +4,19 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::error::{Context, Error, Result};
 use crate::sys::interrupt::Interrupt;
+use crate::sys::poll::{happened, poll};
 
 /// Interval between calls of the watch, in milliseconds.
-const TICK_MSEC: u16 = 100;
+const TICK: Duration = Duration::from_millis(100);
 /// Time between the polite signal and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 /// Bytes of standard error that are kept.
@@ -128,11 +128,8 @@ fn follow(
             PollFd::new(stderr.as_fd(), PollFlags::POLLIN),
             PollFd::new(interrupt.fd(), PollFlags::POLLIN),
         ];
-        match nix::poll::poll(&mut fds, PollTimeout::from(TICK_MSEC)) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno).context(failed),
-        }
-        let ended = fds[0].any().unwrap_or(false);
+        poll(&mut fds, Some(TICK)).context(failed)?;
+        let ended = happened(&fds[0]);
         read_some(&mut stderr, complaints);
         interrupt.check()?;
         if ended {
@@ -159,15 +156,7 @@ fn terminate(child: &Child) {
     let _ = killpg(group(child), Signal::SIGTERM);
     let pid = rustix::process::Pid::from_child(child);
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    let deadline = Instant::now() + GRACE;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
-        match nix::poll::poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
-            Err(Errno::EINTR) => {}
-            _ => return,
-        }
-    }
+    let _ = poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], Some(GRACE));
 }
 
 fn group(child: &Child) -> Pid {
@@ -176,6 +165,8 @@ fn group(child: &Child) -> Pid {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::error::Kind;
 

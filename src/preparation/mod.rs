@@ -7,8 +7,11 @@ use crate::config::Definition;
 use crate::error::Result;
 use crate::image::defaults;
 use crate::name::MachineName;
+use crate::network::wiring;
 use crate::paths::Root;
 use crate::runtime::execution::Changes;
+use crate::runtime::namespaces::Namespace;
+use crate::runtime::state::Confinement;
 use crate::sandbox::lsm;
 use crate::sandbox::plan::{Plan, plan};
 use crate::sandbox::seccomp::{self, Policy, ProfileFile};
@@ -41,6 +44,20 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// The confinement of the payload, as it is recorded for a running container.
+    pub fn confinement(&self) -> Confinement {
+        let mut namespaces = self.plan.namespaces.clone();
+        // A network namespace that the container joins is not new, and not the host's.
+        let joined =
+            matches!(self.plan.network.namespace, wiring::Namespace::Path(_) | wiring::Namespace::Machine(_));
+        namespaces.extend(joined.then_some(Namespace::Net));
+        Confinement {
+            namespaces,
+            ambient: self.plan.ambient_mask,
+            nesting: self.definition.settings.exec.nesting,
+        }
+    }
+
     /// The system call filters. Those that were not built since the boot are built, and kept for the next start.
     pub fn filters(&self, root: &Root) -> Result<Filters> {
         let policy = Policy {

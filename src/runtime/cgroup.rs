@@ -7,13 +7,14 @@ use std::io::{ErrorKind, Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::unistd::{Gid, Uid, chown};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::runtime::run_state::Scope;
 use crate::runtime::state::State;
+use crate::sys::poll::poll;
 
 /// Where cgroup2 is mounted on every host that we support.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -133,10 +134,7 @@ impl Cgroup {
                 return Ok(());
             }
             let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
-            match poll(&mut fds, PollTimeout::NONE) {
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(errno) => return Err(errno).context(failed),
-            }
+            poll(&mut fds, None).context(failed)?;
         }
     }
 

@@ -26,6 +26,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use crate::error::{Context, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::replace::publish;
 use crate::runtime::lock::{self, Lock};
 use crate::runtime::rights::Rights;
 use crate::runtime::state::{self, State};
@@ -79,28 +80,25 @@ impl Runtime {
 
     /// Writes the state for readers; they see the old one or the new one.
     pub fn write_state(&self, state: &State) -> Result<()> {
-        let (temporary, path) = (self.path("state.new"), self.path(state::FILE));
-        std::fs::write(&temporary, state.to_text())
-            .and_then(|()| std::fs::rename(&temporary, &path))
-            .context(|| format!("failed to write '{}'", path.display()))
+        publish(&self.path(state::FILE), state.to_text()?.as_bytes(), 0o644)
     }
 
     /// Writes what the payload may do, for whoever enters.
     pub fn write_rights(&self, rights: &Rights) -> Result<()> {
-        make_file(&self.path(state::RIGHTS), &rights.to_text()?, 0o600)
+        publish(&self.path(state::RIGHTS), rights.to_text()?.as_bytes(), 0o600)
     }
 
     /// Writes the operations that a start has carried out, one a line.
     pub fn write_trace(&self, operations: &[String]) {
         // As the timings.
-        let _ = std::fs::write(self.path("trace"), operations.join("\n") + "\n");
+        let _ = publish(&self.path("trace"), (operations.join("\n") + "\n").as_bytes(), 0o644);
     }
 
     /// Writes how long each stage of a start took.
     pub fn write_timings(&self, timings: &[(&'static str, u128)]) {
         let text: String = timings.iter().map(|(stage, usec)| format!("{stage} {usec}\n")).collect();
         // They are for the curious; a start does not fail for them.
-        let _ = std::fs::write(self.path("timings"), text);
+        let _ = publish(&self.path("timings"), text.as_bytes(), 0o644);
     }
 }
 

@@ -25,6 +25,8 @@ pub mod run_state;
 pub mod state;
 /// The state in a memfd.
 pub mod state_file;
+/// The text of the state, and its versions.
+pub mod state_format;
 /// Processes that no signal ends.
 pub mod stuck;
 /// Durations of the stages of the last start.

@@ -1,19 +1,20 @@
-//! What a supervisor tells of a running machine, to its successor and to whoever wants to know: a few lines of
-//! `KEY=VALUE`.
-//!
-//! Unknown keys are skipped and missing ones have defaults, so that programs of different versions can read each
-//! other's.
+//! What a supervisor records about a running machine, for its successor and for readers. Its text is in
+//! [`state_format`](super::state_format).
 
-use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::{Console, Exec, Readiness};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::runtime::cgroup::Cgroup;
+use crate::runtime::namespaces::Namespace;
 use crate::runtime::stuck;
+use crate::sys::capabilities::Mask;
 use crate::sys::idmap::IdRange;
 
 /// Below the machine's run-time directory: the state for readers.
@@ -22,11 +23,9 @@ pub const FILE: &str = "state";
 /// Below the machine's run-time directory: the rights of its payload.
 pub const RIGHTS: &str = "rights";
 
-/// The version of this format that we write. A reader takes any; it is there for a change that cannot be taken.
-const VERSION: u32 = 1;
-
 /// Everything about a running container that cannot be asked of somebody else.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct State {
     /// The payload was executed; before that one is not adopted, but ended.
     pub started: bool,
@@ -72,81 +71,23 @@ pub struct State {
     pub notify_proxy: String,
     /// What it is sent with every call.
     pub notify_cookie: String,
+    /// The payload's confinement, beside its rights; none where an earlier version has started it.
+    pub confinement: Option<Confinement>,
+}
+
+/// The confinement that a payload was started with, as far as its [rights](super::rights) do not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Confinement {
+    /// The namespaces that are not the host's.
+    pub namespaces: Vec<Namespace>,
+    /// Capabilities that programs inherit which are not root's, as bits.
+    pub ambient: Mask,
+    /// `Nesting=`
+    pub nesting: bool,
 }
 
 impl State {
-    /// As text.
-    pub fn to_text(&self) -> String {
-        let mut text = format!("VERSION={VERSION}\n");
-        let ids = self.ids.map(|ids| format!("{}:{}", ids.base, ids.size)).unwrap_or_default();
-        let readiness = match self.readiness {
-            Readiness::Started => "0",
-            Readiness::Told => "1",
-            Readiness::Network => "network",
-        };
-        let fields: [(&str, &dyn std::fmt::Display); 22] = [
-            ("STARTED", &u8::from(self.started)),
-            ("READY", &u8::from(self.ready)),
-            ("WATCHED", &u8::from(self.watched)),
-            ("KILLED", &u8::from(self.killed)),
-            ("LEADER", &self.leader),
-            ("LEADER_START", &self.leader_start),
-            ("CGROUP", &self.cgroup),
-            ("MACHINE_ID", &self.machine_id),
-            ("ROOT", &self.root),
-            ("IDS", &ids),
-            ("STOP_SIGNAL", &self.stop_signal),
-            ("INIT", &u8::from(self.init)),
-            ("EXECUTION", &u8::from(self.execution)),
-            ("NOTIFY_READY", &readiness),
-            ("SHUTDOWN", &self.shutdown),
-            ("STARTED_USEC", &self.started_usec),
-            ("TTYS", &self.ttys),
-            ("BUFFER_BYTES", &self.buffer_bytes),
-            ("RATE_BURST", &self.rate_burst),
-            ("RATE_INTERVAL_USEC", &self.rate_interval_usec),
-            ("NOTIFY_PROXY", &self.notify_proxy),
-            ("NOTIFY_COOKIE", &self.notify_cookie),
-        ];
-        for (key, value) in fields {
-            let _ = writeln!(text, "{key}={value}");
-        }
-        text
-    }
-
-    /// From text; what cannot be read keeps its default.
-    pub fn parse(text: &str) -> State {
-        let mut state = State::default();
-        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
-            match key {
-                "STARTED" => state.started = value == "1",
-                "READY" => state.ready = value == "1",
-                "WATCHED" => state.watched = value == "1",
-                "KILLED" => state.killed = value == "1",
-                "LEADER" => state.leader = value.parse().unwrap_or_default(),
-                "LEADER_START" => state.leader_start = value.parse().unwrap_or_default(),
-                "CGROUP" => state.cgroup = value.to_string(),
-                "MACHINE_ID" => state.machine_id = value.to_string(),
-                "ROOT" => state.root = value.to_string(),
-                "IDS" => state.ids = parse_ids(value),
-                "STOP_SIGNAL" => state.stop_signal = value.parse().unwrap_or_default(),
-                "INIT" => state.init = value == "1",
-                "EXECUTION" => state.execution = value == "1",
-                "NOTIFY_READY" => state.readiness = readiness(value),
-                "SHUTDOWN" => state.shutdown = value.to_string(),
-                "STARTED_USEC" => state.started_usec = value.parse().unwrap_or_default(),
-                "TTYS" => state.ttys = value.parse().unwrap_or_default(),
-                "BUFFER_BYTES" => state.buffer_bytes = value.parse().unwrap_or_default(),
-                "RATE_BURST" => state.rate_burst = value.parse().unwrap_or_default(),
-                "RATE_INTERVAL_USEC" => state.rate_interval_usec = value.parse().unwrap_or_default(),
-                "NOTIFY_PROXY" => state.notify_proxy = value.to_string(),
-                "NOTIFY_COOKIE" => state.notify_cookie = value.to_string(),
-                _ => {}
-            }
-        }
-        state
-    }
-
     /// How the console is treated from now on.
     pub fn take_console(&mut self, console: &Console) {
         self.buffer_bytes = console.buffer_bytes;
@@ -189,7 +130,8 @@ pub fn running(root: &Root, name: &MachineName) -> Option<(State, OwnedFd)> {
 
 /// As [`running`], for who needs it to run, and to have been started to the end.
 pub fn require_running(root: &Root, name: &MachineName) -> Result<(State, OwnedFd)> {
-    let (state, leader) = running(root, name).ok_or_else(|| not_running(name))?;
+    let running = load(root, name)?.and_then(|state| state.open_leader().map(|leader| (state, leader)));
+    let (state, leader) = running.ok_or_else(|| not_running(name))?;
     match state.started {
         true => Ok((state, leader)),
         false => Err(Error::new(Kind::Busy, format!("container '{name}' is only just starting"))
@@ -199,7 +141,7 @@ pub fn require_running(root: &Root, name: &MachineName) -> Result<(State, OwnedF
 
 /// Fails where a payload lives on that no supervisor can adopt any more: its root file system is in use.
 pub fn refuse_running(root: &Root, name: &MachineName) -> Result<()> {
-    let Some(state) = read(root, name) else { return Ok(()) };
+    let Some(state) = load(root, name)? else { return Ok(()) };
     match (Cgroup::of(&state).filter(|_| state.killed), state.open_leader()) {
         (Some(cgroup), _) if !cgroup.is_empty() => Err(stuck::error(name, &stuck::processes(cgroup.path()))),
         (_, None) => Ok(()),
@@ -216,19 +158,6 @@ pub fn not_running(name: &MachineName) -> Error {
         .hint(format!("start it with 'containerctl start {name}'"))
 }
 
-fn readiness(value: &str) -> Readiness {
-    match value {
-        "1" => Readiness::Told,
-        "network" => Readiness::Network,
-        _ => Readiness::Started,
-    }
-}
-
-fn parse_ids(value: &str) -> Option<IdRange> {
-    let (base, size) = value.split_once(':')?;
-    Some(IdRange { base: base.parse().ok()?, size: size.parse().ok()? })
-}
-
 /// When a process started, in clock ticks since boot (proc_pid_stat(5), field 22).
 pub fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -237,9 +166,31 @@ pub fn start_time(pid: i32) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The state that a machine's supervisor wrote last, if there is one.
+/// The state that a machine's supervisor recorded last, if there is one. Fails where it cannot be read: who may start,
+/// end or change a container must not take that for none.
+pub fn load(root: &Root, name: &MachineName) -> Result<Option<State>> {
+    let path = root.runtime_of(name).join(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        text => text.context(|| format!("failed to read '{}'", path.display()))?,
+    };
+    State::parse(&text).map(Some).map_err(|error| unreadable(name, &error))
+}
+
+/// As [`load`], for readers that do without a state which they cannot read.
 pub fn read(root: &Root, name: &MachineName) -> Option<State> {
-    std::fs::read_to_string(root.runtime_of(name).join(FILE)).ok().map(|text| State::parse(&text))
+    load(root, name).ok().flatten()
+}
+
+/// The error of a recorded state that cannot be read; its container may run.
+pub fn unreadable(name: &MachineName, error: &Error) -> Error {
+    Error::new(error.kind(), format!("failed to read what runs as container '{name}': {}", error.message()))
+        .hint(format!(
+            "install the version that started it, or end it with 'systemctl stop {}'",
+            name.scope()
+        ))
 }
 
 #[cfg(test)]
@@ -261,12 +212,6 @@ pub(crate) mod tests {
             buffer_bytes: 1 << 20,
             ..State::default()
         }
-    }
-
-    #[test]
-    fn keys_of_another_version_do_no_harm() {
-        let text = format!("NEWER=thing\nnonsense\n{}LEADER=oops\n", sample().to_text());
-        assert_eq!(State::parse(&text), State { leader: 0, ..sample() });
     }
 
     #[test]

@@ -7,8 +7,8 @@ use rustix::fs::{MemfdFlags, fstat, memfd_create};
 use crate::error::{Context, Result};
 use crate::runtime::state::State;
 
-/// The largest state that is read: the root's path alone may have 4096 bytes.
-const READ_LIMIT: usize = 16 * 1024;
+/// The largest state that is read: the root's path may have 4096 bytes, is there twice, and escaped once.
+const READ_LIMIT: usize = 64 * 1024;
 
 /// The state as it is kept in the store.
 pub struct StateFile(OwnedFd);
@@ -35,16 +35,18 @@ impl StateFile {
     pub fn write_to(fd: impl AsFd, state: &State) -> Result<()> {
         let failed = || "failed to write the state memfd";
         let old = fstat(&fd).context(failed)?.st_size as usize;
-        let mut text = state.to_text().into_bytes();
+        let mut text = state.to_text()?.into_bytes();
         text.resize(text.len().max(old), b'\n');
         rustix::io::pwrite(fd, &text, 0).context(failed).map(drop)
     }
 
     /// Reads the state in a descriptor that was kept.
     pub fn read_from(fd: impl AsFd) -> Result<State> {
-        let mut bytes = [0; READ_LIMIT];
-        let read = rustix::io::pread(fd, &mut bytes, 0).context(|| "failed to read the state memfd")?;
-        Ok(State::parse(&String::from_utf8_lossy(&bytes[..read])))
+        let failed = || "failed to read the state memfd";
+        let size = usize::try_from(fstat(&fd).context(failed)?.st_size).unwrap_or_default();
+        let mut bytes = vec![0; size.min(READ_LIMIT)];
+        let read = rustix::io::pread(fd, &mut bytes, 0).context(failed)?;
+        State::parse(&String::from_utf8_lossy(&bytes[..read]))
     }
 
     /// The descriptor.

@@ -16,16 +16,22 @@ use crate::systemd::journal::Journal;
 /// The payload that a predecessor passed on; `None` where there is none. What is left of a start that did not
 /// come to its end is ended here, to be begun anew.
 pub fn adopt(root: &Root, name: &MachineName, journal: &Journal) -> Result<Option<Running>> {
-    let (kept, state) = match Kept::take() {
-        Passed::Nothing => return Ok(None),
+    let (passed, unknown) = Kept::take();
+    // A state of a later version ends this program, and leaves everything to one that can read it.
+    let recorded = state::load(root, name)?;
+    let read = |fd| StateFile::read_from(fd).map_err(|error| state::unreadable(name, &error));
+    let (kept, state) = match passed {
+        Passed::Nothing => (None, None),
         Passed::All(kept) => {
-            let state = StateFile::read_from(&kept.state)?;
-            (Some(kept), state)
+            let state = read(&kept.state)?;
+            (Some(kept), Some(state))
         }
-        Passed::Some(fd) => (None, StateFile::read_from(&fd)?),
+        Passed::Some(fd) => (None, Some(read(&fd)?)),
     };
-    // What cleans up after a killed supervisor cannot take anything out of the store; what it leaves is there.
-    let Some(left) = state::read(root, name) else {
+    unknown.unstore();
+    let Some(state) = state else { return Ok(None) };
+    // Who cleans up after a killed supervisor cannot take anything out of the store, and leaves it there.
+    let Some(left) = recorded else {
         Kept::unstore();
         return Ok(None);
     };

@@ -122,7 +122,7 @@ pub fn leave(name: &MachineName, journal: &Journal) {
 /// Waits until the last process of a payload that was killed has ended, and takes away what is left. The failure of
 /// the service is over with it.
 pub fn reap(root: &Root, name: &MachineName) -> Result<()> {
-    let state = state::read(root, name);
+    let state = state::load(root, name)?;
     if !state.as_ref().is_some_and(|state| state.killed) {
         return follow(root, name);
     }
@@ -149,7 +149,7 @@ fn follow(root: &Root, name: &MachineName) -> Result<()> {
     if !restart::is_down(name)? {
         return Ok(());
     }
-    let Some(mut state) = state::read(root, name) else {
+    let Some(mut state) = state::load(root, name)? else {
         forget(root, name);
         return Ok(());
     };

@@ -55,11 +55,12 @@ impl Kept {
         NAMES.into_iter().zip(fds).chain(ttys).chain(calls).chain(listeners).collect()
     }
 
-    /// Takes what the service manager or a predecessor passed on. What is unknown, left by another version, would
-    /// stay in the store for ever, and is let go of.
-    pub fn take() -> Passed {
+    /// Takes the descriptors that the service manager or a predecessor passed on, and the names of those that another
+    /// version has kept and this one does not know.
+    pub fn take() -> (Passed, Unknown) {
         let (mut single, mut ttys, mut listeners, mut calls) =
             (NAMES.map(|_| None), Vec::new(), Vec::new(), None);
+        let mut unknown = Vec::new();
         for (name, fd) in fds::passed() {
             match name.as_str() {
                 TTY => ttys.push(fd),
@@ -67,12 +68,12 @@ impl Kept {
                 CALLS => calls = Some(fd),
                 name => match NAMES.iter().position(|known| *known == name) {
                     Some(index) => single[index] = Some(fd),
-                    None => notify::unstore(name),
+                    None => unknown.push(name.to_string()),
                 },
             }
         }
         let interception = calls.map(|calls| intercept::Kept { listeners, calls });
-        match single {
+        let passed = match single {
             [
                 Some(leader),
                 Some(console),
@@ -94,7 +95,8 @@ impl Kept {
             }),
             [.., Some(state)] => Passed::Some(state),
             _ => Passed::Nothing,
-        }
+        };
+        (passed, Unknown(unknown))
     }
 
     /// Puts the state into the store before there is anything else: whoever comes after a start that was cut short
@@ -143,6 +145,18 @@ pub enum Passed {
     Some(OwnedFd),
     /// There was none.
     Nothing,
+}
+
+/// Names of descriptors that another version has kept. They stay in the store until it is clear that this version can
+/// take its container over.
+#[must_use]
+pub struct Unknown(Vec<String>);
+
+impl Unknown {
+    /// Takes them out of the store, in which they would stay for ever.
+    pub fn unstore(self) {
+        self.0.iter().for_each(|name| notify::unstore(name));
+    }
 }
 
 /// Keeps one more listener, as long as there is somebody behind it.

@@ -81,7 +81,12 @@ fn seal(root: &Root, name: &MachineName) -> Result<()> {
 /// restarted, and otherwise the end that the supervisor could not bring about.
 pub fn cleanup(name: &MachineName) -> Result<u8> {
     let root = Root::system();
-    let Some(mut state) = state::read(&root, name) else { return clear_beginnings(&root, name).map(|()| 0) };
+    let mut state = match state::load(&root, name) {
+        Ok(Some(state)) => state,
+        Ok(None) => return clear_beginnings(&root, name).map(|()| 0),
+        // The supervisor has said so. What runs is left to a program that can read its state.
+        Err(_) => return Ok(0),
+    };
     // A supervisor that has given up has said so, and left the rest to the reaper (systemd.exec(5), $EXIT_STATUS).
     let stuck = Kind::Stuck.exit_code().to_string();
     if std::env::var("EXIT_STATUS").is_ok_and(|status| status == stuck) {

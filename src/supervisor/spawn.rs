@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::child::assembler::{self, Assembler};
 use crate::child::label::Label;
 use crate::child::leader::Leader;
-use crate::child::message::{Order, Report, STEPS, Step, named, order, receive};
+use crate::child::message::{Order, Report, Step, order, receive};
 use crate::error::{Context, Error, Result};
 use crate::runtime::directory::Runtime;
 use crate::runtime::namespaces::Namespace;
@@ -255,7 +255,7 @@ fn explain(plan: &Plan, report: Option<Report>) -> Error {
     let what = match step {
         Step::Outside(index) => plan.outside.get(usize::from(index)).map(ToString::to_string),
         Step::Inside(index) => plan.inside.get(usize::from(index)).map(ToString::to_string),
-        Step::Named(index) => STEPS.get(usize::from(index)).map(|step| with_object(step, plan)),
+        step => Some(with_object(step, plan)),
     };
     let what = what.unwrap_or_else(|| format!("do {step:?}"));
     let error = Error::failed(format!("failed to {what}: {}", errno.desc()));
@@ -263,7 +263,7 @@ fn explain(plan: &Plan, report: Option<Report>) -> Error {
         (Step::Outside(0), Errno::EINVAL) => {
             error.hint("its file system may not support idmapped mounts; move it, or set PrivateUsers=no")
         }
-        (step, Errno::EBUSY) if step == named("load the system call filter") => {
+        (Step::LoadFilter, Errno::EBUSY) => {
             error.hint("this host is in a container whose own filter has a listener, and there cannot be two")
         }
         _ => error,
@@ -271,11 +271,12 @@ fn explain(plan: &Plan, report: Option<Report>) -> Error {
 }
 
 /// A step's text with the path that it was tried on, where that is the user's to mend.
-fn with_object(step: &str, plan: &Plan) -> String {
+fn with_object(step: Step, plan: &Plan) -> String {
+    let text = step.text();
     match (step, plan.command.first(), &plan.working_directory) {
-        ("execute the payload", Some(program), _) => format!("execute '{program}' in the container"),
-        ("change to the working directory", _, Some(path)) => format!("{step} '{}'", path.display()),
-        _ => step.to_string(),
+        (Step::Execute, Some(program), _) => format!("execute '{program}' in the container"),
+        (Step::WorkingDirectory, _, Some(path)) => format!("{text} '{}'", path.display()),
+        _ => text.to_string(),
     }
 }
 

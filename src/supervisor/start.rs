@@ -278,6 +278,7 @@ fn first_state(prepared: &Prepared) -> State {
         init: plan.init.is_some(),
         execution: plan.own_init,
         readiness: plan.readiness,
+        confinement: Some(prepared.confinement()),
         ..State::default()
     };
     state.ttys = console.ttys;

@@ -5,13 +5,14 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::event::EventfdFlags;
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::sys::poll::{happened, poll};
 
 /// The eventfd that the handler writes to; -1 before [`Interrupt::catch`].
 static EVENT: AtomicI32 = AtomicI32::new(-1);
@@ -56,7 +57,7 @@ impl Interrupt {
     /// An error of kind `Interrupted` once a signal came.
     pub fn check(&self) -> Result<()> {
         let mut fds = [PollFd::new(self.fd(), PollFlags::POLLIN)];
-        match nix::poll::poll(&mut fds, PollTimeout::ZERO) {
+        match poll(&mut fds, Some(Duration::ZERO)) {
             Ok(0) | Err(_) => Ok(()),
             Ok(_) => Err(interrupted()),
         }
@@ -70,26 +71,13 @@ impl Interrupt {
 
     /// Waits until `fd` can be read or a signal comes, at most so long.
     pub fn wait(&self, fd: BorrowedFd<'_>, limit: Option<Duration>) -> Result<Event> {
-        let end = limit.map(|limit| Instant::now() + limit);
-        loop {
-            let mut fds = [PollFd::new(self.fd(), PollFlags::POLLIN), PollFd::new(fd, PollFlags::POLLIN)];
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            match nix::poll::poll(&mut fds, timeout(left)) {
-                Ok(0) if left.is_none_or(|left| !left.is_zero()) => {}
-                Ok(0) => return Ok(Event::Late),
-                Ok(_) if fds[0].any() == Some(true) => return Ok(Event::Interrupted),
-                Ok(_) => return Ok(Event::Readable),
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(errno) => return Err(errno).context(|| "failed to wait for input"),
-            }
-        }
+        let mut fds = [PollFd::new(self.fd(), PollFlags::POLLIN), PollFd::new(fd, PollFlags::POLLIN)];
+        Ok(match poll(&mut fds, limit).context(|| "failed to wait for input")? {
+            0 => Event::Late,
+            _ if happened(&fds[0]) => Event::Interrupted,
+            _ => Event::Readable,
+        })
     }
-}
-
-/// Rounded up to milliseconds, for one that ends too early makes a busy loop.
-fn timeout(left: Option<Duration>) -> PollTimeout {
-    let millis = left.map(|left| left.as_micros().div_ceil(1000));
-    millis.map_or(PollTimeout::NONE, |millis| PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX))
 }
 
 /// The error of a verb that was interrupted.

@@ -1,4 +1,4 @@
-//! prlimit(2).
+//! prlimit(2). rustix sets limits of other processes, but does not read them; both are here.
 
 use nix::errno::Errno;
 use nix::unistd::Pid;

@@ -34,6 +34,8 @@ pub mod mount;
 pub mod net;
 /// pidfd ioctls: namespaces and exit status.
 pub mod pidfd;
+/// poll(2).
+pub mod poll;
 /// Calls made only to see whether they are allowed.
 pub mod probe;
 /// File descriptors over unix sockets.
@@ -48,4 +50,9 @@ pub mod tty;
 /// nix's errno as rustix's; they are the same numbers.
 pub fn to_errno(errno: nix::errno::Errno) -> rustix::io::Errno {
     rustix::io::Errno::from_raw_os_error(errno as i32)
+}
+
+/// rustix's errno as nix's.
+pub fn to_nix(errno: rustix::io::Errno) -> nix::errno::Errno {
+    nix::errno::Errno::from_raw(errno.raw_os_error())
 }

@@ -6,8 +6,11 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials,
-    accept4, recvmsg, sendmsg, socketpair,
+    recvmsg, sendmsg, socketpair,
 };
+use rustix::net::SocketFlags;
+
+use crate::sys::to_nix;
 
 /// The most descriptors that one message can carry (`SCM_MAX_FD`).
 const MOST_FDS: usize = 253;
@@ -19,10 +22,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 
 /// Accepts a connection, close-on-exec and non-blocking.
 pub fn accept(listener: impl AsFd) -> Result<OwnedFd, Errno> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = accept4(listener.as_fd().as_raw_fd(), flags)?;
-    // SAFETY: accept4 has just made this descriptor for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).map_err(to_nix)
 }
 
 /// Sends one message, with a descriptor where one is given.

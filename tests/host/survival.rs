@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::container::Container;
+use crate::container::{Container, SOON};
 use crate::harness::Result;
 
 /// The leader's pid and start time (proc_pid_stat(5), field 22): together they name one process.
@@ -247,6 +247,56 @@ fn the_host_may_restart_what_it_likes() -> Result<()> {
         ensure!(output.stderr.contains("q'") && output.stderr.lines().count() == 1, "{output}");
         host.ok("containerctl start q && containerctl stop q && containerctl destroy q")?;
         host.fails("ls -A /var/lib/containerctl | grep -E 'q|partial|trash'").map(drop)
+    });
+    host.finish()
+}
+
+/// A shell function: the path of the memfd in which the process `$1` has the state.
+const STATE_OF: &str = "state_of() { for fd in /proc/$1/fd/*; do case $(readlink $fd) in '/memfd:state (deleted)') echo $fd; return;; esac; done; false; }";
+
+#[test]
+fn a_container_outlives_an_upgrade_and_a_downgrade() -> Result<()> {
+    let host = boot!();
+    let p1 = Container::busybox(&host, "p1")?;
+    p1.start()?;
+    let before = leader(&p1)?;
+    let kill = "systemctl kill -s KILL --kill-whom=main container@p1";
+    let state = "/run/containerctl/p1/state";
+    let is_same = || {
+        ensure!(leader(&p1)? == before, "the leader was {before:?}, is {:?}", leader(&p1)?);
+        Ok(())
+    };
+    host.case("one that the release before has started is taken over", || {
+        // What it recorded are the lines after the first: the same text without the part that is new.
+        host.ok(&format!("{STATE_OF}; sed -i 1d {state} && head -1 {state} | grep -x VERSION=1 && main=$(systemctl show -P MainPID container@p1) && cat {state} >$(state_of $main) && {kill}"))?;
+        let main = "$(systemctl show -P MainPID container@p1)";
+        host.wait_until(SOON, &format!("{STATE_OF}; head -1 $(state_of {main}) | grep '^{{'"))?;
+        is_same()?;
+        works(&p1, "word-of-before")?;
+        host.ok("containerctl audit p1").map(drop)
+    });
+    host.case("a state of a later release is left to that, with all that is kept", || {
+        let later = "{\"version\":9,\"readable_from\":9,\"later\":true}";
+        host.ok(&format!("{STATE_OF}; cp {state} /srv/state; main=$(systemctl show -P MainPID container@p1); echo '{later}' >{state}; echo '{later}' >$(state_of $main); {kill}"))?;
+        p1.becomes("failed")?;
+        let status = p1.property("StatusText")?;
+        ensure!(status.contains("has format 9 of a newer containerctl; this one reads up to 2"), "{status}");
+        ensure!(status.contains("systemctl stop machine-p1.scope"), "{status}");
+        ensure!(p1.property("ExecMainStatus")? == "69", "{}", p1.property("ExecMainStatus")?);
+        host.ok("systemctl is-active machine-p1.scope && systemd-analyze fdstore container@p1.service | grep -w leader")?;
+        is_same()?;
+        let told = host.fails("containerctl attach p1 -- true </dev/null")?;
+        ensure!(told.code == 69 && told.stderr.contains("format 9"), "{told}");
+        host.fails("containerctl destroy p1")?;
+        is_same()
+    });
+    host.case("a program that can read it takes the container over", || {
+        host.ok(&format!("{STATE_OF}; cp /srv/state {state}; cat /srv/state >$(state_of 1)"))?;
+        host.ok("systemctl reset-failed container@p1; systemctl start container@p1")?;
+        is_same()?;
+        works(&p1, "word-of-later")?;
+        p1.stop()?;
+        p1.is_gone()
     });
     host.finish()
 }

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::lasting;
@@ -22,6 +22,7 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::runtime::execution::Changes;
 use crate::runtime::namespaces::Namespace;
+use crate::sys::poll::{happened, poll};
 
 /// A descriptor on the bus.
 pub type Handle = zbus::OwnedFd;
@@ -196,8 +197,7 @@ pub fn is_first(ended: BorrowedFd, pipe: &OwnedFd) -> bool {
         // A pipe without a reader is an error, which is always told.
         PollFd::new(pipe.as_fd(), PollFlags::empty()),
     ];
-    while let Err(nix::errno::Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
-    fds[0].any() == Some(true)
+    poll(&mut fds, None).is_ok() && happened(&fds[0])
 }
 
 /// Writes a line to whoever reads; nobody need.

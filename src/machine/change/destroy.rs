@@ -167,7 +167,7 @@ mod tests {
         fs::create_dir_all(root.runtime_of(&name)).unwrap();
         let leader = std::process::id() as i32;
         let leader_start = state::start_time(leader).unwrap();
-        let text = state::State { leader, leader_start, ..state::State::default() }.to_text();
+        let text = state::State { leader, leader_start, ..state::State::default() }.to_text().unwrap();
         fs::write(root.runtime_of(&name).join(state::FILE), text).unwrap();
         assert_eq!(destroy(&root, &name, IfRunning::Stop).unwrap_err().kind(), Kind::Busy);
         assert!(root.rootfs(&name).exists());

@@ -15,10 +15,9 @@ use crate::runtime::cgroup::Cgroup;
 use crate::runtime::execution::Changes;
 use crate::runtime::namespaces::{self, Namespace};
 use crate::runtime::rights::{self, Rights};
-use crate::runtime::state::{self, State};
+use crate::runtime::state::{self, Confinement, State};
 use crate::sandbox::lsm::apparmor;
 use crate::sandbox::posture::{self, Check, Finding, checks};
-use crate::sys::capabilities::Mask;
 use crate::sys::clone::{spawn, wait};
 use crate::sys::memory::Memory;
 use crate::sys::seccomp::Filters;
@@ -69,7 +68,7 @@ pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
         filters: &filters,
         memory: Memory::of(state.ids),
     };
-    let checks = checks(state.ids.is_some(), promised.nesting);
+    let checks = checks(state.ids.is_some(), promised.confinement.nesting);
     let made: Result<Vec<Row>> = checks.iter().map(|check| inside.make(check)).collect();
     // Even after a failure nothing of ours stays in the container's cgroup.
     cgroup.remove_leaf(LEAF);
@@ -80,25 +79,19 @@ pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
 /// The confinement that the running payload was given.
 struct Promised {
     rights: Rights,
-    /// Capabilities that programs inherit which are not root's.
-    ambient: Mask,
-    /// The namespaces that are not the host's.
-    namespaces: Vec<Namespace>,
-    /// `Nesting=`
-    nesting: bool,
+    confinement: Confinement,
 }
 
 impl Promised {
-    /// The rights are those that were recorded at the start; the rest is what the definition promises now.
+    /// As it was recorded at the start. A release before this one recorded only the rights; the rest is then as the
+    /// definition has it now.
     fn of(root: &Root, name: &MachineName, state: &State) -> Result<Promised> {
+        let rights = rights::of(root, name)?;
+        if let Some(confinement) = state.confinement.clone() {
+            return Ok(Promised { rights, confinement });
+        }
         let purpose = if state.execution { Purpose::Execute(Changes::Kept) } else { Purpose::Boot };
-        let prepared = prepare(root, name, purpose)?;
-        Ok(Promised {
-            rights: rights::of(root, name)?,
-            ambient: prepared.plan.ambient_mask,
-            namespaces: prepared.plan.namespaces,
-            nesting: prepared.definition.settings.exec.nesting,
-        })
+        Ok(Promised { rights, confinement: prepare(root, name, purpose)?.confinement() })
     }
 }
 
@@ -174,7 +167,7 @@ fn kernel_rows(state: &State, promised: &Promised) -> Result<Vec<Row>> {
     let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let hosts = "0 0 4294967295".to_string();
     let ids = state.ids.map_or(hosts, |ids| ids.to_string());
-    let Promised { rights, ambient, namespaces, .. } = promised;
+    let Promised { rights, confinement: Confinement { ambient, namespaces, .. } } = promised;
     let mask = |mask: u64| format!("{mask:016x}");
     let mut rows = vec![
         row("user ids", words(read("uid_map")?), ids.clone()),

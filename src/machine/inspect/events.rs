@@ -5,8 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use serde::Serialize;
 
 use super::registry;
@@ -17,6 +16,7 @@ use crate::name::{MachineName, UnitOf};
 use crate::paths::Root;
 use crate::runtime::run_state::{RunState, Scope, Service};
 use crate::sys::interrupt::interrupted;
+use crate::sys::poll::poll;
 use crate::systemd::{
     self,
     watch::{Change, Watch},
@@ -71,7 +71,7 @@ pub fn wait_for_reader(
         move |teller| {
             // A pipe without a reader is an error, which is always told.
             let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
-            while let Err(Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
+            let _ = poll(&mut fds, None);
             teller.tell(Err(interrupted()));
         },
     )?;

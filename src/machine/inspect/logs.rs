@@ -81,7 +81,7 @@ mod tests {
         let leader = std::process::id() as i32;
         let leader_start = state::start_time(leader).unwrap();
         let state = State { leader, leader_start, started_usec: 1, ..State::default() };
-        fs::write(root.runtime_of(&name).join(state::FILE), state.to_text()).unwrap();
+        fs::write(root.runtime_of(&name).join(state::FILE), state.to_text().unwrap()).unwrap();
         assert_eq!(asked(Source::Guest, Since::Ever), "--machine=p1");
         assert!(
             asked(Source::Console, Since::Start)

@@ -6,8 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use rustix::net::netdevice::name_to_index;
 use rustix::net::sockopt::set_socket_broadcast;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
@@ -21,6 +20,7 @@ use crate::error::{Context, Error, Result};
 use crate::network::managed::BRIDGE;
 use crate::network::names::Responder;
 use crate::paths::Root;
+use crate::sys::poll::{happened, poll};
 
 /// Between two attempts at what did not work.
 const RETRY: Duration = Duration::from_secs(2);
@@ -161,12 +161,8 @@ impl Server {
         all.extend(self.dhcp.as_ref().map(|socket| (socket.as_fd(), PollFlags::POLLIN)));
         all.extend(self.router.as_ref().map(|router| (router.fd(), PollFlags::POLLIN)));
         let mut fds: Vec<PollFd> = all.into_iter().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
-        let timeout = u16::try_from(self.limit().as_millis() + 1).unwrap_or(u16::MAX);
-        match poll(&mut fds, PollTimeout::from(timeout)) {
-            Err(Errno::EINTR) => {}
-            result => _ = result.context(|| "failed to wait for questions")?,
-        }
-        Ok(fds.iter().map(|fd| fd.any().unwrap_or(false)).collect())
+        poll(&mut fds, Some(self.limit())).context(|| "failed to wait for questions")?;
+        Ok(fds.iter().map(happened).collect())
     }
 
     /// The longest that may be waited.
@@ -242,6 +238,8 @@ fn problem(what: &str, port: u16, refused: &[(String, io::Error)]) -> Option<Str
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]

@@ -19,6 +19,7 @@ use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilter
 use crate::config::Definition;
 use crate::config::settings::SyscallRule;
 use crate::error::{Context, Error, Result};
+use crate::replace::publish;
 use crate::sys::capabilities::{self, Mask};
 use crate::sys::seccomp::{Filter, Filters, Instruction, Listening, program};
 
@@ -160,13 +161,9 @@ fn kept(path: &Path, build: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<Inst
         return Ok(program(&bytes));
     }
     let bytes = build()?;
-    let temporary = path.with_extension(std::process::id().to_string());
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let written = std::fs::create_dir_all(parent)
-        .and_then(|()| std::fs::write(&temporary, &bytes))
-        .and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
+    if std::fs::create_dir_all(parent).is_ok() {
+        let _ = publish(path, &bytes, 0o644);
     }
     Ok(program(&bytes))
 }

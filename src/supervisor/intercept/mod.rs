@@ -33,7 +33,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 
 use self::message::Asking;
@@ -41,6 +41,7 @@ use self::proxy::{Address, News, Proxy};
 use crate::error::{Context, Result};
 use crate::supervisor::console::rate::{RateLimit, Verdict};
 use crate::sys::listener::{self, Call, Calls, SLOTS, Sizes};
+use crate::sys::poll::poll;
 
 /// How long the program may take over an answer; LXC's monitor waits as long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -160,7 +161,7 @@ impl Interceptor {
     /// What has happened where, in the order of [`Interceptor::watched`].
     fn events(&self, calls: Taking) -> Vec<PollFlags> {
         let mut fds: Vec<_> = self.watched(calls).map(|(fd, wanted)| PollFd::new(fd, wanted)).collect();
-        let _ = poll(&mut fds, PollTimeout::ZERO);
+        let _ = poll(&mut fds, Some(Duration::ZERO));
         fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect()
     }
 

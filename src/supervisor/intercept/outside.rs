@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use super::proxy::{Address, connect_to};
 use super::{Interceptor, Kept, Taking};
@@ -14,6 +14,7 @@ use crate::sandbox::seccomp::ProfileFile;
 use crate::storage::host_path::Fault;
 use crate::supervisor::watch::monotonic;
 use crate::sys::listener::{Calls, Sizes};
+use crate::sys::poll::{happened, poll};
 use crate::systemd::journal::Journal;
 
 /// A start's half of an [`Interceptor`].
@@ -59,18 +60,11 @@ impl<'a> Outside<'a> {
     /// Has calls answered until something can be read from `socket`.
     pub fn serve_until_readable(&mut self, socket: impl AsFd) -> Result<()> {
         loop {
-            let limit = self.interceptor.limit(monotonic()).map_or(PollTimeout::NONE, |limit| {
-                PollTimeout::try_from(limit.as_millis() + 1).unwrap_or(PollTimeout::MAX)
-            });
+            let limit = self.interceptor.limit(monotonic());
             let mut fds = vec![PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
             fds.extend(self.interceptor.watched(Taking::Yes).map(|(fd, wanted)| PollFd::new(fd, wanted)));
-            match poll(&mut fds, limit) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => {
-                    return Err(errno).context(|| "failed to wait for the container's first process");
-                }
-            }
-            if fds[0].any().unwrap_or(false) {
+            poll(&mut fds, limit).context(|| "failed to wait for the container's first process")?;
+            if happened(&fds[0]) {
                 return Ok(());
             }
             let complaints = self.interceptor.serve(Taking::Yes, monotonic());

@@ -58,7 +58,7 @@ impl Scene {
     fn serve(&mut self, now: Duration) {
         let mut fds: Vec<_> =
             self.interceptor.watched(Taking::Yes).map(|(fd, wanted)| PollFd::new(fd, wanted)).collect();
-        poll(&mut fds, PollTimeout::from(10_000_u16)).expect("polled");
+        poll(&mut fds, Some(Duration::from_secs(10))).expect("polled");
         self.interceptor.serve(Taking::Yes, now);
     }
 

@@ -3,11 +3,11 @@
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use crate::config::tty::Tty;
 use crate::error::{Context, Result};
+use crate::sys::poll::{happened, poll};
 
 /// Where something may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,24 +70,12 @@ impl<'a> Sources<'a> {
         self.fds.push(PollFd::new(fd, interest.flags()));
     }
 
-    /// Waits until something happens, a signal comes, or `limit` is over.
+    /// Waits until something happens or `limit` is over.
     pub fn wait(mut self, limit: Option<Duration>) -> Result<Happened> {
-        match poll(&mut self.fds, timeout(limit)) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno).context(|| "failed to wait for events"),
-        }
-        let happened = |fd: &PollFd| fd.revents().is_some_and(|flags| !flags.is_empty());
+        poll(&mut self.fds, limit).context(|| "failed to wait for events")?;
         let named = self.names.into_iter().zip(&self.fds);
         Ok(Happened(named.filter(|(_, fd)| happened(fd)).map(|(name, _)| name).collect()))
     }
-}
-
-/// Rounded up, as a tick that comes too early is a busy loop.
-fn timeout(limit: Option<Duration>) -> PollTimeout {
-    limit.map_or(PollTimeout::NONE, |limit| {
-        let millis = limit.as_millis() + u128::from(limit.subsec_nanos() % 1_000_000 != 0);
-        PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
-    })
 }
 
 /// Where something happened.
@@ -147,11 +135,5 @@ mod tests {
             let happened = sources.wait(Some(Duration::ZERO)).expect("waited");
             assert_eq!(happened.at(Source::Leader), expected);
         }
-    }
-
-    #[test]
-    fn a_part_of_a_millisecond_is_waited_for() {
-        assert_eq!(timeout(Some(Duration::from_nanos(1))), PollTimeout::from(1_u8));
-        assert_eq!(timeout(None), PollTimeout::NONE);
     }
 }

@@ -17,9 +17,9 @@ mod program;
 mod terminal;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::{DumpableBehavior, Gid, Uid};
 
@@ -32,6 +32,7 @@ use crate::sandbox::userns;
 use crate::sys::capabilities::drop_capabilities;
 use crate::sys::lsm::{self, Module};
 use crate::sys::pidfd::{self, Exit};
+use crate::sys::poll::{happened, poll};
 use crate::sys::seccomp::Filter;
 use crate::sys::{keyring, seccomp, signal};
 use crate::worker::entry::{self, Entry, Received};
@@ -40,7 +41,7 @@ use crate::worker::entry::{self, Entry, Received};
 const FAILED: u8 = 125;
 
 /// How often to ask for the status of a command that has ended while somebody inside traces it.
-const TRACED_MSEC: u8 = 20;
+const TRACED: Duration = Duration::from_millis(20);
 
 /// Enters, and runs what the caller on standard input asks for. The result is the exit status.
 pub fn run() -> u8 {
@@ -174,19 +175,17 @@ fn outlive(socket: &OwnedFd, command: &OwnedFd) -> u8 {
     loop {
         let watched = if ended { PollFlags::empty() } else { PollFlags::POLLIN };
         let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(command.as_fd(), watched)];
-        match poll(&mut fds, if ended { PollTimeout::from(TRACED_MSEC) } else { PollTimeout::NONE }) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => continue,
-            Err(_) => return FAILED,
+        if poll(&mut fds, ended.then_some(TRACED)).is_err() {
+            return FAILED;
         }
-        ended |= fds[1].any().unwrap_or(false);
+        ended |= happened(&fds[1]);
         match pidfd::childs_status(command).filter(|_| ended) {
             Some(Exit::Code(code)) => return code as u8,
             Some(Exit::Signal(signal)) => return 128 + signal as u8,
             Some(Exit::Unknown) => return FAILED,
             None => {}
         }
-        if fds[0].any().unwrap_or(false) {
+        if happened(&fds[0]) {
             // It may have stopped itself, or have left its terminal; whoever ignores this is to go on.
             for signal in [libc::SIGHUP, libc::SIGCONT] {
                 let _ = signal::pidfd_send_signal_to_group(command, signal);

@@ -7,13 +7,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use super::account::Login;
 use super::let_go;
 use crate::error::{Context, Error, Kind, Result};
 use crate::sys::clone::{Cloned, clone3, exit_now, wait};
 use crate::sys::exec::{StringList, c_string, close_from, execve_as};
+use crate::sys::poll::poll;
 use crate::sys::{signal, tty};
 use crate::worker::entry::Entry;
 
@@ -124,8 +125,7 @@ pub fn output(command: &[&str]) -> Option<String> {
     let_go().ok()?;
     let child = child.ok()?;
     let mut fds = [PollFd::new(child.as_fd(), PollFlags::POLLIN)];
-    let limit = PollTimeout::from(PATIENCE.as_millis() as u16);
-    let ended = matches!(poll(&mut fds, limit), Ok(1));
+    let ended = matches!(poll(&mut fds, Some(PATIENCE)), Ok(1));
     if !ended {
         let _ = signal::pidfd_send_signal(&child, libc::SIGKILL);
     }

@@ -27,7 +27,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
 
 use crate::error::{Context, Error, Kind, Result};
@@ -41,6 +41,7 @@ use crate::runtime::rights::{self, Rights};
 use crate::runtime::state::{self, State};
 use crate::sandbox::lsm::{self, Labels};
 use crate::sandbox::user::UserSpec;
+use crate::sys::poll::poll;
 use crate::sys::tty::WindowSize;
 use crate::sys::{limits, pidfd, scm, signal};
 use crate::worker::entry::{self, Entry, Told};
@@ -308,16 +309,10 @@ fn open_pidfd(child: &Child) -> Result<OwnedFd> {
 }
 
 fn wait_readable(fd: BorrowedFd, deadline: Instant) -> Result<Option<()>> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-        let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
-            Ok(0) => return Ok(None),
-            Ok(_) => return Ok(Some(())),
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(errno).context(|| "failed to wait for the entering process"),
-        }
-    }
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    let ready = poll(&mut fds, Some(deadline.saturating_duration_since(Instant::now())));
+    let ready = ready.context(|| "failed to wait for the entering process")?;
+    Ok((ready > 0).then_some(()))
 }
 
 impl Attached {
