@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match command(&words) {
         Ok(code) => code.into(),
         Err(error) => {
-            supervisor::tell_failure(&error.to_string());
+            supervisor::report_failure(&error.to_string());
             eprintln!("{error}");
             error.kind().exit_code().into()
         }

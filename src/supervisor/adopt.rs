@@ -9,22 +9,22 @@ use crate::runtime::directory::Runtime;
 use crate::runtime::state::{self, State};
 use crate::runtime::state_file::StateFile;
 use crate::supervisor::end;
-use crate::supervisor::kept::{Kept, Passed};
-use crate::supervisor::watch::Running;
+use crate::supervisor::event_loop::Adopted;
+use crate::supervisor::stored_fds::{Passed, StoredFds};
 use crate::systemd::journal::Journal;
 
 /// The payload that a predecessor passed on; `None` where there is none. What is left of a start that did not
 /// come to its end is ended here, to be begun anew.
-pub fn adopt(root: &Root, name: &MachineName, journal: &Journal) -> Result<Option<Running>> {
-    let (passed, unknown) = Kept::take();
+pub fn adopt(root: &Root, name: &MachineName, journal: &Journal) -> Result<Option<Adopted>> {
+    let (passed, unknown) = StoredFds::take();
     // A state of a later version ends this program, and leaves everything to one that can read it.
     let recorded = state::load(root, name)?;
     let read = |fd| StateFile::read_from(fd).map_err(|error| state::unreadable(name, &error));
-    let (kept, state) = match passed {
+    let (stored, state) = match passed {
         Passed::Nothing => (None, None),
-        Passed::All(kept) => {
-            let state = read(&kept.state)?;
-            (Some(kept), Some(state))
+        Passed::All(stored) => {
+            let state = read(&stored.state)?;
+            (Some(stored), Some(state))
         }
         Passed::Some(fd) => (None, Some(read(&fd)?)),
     };
@@ -32,12 +32,12 @@ pub fn adopt(root: &Root, name: &MachineName, journal: &Journal) -> Result<Optio
     let Some(state) = state else { return Ok(None) };
     // Who cleans up after a killed supervisor cannot take anything out of the store, and leaves it there.
     let Some(left) = recorded else {
-        Kept::unstore();
+        StoredFds::unstore();
         return Ok(None);
     };
     if state.started && !state.killed && !left.killed {
-        match kept {
-            Some(kept) => return take_over(root, name, kept, state, journal).map(Some),
+        match stored {
+            Some(stored) => return take_over(root, name, stored, state, journal).map(Some),
             None if state.open_leader().is_some() => return Err(incomplete(name)),
             None => {}
         }
@@ -61,15 +61,15 @@ fn incomplete(name: &MachineName) -> Error {
 fn take_over(
     root: &Root,
     name: &MachineName,
-    kept: Kept,
+    stored: StoredFds,
     state: State,
     journal: &Journal,
-) -> Result<Running> {
+) -> Result<Adopted> {
     let runtime = Runtime::open(root, name)?;
     if state.watched {
         journal.warning(&format!(
             "the supervisor of '{name}' was restarted and took the running container over"
         ));
     }
-    Ok(Running { name: name.clone(), runtime, kept, state })
+    Ok(Adopted { name: name.clone(), runtime, stored, state })
 }

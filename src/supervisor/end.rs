@@ -11,10 +11,10 @@ use crate::runtime::directory::{self, Runtime};
 use crate::runtime::state::{self, State};
 use crate::runtime::{lock, stuck};
 use crate::sandbox::lsm::apparmor;
-use crate::supervisor::kept::Kept;
+use crate::supervisor::stored_fds::StoredFds;
 use crate::sys::pidfd::Exit;
 use crate::systemd::journal::Journal;
-use crate::systemd::restart::{self, Fate};
+use crate::systemd::restart::{self, NextState};
 use crate::systemd::{notify, payload};
 
 /// Exit code by which the unit is started again (`RestartForceExitStatus=`), as systemd-nspawn uses it.
@@ -113,7 +113,7 @@ pub fn clear_away(root: &Root, name: &MachineName, state: &State, journal: &Jour
 /// Leaves a payload that was killed and cannot end yet to `container-reaper@NAME.service`, which outlives us. Nobody
 /// is to take it over.
 pub fn leave(name: &MachineName, journal: &Journal) {
-    Kept::unstore();
+    StoredFds::unstore();
     if let Err(error) = payload::start_reaper(name) {
         journal.warning(&format!("{error}, ignoring"));
     }
@@ -141,7 +141,7 @@ pub fn reap(root: &Root, name: &MachineName) -> Result<()> {
 /// Waits until a payload whose supervisor was killed is taken over; ends it where its service is stopped before that.
 fn follow(root: &Root, name: &MachineName) -> Result<()> {
     let listening = || notify::ready("Waiting for a supervisor.");
-    if restart::fate(name, listening)? == Fate::Restarted || !root.runtime_of(name).exists() {
+    if restart::next_state(name, listening)? == NextState::Restarted || !root.runtime_of(name).exists() {
         return Ok(());
     }
     let Ok(runtime) = Runtime::open(root, name) else { return Ok(()) };
@@ -169,7 +169,7 @@ pub fn forget(root: &Root, name: &MachineName) {
     for error in setup::clear_away(root, name) {
         eprintln!("{error}, ignoring");
     }
-    Kept::unstore();
+    StoredFds::unstore();
     if let Err(error) = directory::remove(root, name) {
         eprintln!("{error}, ignoring");
     }

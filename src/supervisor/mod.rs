@@ -9,7 +9,7 @@
 //!
 //! [`start`] makes everything and keeps it (descriptors and a state memfd in the service manager's store) before
 //! it is relied on, then executes itself: what watches for days has none of the memory that a start takes, and
-//! adoption is tried at every start. [`watch`] is the loop: leader, console, notifications, control socket, signals, and
+//! adoption is tried at every start. [`event_loop`] is the loop: leader, console, notifications, control socket, signals, and
 //! the calls that [`intercept`] has answered. [`end`] says how the container ended and takes away what was ours.
 
 /// Taking over a running payload.
@@ -18,6 +18,8 @@ pub mod adopt;
 pub mod console;
 /// How a container ended, and clearing away.
 pub mod end;
+/// The poll loop.
+pub mod event_loop;
 /// The operations of a plan on the host.
 pub mod host;
 /// Asking an init of System V's kind to power off.
@@ -26,8 +28,6 @@ pub mod initctl;
 pub mod intercept;
 /// The guest's journal where the host's can find it.
 pub mod journal_link;
-/// Descriptors that outlive a supervisor.
-pub mod kept;
 /// What a running container does next; pure.
 pub mod lifecycle;
 /// The container's links, and when they come and go.
@@ -38,8 +38,8 @@ pub mod notification;
 pub mod spawn;
 /// From a name to a running payload.
 pub mod start;
-/// The poll loop.
-pub mod watch;
+/// Descriptors that outlive a supervisor.
+pub mod stored_fds;
 
 use crate::config;
 use crate::error::{Kind, Result};
@@ -55,15 +55,15 @@ use crate::worker::sealed;
 /// Runs a container from start to end, or from adoption to end; the result is the process's exit code.
 pub fn run(name: &MachineName) -> Result<u8> {
     let root = Root::system();
-    let signals = watch::block_signals()?;
+    let signals = event_loop::block_signals()?;
     let journal = Journal::open(name);
     // Whoever still clears away after a predecessor that was stopped comes to his end first.
     lock::wait(&root, name);
-    let Some(running) = adopt::adopt(&root, name, &journal)? else {
+    let Some(adopted) = adopt::adopt(&root, name, &journal)? else {
         seal(&root, name)?;
         match start::start(&root, name, &journal)? {}
     };
-    watch::Watch::new(running, signals, &journal)?.run(&root)
+    event_loop::EventLoop::new(adopted, signals, &journal)?.run(&root)
 }
 
 /// Starts a container whose root may write to files of the host's root by a copy of our program. What watches over it
@@ -141,6 +141,6 @@ pub fn check(name: &MachineName) -> Result<u8> {
 }
 
 /// Leaves a sentence where `systemctl status` and `containerctl start` find it.
-pub fn tell_failure(sentence: &str) {
+pub fn report_failure(sentence: &str) {
     notify::status(&format!("failed: {sentence}"));
 }

@@ -20,14 +20,15 @@ use crate::runtime::{control, execution};
 use crate::sandbox::plan::Plan;
 use crate::storage::host_path::HostPaths;
 use crate::supervisor::console::ring::Ring;
+use crate::supervisor::event_loop::{self, boottime};
 use crate::supervisor::host::{HostParts, HostSetup, Trace, prepare_with_ids};
 use crate::supervisor::intercept::outside::{self, Outside};
-use crate::supervisor::kept::Kept;
 use crate::supervisor::spawn::{self, Running, SpawnContext, Spawned, Terminals};
-use crate::supervisor::watch::{self, boottime};
+use crate::supervisor::stored_fds::StoredFds;
 use crate::supervisor::{end, links};
 use crate::sys::seccomp::{Filters, Listening};
 use crate::sys::tty;
+use crate::systemd::block_on;
 use crate::systemd::journal::Journal;
 use crate::systemd::notify;
 use crate::systemd::payload::{self, Payload, Registration};
@@ -58,13 +59,13 @@ pub fn start(root: &Root, name: &MachineName, journal: &Journal) -> Result<Infal
     let (state, trace) = (State::default(), Trace::default());
     let mut start = Start { root, name, runtime: &runtime, journal, state, stages, trace };
     match start.run() {
-        Ok(kept) => {
+        Ok(stored) => {
             if start.state.readiness == Readiness::Started {
-                notify::ready(watch::STATUS);
+                notify::ready(event_loop::STATUS);
             }
             runtime.write_timings(&start.stages.done);
             runtime.write_trace(start.trace.operations());
-            kept.hand_over()
+            stored.hand_over()
         }
         Err(error) => {
             start.undo();
@@ -92,11 +93,11 @@ struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    fn run(&mut self) -> Result<Kept> {
+    fn run(&mut self) -> Result<StoredFds> {
         let decided = self.decide()?;
         self.stages.end("plan");
         self.state = first_state(&decided.prepared);
-        zbus::block_on(self.bring_up(decided))
+        block_on(self.bring_up(decided))
     }
 
     /// Prepares the start, and refuses what cannot be had on this host. Nothing is made but the entry of ids.
@@ -112,7 +113,7 @@ impl<'a> Start<'a> {
     }
 
     /// Carries the plan out. The payload is cloned before the bus is connected to, which is in the same process.
-    async fn bring_up(&mut self, mut decided: Decided) -> Result<Kept> {
+    async fn bring_up(&mut self, mut decided: Decided) -> Result<StoredFds> {
         let host = self.set_up_host(&mut decided)?;
         let Decided { prepared: Prepared { definition, plan, facts, .. }, filters, network } = &decided;
         let control = control::listen(self.runtime)?;
@@ -166,11 +167,12 @@ impl<'a> Start<'a> {
         let Running { leader, terminals: Terminals { console, ttys } } = running;
         let peer = tty::peer(&console).context(|| "failed to open the console")?;
         let (ring, state, notifications) = (ring.into_fd(), file.into_fd(), host.notifications);
-        let interception = outside.map(Outside::into_kept);
-        let kept = Kept { leader, console, peer, ttys, ring, notifications, control, state, interception };
-        self.keep(&kept)?;
+        let interception = outside.map(Outside::into_stored);
+        let stored =
+            StoredFds { leader, console, peer, ttys, ring, notifications, control, state, interception };
+        self.keep(&stored)?;
         self.stages.end("keep");
-        Ok(kept)
+        Ok(stored)
     }
 
     /// Carries out the operations on the host; the mount of a directory that could not be made leaves the plan.
@@ -204,7 +206,7 @@ impl<'a> Start<'a> {
         self.state.cgroup = path;
         file.write(&self.state)?;
         self.runtime.write_state(&self.state)?;
-        Kept::store_state(file.fd())?;
+        StoredFds::store_state(file.fd())?;
         cgroup.delegate(leader, owner)
     }
 
@@ -234,11 +236,11 @@ impl<'a> Start<'a> {
 
     /// Puts everything into the store before the state says that the payload was started: a start that is cut short in
     /// between is ended and begun anew.
-    fn keep(&mut self, kept: &Kept) -> Result<()> {
-        kept.store()?;
+    fn keep(&mut self, stored: &StoredFds) -> Result<()> {
+        stored.store()?;
         self.state.started = true;
         self.state.started_usec = boottime().as_micros() as u64;
-        StateFile::write_to(&kept.state, &self.state)?;
+        StateFile::write_to(&stored.state, &self.state)?;
         self.runtime.write_state(&self.state)
     }
 

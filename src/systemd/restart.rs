@@ -15,17 +15,17 @@ use super::watch::{Change, Watch};
 use crate::error::Result;
 use crate::name::MachineName;
 
-/// The outcome.
+/// The next state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum NextState {
     /// It was started again, or systemd has given it up: somebody sees to it, or will.
     Restarted,
     /// Somebody has stopped it.
     Stopped,
 }
 
-/// Waits for the fate of a container's service; `listening` is called once nothing can be missed any more.
-pub fn fate(name: &MachineName, listening: impl FnOnce()) -> Result<Fate> {
+/// Waits for the next state of a container's service; `listening` is called once nothing can be missed any more.
+pub fn next_state(name: &MachineName, listening: impl FnOnce()) -> Result<NextState> {
     let service = name.service();
     block_on(async {
         let mut watch = Watch::begin().await?;
@@ -35,15 +35,15 @@ pub fn fate(name: &MachineName, listening: impl FnOnce()) -> Result<Fate> {
         }
         listening();
         loop {
-            if let Some(fate) = states.fate() {
-                return Ok(fate);
+            if let Some(next) = states.next() {
+                return Ok(next);
             }
             match watch.next().await? {
                 Change::Unit { name, properties } if name == service => states.take(
                     properties.get("ActiveState").map(String::as_str),
                     properties.get("SubState").map(String::as_str),
                 ),
-                Change::Gone(name) if name == service => return Ok(Fate::Stopped),
+                Change::Gone(name) if name == service => return Ok(NextState::Stopped),
                 _ => {}
             }
         }
@@ -81,13 +81,13 @@ impl States {
         self.sub.contains("auto-restart")
     }
 
-    fn fate(&self) -> Option<Fate> {
+    fn next(&self) -> Option<NextState> {
         match self.active.as_str() {
             "deactivating" => None,
             _ if self.is_paused() => None,
-            "inactive" => Some(Fate::Stopped),
-            "failed" if self.ended && !self.waited => Some(Fate::Stopped),
-            _ => Some(Fate::Restarted),
+            "inactive" => Some(NextState::Stopped),
+            "failed" if self.ended && !self.waited => Some(NextState::Stopped),
+            _ => Some(NextState::Restarted),
         }
     }
 }
@@ -96,13 +96,13 @@ impl States {
 mod tests {
     use super::*;
 
-    fn fate_of(told: &[(&str, &str)]) -> Option<Fate> {
+    fn next_of(told: &[(&str, &str)]) -> Option<NextState> {
         let mut states = States::default();
         for (active, sub) in told {
-            assert_eq!(states.fate().filter(|_| !states.active.is_empty()), None, "before {active}");
+            assert_eq!(states.next().filter(|_| !states.active.is_empty()), None, "before {active}");
             states.take(Some(active), Some(sub));
         }
-        states.fate()
+        states.next()
     }
 
     #[test]
@@ -112,15 +112,15 @@ mod tests {
         let before = ("failed", "failed-before-auto-restart");
         let dead = ("inactive", "dead-resources-pinned");
         let failed = ("failed", "failed");
-        assert_eq!(fate_of(&[post]), None);
-        assert_eq!(fate_of(&[post, pause, ("activating", "auto-restart-queued")]), None);
-        assert_eq!(fate_of(&[post, pause, ("activating", "start")]), Some(Fate::Restarted));
-        assert_eq!(fate_of(&[("active", "running")]), Some(Fate::Restarted));
-        assert_eq!(fate_of(&[post, before, pause, ("activating", "start")]), Some(Fate::Restarted));
-        assert_eq!(fate_of(&[post, pause, failed]), Some(Fate::Restarted));
-        assert_eq!(fate_of(&[failed]), Some(Fate::Restarted));
-        assert_eq!(fate_of(&[post, failed]), Some(Fate::Stopped));
-        assert_eq!(fate_of(&[post, pause, dead]), Some(Fate::Stopped));
-        assert_eq!(fate_of(&[dead]), Some(Fate::Stopped));
+        assert_eq!(next_of(&[post]), None);
+        assert_eq!(next_of(&[post, pause, ("activating", "auto-restart-queued")]), None);
+        assert_eq!(next_of(&[post, pause, ("activating", "start")]), Some(NextState::Restarted));
+        assert_eq!(next_of(&[("active", "running")]), Some(NextState::Restarted));
+        assert_eq!(next_of(&[post, before, pause, ("activating", "start")]), Some(NextState::Restarted));
+        assert_eq!(next_of(&[post, pause, failed]), Some(NextState::Restarted));
+        assert_eq!(next_of(&[failed]), Some(NextState::Restarted));
+        assert_eq!(next_of(&[post, failed]), Some(NextState::Stopped));
+        assert_eq!(next_of(&[post, pause, dead]), Some(NextState::Stopped));
+        assert_eq!(next_of(&[dead]), Some(NextState::Stopped));
     }
 }

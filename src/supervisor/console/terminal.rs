@@ -16,7 +16,7 @@ const PIECES: usize = 8;
 /// One terminal.
 pub struct Terminal {
     master: OwnedFd,
-    /// Kept open, so that the master does not hang up between two users of the terminal.
+    /// StoredFds open, so that the master does not hang up between two users of the terminal.
     peer: OwnedFd,
     input: Vec<u8>,
 }

@@ -51,7 +51,7 @@ const LISTENERS: usize = 65;
 const COMPLAINTS: u32 = 10;
 
 /// What outlives a supervisor.
-pub struct Kept {
+pub struct StoredCalls {
     /// The payload's listener and those of attached processes.
     pub listeners: Vec<OwnedFd>,
     /// The calls that were taken.
@@ -80,14 +80,14 @@ struct Pending {
 
 impl Interceptor {
     /// Takes up what was kept, for the payload of `leader`.
-    pub fn new(kept: Kept, address: Address, leader: i32) -> Result<Interceptor> {
+    pub fn new(stored: StoredCalls, address: Address, leader: i32) -> Result<Interceptor> {
         let failed = || "failed to take up the calls that are answered outside";
         let interceptor = Interceptor {
             asking: Asking { supervisor: std::process::id() as i32, leader },
             sizes: Sizes::of_the_kernel().context(failed)?,
             proxy: Proxy::new(address),
-            calls: Calls::from_fd(kept.calls).context(failed)?,
-            listeners: kept.listeners.into_iter().map(Rc::new).collect(),
+            calls: Calls::from_fd(stored.calls).context(failed)?,
+            listeners: stored.listeners.into_iter().map(Rc::new).collect(),
             pending: Vec::new(),
             complaints: Vec::new(),
             rate: RateLimit::new(Duration::from_secs(60), COMPLAINTS),
@@ -166,10 +166,10 @@ impl Interceptor {
     }
 
     /// What is to be kept for a successor.
-    pub fn into_kept(self) -> Kept {
+    pub fn into_stored(self) -> StoredCalls {
         drop(self.pending);
         let listeners = self.listeners.into_iter().filter_map(Rc::into_inner).collect();
-        Kept { listeners, calls: self.calls.into_fd() }
+        StoredCalls { listeners, calls: self.calls.into_fd() }
     }
 
     /// Takes a call, and passes it on.

@@ -6,13 +6,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
 use super::proxy::{Address, connect_to};
-use super::{Interceptor, Kept, Taking};
+use super::{Interceptor, StoredCalls, Taking};
 use crate::config::Definition;
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::runtime::state::State;
 use crate::sandbox::seccomp::ProfileFile;
 use crate::storage::host_path::Fault;
-use crate::supervisor::watch::monotonic;
+use crate::supervisor::event_loop::monotonic;
 use crate::sys::listener::{Calls, Sizes};
 use crate::sys::poll::{happened, poll};
 use crate::systemd::journal::Journal;
@@ -48,8 +48,8 @@ impl<'a> Outside<'a> {
     /// For the payload of a state.
     pub fn new(state: &State, journal: &'a Journal) -> Result<Outside<'a>> {
         let calls = Calls::new().context(|| "failed to make room for calls that are answered outside")?;
-        let kept = Kept { listeners: Vec::new(), calls: calls.into_fd() };
-        Ok(Outside { interceptor: Interceptor::new(kept, Address::of(state), state.leader)?, journal })
+        let stored = StoredCalls { listeners: Vec::new(), calls: calls.into_fd() };
+        Ok(Outside { interceptor: Interceptor::new(stored, Address::of(state), state.leader)?, journal })
     }
 
     /// The payload's listener.
@@ -73,7 +73,7 @@ impl<'a> Outside<'a> {
     }
 
     /// What is to be kept for who watches over the payload. What the program has by now fails.
-    pub fn into_kept(self) -> Kept {
-        self.interceptor.into_kept()
+    pub fn into_stored(self) -> StoredCalls {
+        self.interceptor.into_stored()
     }
 }

@@ -48,9 +48,9 @@ impl Scene {
         let listening = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).expect("socket");
         bind(listening.as_raw_fd(), &UnixAddr::new(&path).expect("address")).expect("bound");
         listen(&listening, Backlog::new(1).expect("backlog")).expect("listening");
-        let kept = Kept { listeners: vec![listener], calls: Calls::new().expect("calls").into_fd() };
+        let stored = StoredCalls { listeners: vec![listener], calls: Calls::new().expect("calls").into_fd() };
         let address = Address { socket: path.to_string_lossy().into_owned(), cookie: "c".to_string() };
-        let interceptor = Interceptor::new(kept, address, 1).expect("taken up");
+        let interceptor = Interceptor::new(stored, address, 1).expect("taken up");
         Scene { listening, interceptor, _directory: directory }
     }
 
@@ -157,13 +157,13 @@ fn a_successor_lets_fail_what_was_taken_and_takes_what_was_not() {
     let (_connection, _) = scene.asked();
     let Scene { listening, interceptor, _directory } = scene;
     // As one that is killed: nothing is answered.
-    let mut kept = interceptor.into_kept();
-    kept.listeners.push(second);
+    let mut stored = interceptor.into_stored();
+    stored.listeners.push(second);
     let address = Address {
         socket: _directory.path().join("proxy").to_string_lossy().into_owned(),
         cookie: "c".to_string(),
     };
-    let interceptor = Interceptor::new(kept, address, 1).expect("taken up");
+    let interceptor = Interceptor::new(stored, address, 1).expect("taken up");
     assert_eq!(result(failing), Some(rustix::io::Errno::NOSYS));
     assert!((0..SLOTS).all(|slot| interceptor.calls.get(slot).is_none()));
     let mut scene = Scene { listening, interceptor, _directory };

@@ -6,11 +6,11 @@ use std::time::Duration;
 use nix::poll::PollFlags;
 
 use super::sources::{Interest, Source, Sources};
-use super::{Watch, monotonic};
+use super::{EventLoop, monotonic};
 use crate::supervisor::intercept::Taking;
-use crate::supervisor::kept;
+use crate::supervisor::stored_fds;
 
-impl Watch<'_> {
+impl EventLoop<'_> {
     /// Adds what they are told by.
     pub(super) fn add_calls<'a>(&'a self, sources: &mut Sources<'a>) {
         for (fd, wanted) in self.interceptor.iter().flat_map(|it| it.watched(self.taking())) {
@@ -39,7 +39,7 @@ impl Watch<'_> {
             let why = "too many attached processes have system calls that are answered outside";
             return self.journal.warning(why);
         }
-        if let Err(error) = kept::store_listener(&listener) {
+        if let Err(error) = stored_fds::store_listener(&listener) {
             self.journal.warning(&format!("{error}, ignoring"));
         }
         interceptor.add(listener);

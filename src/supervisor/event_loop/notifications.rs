@@ -1,6 +1,6 @@
 //! What the payload's PID 1 tells us, on its way to systemd and into the state.
 
-use super::{Watch, monotonic};
+use super::{EventLoop, monotonic};
 use crate::config::settings::Readiness;
 use crate::error::Result;
 use crate::supervisor::console::rate::Verdict;
@@ -8,7 +8,7 @@ use crate::supervisor::lifecycle::Event;
 use crate::supervisor::notification::{self, Notification};
 use crate::systemd::notify;
 
-impl Watch<'_> {
+impl EventLoop<'_> {
     /// Takes all that has come.
     pub(super) fn take_notifications(&mut self) -> Result<()> {
         for notification in notification::receive(&self.notifications, self.state.leader) {

@@ -12,7 +12,7 @@ use crate::sys::fds;
 use crate::systemd::notify;
 
 /// Everything that outlives a supervisor.
-pub struct Kept {
+pub struct StoredFds {
     /// The leader's pidfd.
     pub leader: OwnedFd,
     /// Master of the console's terminal.
@@ -31,7 +31,7 @@ pub struct Kept {
     /// The state memfd.
     pub state: OwnedFd,
     /// The calls that a program outside answers, where there is one.
-    pub interception: Option<intercept::Kept>,
+    pub interception: Option<intercept::StoredCalls>,
 }
 
 /// Names in the store of what every container has, in the order of the fields.
@@ -45,13 +45,14 @@ const LISTENER: &str = "listener";
 /// Name of the calls that were taken from them.
 const CALLS: &str = "calls";
 
-impl Kept {
+impl StoredFds {
     fn entries(&self) -> Vec<(&'static str, &OwnedFd)> {
-        let Kept { leader, console, peer, ttys, ring, notifications, control, state, interception } = self;
+        let StoredFds { leader, console, peer, ttys, ring, notifications, control, state, interception } =
+            self;
         let fds = [leader, console, peer, ring, notifications, control, state];
         let ttys = ttys.iter().map(|tty| (TTY, tty));
-        let calls = interception.iter().map(|kept| (CALLS, &kept.calls));
-        let listeners = interception.iter().flat_map(|kept| &kept.listeners).map(|fd| (LISTENER, fd));
+        let calls = interception.iter().map(|stored| (CALLS, &stored.calls));
+        let listeners = interception.iter().flat_map(|stored| &stored.listeners).map(|fd| (LISTENER, fd));
         NAMES.into_iter().zip(fds).chain(ttys).chain(calls).chain(listeners).collect()
     }
 
@@ -72,7 +73,7 @@ impl Kept {
                 },
             }
         }
-        let interception = calls.map(|calls| intercept::Kept { listeners, calls });
+        let interception = calls.map(|calls| intercept::StoredCalls { listeners, calls });
         let passed = match single {
             [
                 Some(leader),
@@ -82,7 +83,7 @@ impl Kept {
                 Some(notifications),
                 Some(control),
                 Some(state),
-            ] => Passed::All(Kept {
+            ] => Passed::All(StoredFds {
                 leader,
                 console,
                 peer,
@@ -140,7 +141,7 @@ impl Kept {
 /// What a predecessor left.
 pub enum Passed {
     /// Everything.
-    All(Kept),
+    All(StoredFds),
     /// The state, and not everything else: it did not come to the end of a start.
     Some(OwnedFd),
     /// There was none.

@@ -1,12 +1,12 @@
 //! What passes between the container's terminals and those who are attached to them.
 
-use super::{Watch, monotonic};
+use super::{EventLoop, monotonic};
 use crate::config::tty::Tty;
 
-impl Watch<'_> {
+impl EventLoop<'_> {
     /// Takes what was printed on a terminal, whoever looks, and passes on what waits to be typed.
     pub(super) fn relay(&mut self, tty: Option<Tty>) {
-        let Watch { terminals, console, clients, journal, .. } = self;
+        let EventLoop { terminals, console, clients, journal, .. } = self;
         let Some(terminal) = terminals.get_mut(tty) else { return };
         terminal.read(|bytes| {
             if tty.is_none() {

@@ -3,7 +3,7 @@
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::Watch;
+use super::EventLoop;
 use crate::error::{Context, Result};
 use crate::supervisor::lifecycle::Event;
 
@@ -18,7 +18,7 @@ pub fn block_signals() -> Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(failed)
 }
 
-impl Watch<'_> {
+impl EventLoop<'_> {
     /// SIGHUP applies the definition, SIGUSR1 kills, every other stops.
     pub(super) fn take_signals(&mut self) -> Result<()> {
         while let Ok(Some(info)) = self.signals.read_signal() {

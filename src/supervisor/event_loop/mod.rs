@@ -43,8 +43,8 @@ use crate::supervisor::console::terminals::Terminals;
 use crate::supervisor::end::{self, Outcome};
 use crate::supervisor::intercept::Interceptor;
 use crate::supervisor::intercept::proxy::Address;
-use crate::supervisor::kept::Kept;
 use crate::supervisor::lifecycle::{Action, Event, Phase, decide, next_tick};
+use crate::supervisor::stored_fds::StoredFds;
 use crate::sys::{memory, pidfd};
 use crate::systemd::journal::Journal;
 use crate::systemd::notify;
@@ -61,20 +61,20 @@ pub const STATUS: &str = "Container running.";
 const NO_ADDRESS: &str =
     "failed: no interface of the container had an address before it was stopped (NotifyReady=)";
 
-/// A running container.
-pub struct Running {
+/// A running container that was taken over.
+pub struct Adopted {
     /// The machine.
     pub name: MachineName,
     /// Its run-time directory.
     pub runtime: Runtime,
     /// Its descriptors.
-    pub kept: Kept,
+    pub stored: StoredFds,
     /// What is known of it.
     pub state: State,
 }
 
 /// The loop and what it holds.
-pub struct Watch<'a> {
+pub struct EventLoop<'a> {
     name: MachineName,
     runtime: Runtime,
     leader: OwnedFd,
@@ -109,13 +109,23 @@ pub fn monotonic() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
 }
 
-impl<'a> Watch<'a> {
+impl<'a> EventLoop<'a> {
     /// Watches over `running`.
-    pub fn new(running: Running, signals: SignalFd, journal: &'a Journal) -> Result<Watch<'a>> {
-        let Running { name, runtime, kept, mut state } = running;
-        let Kept { leader, console, peer, ttys, ring, notifications, control, state: file, interception } =
-            kept;
-        let interceptor = interception.map(|kept| Interceptor::new(kept, Address::of(&state), state.leader));
+    pub fn new(adopted: Adopted, signals: SignalFd, journal: &'a Journal) -> Result<EventLoop<'a>> {
+        let Adopted { name, runtime, stored, mut state } = adopted;
+        let StoredFds {
+            leader,
+            console,
+            peer,
+            ttys,
+            ring,
+            notifications,
+            control,
+            state: file,
+            interception,
+        } = stored;
+        let interceptor =
+            interception.map(|stored| Interceptor::new(stored, Address::of(&state), state.leader));
         let rate = RateLimit::new(Duration::from_micros(state.rate_interval_usec), state.rate_burst);
         let terminals = Terminals::new(console, peer, ttys, journal)?;
         let console = Console::new(Ring::from_fd(ring)?, rate);
@@ -123,7 +133,7 @@ impl<'a> Watch<'a> {
         (state.watched, state.ttys) = (true, terminals.ttys());
         file.write(&state)?;
         let phase = Phase::Running { ready: false };
-        Ok(Watch {
+        Ok(EventLoop {
             name,
             runtime,
             leader,
@@ -221,7 +231,7 @@ impl<'a> Watch<'a> {
     /// Everything at which something may happen.
     fn sources(&self) -> Sources<'_> {
         let mut sources = Sources::default();
-        let Watch { leader, terminals, clients, notifications, control, signals, .. } = self;
+        let EventLoop { leader, terminals, clients, notifications, control, signals, .. } = self;
         sources.add(Source::Leader, leader.as_fd(), Interest::Read);
         for (tty, terminal) in terminals.iter() {
             let interest = Interest::with_output(terminal.wants_to_write());
@@ -290,12 +300,15 @@ impl<'a> Watch<'a> {
 
     /// Makes way for the program that is on disk now.
     fn hand_over(self) -> Result<Infallible> {
-        let Watch { leader, terminals, console, notifications, control, state, file, interceptor, .. } = self;
+        let EventLoop {
+            leader, terminals, console, notifications, control, state, file, interceptor, ..
+        } = self;
         file.write(&State { watched: false, ..state })?;
         let ((console, peer, ttys), ring) = (terminals.into_parts(), console.into_ring());
-        let interception = interceptor.map(Interceptor::into_kept);
+        let interception = interceptor.map(Interceptor::into_stored);
         let state = file.into_fd();
-        Kept { leader, console, peer, ttys, ring, notifications, control, state, interception }.hand_over()
+        StoredFds { leader, console, peer, ttys, ring, notifications, control, state, interception }
+            .hand_over()
     }
 
     /// The leader is gone: says how, and takes away what was ours.

@@ -1,6 +1,6 @@
 //! The ways to a payload's end: asked when it can hear it, thawed so that it can, killed, given up.
 
-use super::Watch;
+use super::EventLoop;
 use crate::error::{Error, Result};
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::stuck;
@@ -9,7 +9,7 @@ use crate::supervisor::{end, initctl};
 use crate::sys::signal;
 use crate::systemd::{notify, payload};
 
-impl Watch<'_> {
+impl EventLoop<'_> {
     /// Whoever comes after us must not take a payload over that was killed.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.state.killed = true;

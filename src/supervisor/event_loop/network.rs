@@ -1,13 +1,13 @@
 //! A start that counts as one once there is an address (`NotifyReady=network`).
 
-use super::Watch;
+use super::EventLoop;
 use crate::error::{Context, Result};
 use crate::network::awaited::Awaited;
 use crate::supervisor::lifecycle::Event;
 use crate::sys::pidfd;
 use crate::systemd::notify;
 
-impl Watch<'_> {
+impl EventLoop<'_> {
     /// Ready at once where there is an address, as in the managed network; otherwise it is waited for, with all else
     /// going on. systemd's own limit of a start holds.
     pub(super) fn await_network(&mut self) -> Result<()> {

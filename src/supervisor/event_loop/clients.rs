@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::Watch;
+use super::EventLoop;
 use super::sources::Happened;
 use crate::error::Result;
 use crate::runtime::control::{self, Request};
@@ -12,7 +12,7 @@ use crate::supervisor::lifecycle::{Event, Phase};
 /// More connections than this at a time are not accepted.
 const CLIENT_LIMIT: usize = 32;
 
-impl Watch<'_> {
+impl EventLoop<'_> {
     /// Takes in who connects.
     pub(super) fn accept(&mut self) {
         while let Some(connection) = control::accept(&self.control) {
@@ -40,7 +40,7 @@ impl Watch<'_> {
     }
 
     fn serve(&mut self, index: usize, request: Request, fd: Option<OwnedFd>) {
-        let Watch { terminals, console, clients, .. } = self;
+        let EventLoop { terminals, console, clients, .. } = self;
         let client = &mut clients[index];
         let terminal = terminals.get_mut(client.tty());
         match (request, terminal) {
