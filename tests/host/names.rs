@@ -82,6 +82,35 @@ fn a_dns_server_of_the_host_is_named_and_names_come_when_it_has_gone() -> Result
 }
 
 #[test]
+fn bind_on_the_host_and_names_of_containers_get_along_or_say_so() -> Result<()> {
+    let host = boot!("--packages", crate::stock::MANAGERS);
+    host.ok("systemctl disable -q --now NetworkManager dhcpcd ufw firewalld 2>&1; nft flush ruleset; systemctl start named")?;
+    let p1 = Container::busybox(&host, "p1")?;
+    p1.start()?;
+    let leader = p1.leader()?;
+    let asked = format!("nsenter -t {leader} -a -r -w nslookup p1.ctl.internal | grep 'Address: 10.'");
+    host.case("whichever was first, names work or somebody says that they do not", || {
+        host.wait_until(SOON, "test -e /run/containerctl-names/status")?;
+        host.wait_until(SOON, &format!("{asked} || containerctl network info | grep 'Problem: names'"))
+            .map(drop)
+    });
+    host.case("without it names come", || {
+        host.ok("systemctl stop named")?;
+        host.wait_until(SOON, "test ! -s /run/containerctl-names/status")?;
+        host.ok(&asked).map(drop)
+    });
+    host.case("once names work, it does not take them", || {
+        host.ok("systemctl start named")?;
+        host.wait_until(SOON, "journalctl -u named | grep -i 'running'")?;
+        for _ in 0..5 {
+            host.ok(&asked)?;
+        }
+        Ok(())
+    });
+    host.finish()
+}
+
+#[test]
 fn guests_that_hold_all_connections_keep_nobody_from_names() -> Result<()> {
     let host = boot!();
     let names = ["p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9"];

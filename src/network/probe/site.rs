@@ -16,6 +16,7 @@ use crate::config::network::{IfName, Mac, Prefix};
 use crate::error::{Context, Result};
 use crate::network::filter::nft;
 use crate::network::link::{Links, New, failed, in_namespace};
+use crate::network::managed::leases::Table;
 use crate::network::managed::{self, BRIDGE};
 use crate::network::service::dhcp;
 use crate::network::tag::{self, Side};
@@ -28,7 +29,7 @@ const UPLINK: &str = "ctl0-world";
 /// Names inside.
 const INSIDE: &str = "eth0";
 const FAR: &str = "far0";
-const TABLE: &str = "containerctl_probe";
+const RULES: &str = "containerctl_probe";
 /// Addresses for documentation (RFC 5737), of which nobody has one.
 const WORLD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const NEAR: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), length: 30 };
@@ -58,20 +59,7 @@ impl Site {
         let mut made = Made { here, bridge: None };
         // What an earlier one left that was killed.
         made.take_back();
-        let bridge = match made.here.find(BRIDGE)? {
-            Some(bridge) => {
-                managed::require_ours(&bridge)?;
-                bridge.index
-            }
-            None => {
-                let index = managed::make_bridge(&mut made.here, &table, host_id)?;
-                made.bridge = Some(index);
-                // Of this link alone; the first container has the whole host forward.
-                fs::write(format!("/proc/sys/net/ipv4/conf/{BRIDGE}/forwarding"), "1")
-                    .context(|| format!("failed to forward what comes in by '{BRIDGE}'"))?;
-                index
-            }
-        };
+        let bridge = made.bridge(&table, host_id)?;
         let mac = tag::mac(host_id, "", PORT, Side::Inside);
         nft::run(&rules(mac))?;
         let namespace = namespace()?;
@@ -108,7 +96,7 @@ impl Site {
 
     /// The packets that came through all rules.
     pub fn arrived(&self) -> Result<Vec<Packet>> {
-        let listed = nft::list(&["list", "counters", "table", "inet", TABLE])?;
+        let listed = nft::list(&["list", "counters", "table", "inet", RULES])?;
         let counted = |packet: &Packet| {
             listed["nftables"].as_array().into_iter().flatten().any(|object| {
                 let counter = &object["counter"];
@@ -123,8 +111,8 @@ impl Site {
     pub fn trace(&self) -> Result<Monitor> {
         let monitor = Monitor::start()?;
         nft::run(&format!(
-            "add chain inet {TABLE} begin {{ type filter hook prerouting priority -400; }}
-add rule inet {TABLE} begin ether saddr {} meta nftrace set 1
+            "add chain inet {RULES} begin {{ type filter hook prerouting priority -400; }}
+add rule inet {RULES} begin ether saddr {} meta nftrace set 1
 ",
             self.mac
         ))?;
@@ -155,6 +143,20 @@ add rule inet {TABLE} begin ether saddr {} meta nftrace set 1
 }
 
 impl Made {
+    /// The bridge's number; one that is not there is made.
+    fn bridge(&mut self, table: &Table, host_id: &str) -> Result<u32> {
+        if let Some(found) = self.here.find(BRIDGE)? {
+            managed::require_ours(&found)?;
+            return Ok(found.index);
+        }
+        let index = managed::make_bridge(&mut self.here, table, host_id)?;
+        self.bridge = Some(index);
+        // Of this link alone; the first container has the whole host forward.
+        fs::write(format!("/proc/sys/net/ipv4/conf/{BRIDGE}/forwarding"), "1")
+            .context(|| format!("failed to forward what comes in by '{BRIDGE}'"))?;
+        Ok(index)
+    }
+
     /// Makes a pair whose outer end is a port of `master`.
     fn plug(
         &mut self,
@@ -181,7 +183,7 @@ impl Made {
             }
         }
         let _ = self.bridge.take().map(|bridge| self.here.delete(bridge));
-        if let Err(error) = nft::run(&format!("destroy table inet {TABLE}\n")) {
+        if let Err(error) = nft::run(&format!("destroy table inet {RULES}\n")) {
             eprintln!("{error}, ignoring");
         }
     }
@@ -197,15 +199,15 @@ impl Drop for Made {
 fn rules(mac: Mac) -> String {
     let [names, dhcp, world] = Packet::ALL.map(Packet::port);
     format!(
-        "add table inet {TABLE}
-add counter inet {TABLE} port{names}
-add counter inet {TABLE} port{dhcp}
-add counter inet {TABLE} port{world}
-add chain inet {TABLE} input {{ type filter hook input priority 1000000; }}
-add rule inet {TABLE} input ether saddr {mac} udp dport {names} counter name port{names}
-add rule inet {TABLE} input ether saddr {mac} udp dport {dhcp} counter name port{dhcp}
-add chain inet {TABLE} output {{ type filter hook postrouting priority 1000000; }}
-add rule inet {TABLE} output iifname {BRIDGE} ip daddr {WORLD} udp dport {world} counter name port{world} drop
+        "add table inet {RULES}
+add counter inet {RULES} port{names}
+add counter inet {RULES} port{dhcp}
+add counter inet {RULES} port{world}
+add chain inet {RULES} input {{ type filter hook input priority 1000000; }}
+add rule inet {RULES} input ether saddr {mac} udp dport {names} counter name port{names}
+add rule inet {RULES} input ether saddr {mac} udp dport {dhcp} counter name port{dhcp}
+add chain inet {RULES} output {{ type filter hook postrouting priority 1000000; }}
+add rule inet {RULES} output iifname {BRIDGE} ip daddr {WORLD} udp dport {world} counter name port{world} drop
 "
     )
 }

@@ -218,7 +218,7 @@ fn listen(responder: &mut Responder, address: IpAddr, protocol: Protocol) -> io:
 
 /// The socket on which clients of DHCP are heard, and answered before they have an address.
 fn listen_dhcp() -> io::Result<UdpSocket> {
-    let socket = sockets::udp((Ipv4Addr::UNSPECIFIED, 67).into())?;
+    let socket = sockets::shared_udp((Ipv4Addr::UNSPECIFIED, 67).into())?;
     set_socket_broadcast(&socket, true)?;
     Ok(socket)
 }

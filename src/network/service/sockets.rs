@@ -15,11 +15,17 @@ use crate::sys::net::only_icmpv6;
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 64;
 
-/// A datagram socket.
+/// A datagram socket that nobody else's stands beside: of two for one port and address, the kernel may prefer either
+/// (`SO_REUSEPORT` of the other), and a guest would be answered by chance.
 pub fn udp(address: SocketAddr) -> Result<UdpSocket> {
     let socket = open(address.ip(), SocketType::DGRAM, None)?;
-    // Another program's socket for all addresses and links is no hindrance where both say this; ours is preferred, since
-    // it is bound more closely.
+    bind(&socket, &address)?;
+    Ok(socket.into())
+}
+
+/// A datagram socket beside those of other programs for other links or for all, each of which allows it.
+pub fn shared_udp(address: SocketAddr) -> Result<UdpSocket> {
+    let socket = open(address.ip(), SocketType::DGRAM, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     bind(&socket, &address)?;
     Ok(socket.into())
