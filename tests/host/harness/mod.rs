@@ -15,15 +15,23 @@
 // Later tests use what the first do not.
 #![allow(dead_code, unused_imports)]
 
-mod command;
+pub mod command;
 mod failure;
 mod host;
+pub mod place;
 mod skip;
 
 pub use command::Output;
 pub use failure::{Failure, Result};
 pub use host::Host;
 pub use skip::{obstacle, record_skip};
+
+/// How often something is repeated: `short` as a rule, `long` with `tests/run --long`. Says so, for the log.
+pub fn rounds(what: &str, short: u32, long: u32) -> u32 {
+    let count = if std::env::var_os("CONTAINERCTL_LONG").is_some() { long } else { short };
+    eprintln!("rounds  {what}: {count} (short {short}, long {long})");
+    count
+}
 
 /// Ends the test or case that it stands in as skipped, with a reason that `tests/run` repeats at its end.
 #[macro_export]
