@@ -1,4 +1,4 @@
-//! Asking a security module for a label that counts from exec on.
+//! Asking a security module for a label: from exec on, or at once where nothing will be executed.
 //!
 //! The file is one of our own procfs and nothing else: a label that went into another file would be missing where it
 //! is relied upon.
@@ -16,23 +16,37 @@ pub struct Label {
     text: Vec<u8>,
 }
 
+/// From when on a label counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The next program has it.
+    Exec,
+    /// For a process that executes nothing.
+    Now,
+}
+
 impl Label {
     /// A profile of AppArmor's.
-    pub fn apparmor(profile: &str) -> Label {
-        Label {
-            files: &[c"1/attr/apparmor/exec", c"1/attr/exec"],
-            text: format!("exec {profile}").into_bytes(),
-        }
+    pub fn apparmor(profile: &str, from: Moment) -> Label {
+        let (files, verb): (&[_], _) = match from {
+            Moment::Exec => (&[c"1/attr/apparmor/exec", c"1/attr/exec"], "exec"),
+            Moment::Now => (&[c"1/attr/apparmor/current", c"1/attr/current"], "changeprofile"),
+        };
+        Label { files, text: format!("{verb} {profile}").into_bytes() }
     }
 
     /// A context of SELinux'.
-    pub fn selinux(context: &str) -> Label {
-        Label { files: &[c"1/attr/exec"], text: context.as_bytes().to_vec() }
+    pub fn selinux(context: &str, from: Moment) -> Label {
+        let files: &[_] = match from {
+            Moment::Exec => &[c"1/attr/exec"],
+            Moment::Now => &[c"1/attr/current"],
+        };
+        Label { files, text: context.as_bytes().to_vec() }
     }
 }
 
 /// Asks for the label. Allocates nothing.
-pub fn on_exec(label: &Label) -> Result<(), Errno> {
+pub fn ask_for(label: &Label) -> Result<(), Errno> {
     let root = rustix::fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

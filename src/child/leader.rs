@@ -46,7 +46,7 @@ pub struct Leader<'a> {
     pub ambient: Mask,
     /// Set no_new_privs.
     pub no_new_privileges: bool,
-    /// Labels to have from exec on.
+    /// Labels to have from exec on, or from now on as the container's own init.
     pub labels: &'a [Label],
     /// System call filters.
     pub filters: &'a Filters,
@@ -100,7 +100,7 @@ fn enter(this: &Leader) -> Result<std::convert::Infallible, Failed> {
     signal::reset_all();
     at(Step::CloseDescriptors, close_on_exec())?;
     for wanted in this.labels {
-        at(Step::SetLabel, label::on_exec(wanted))?;
+        at(Step::SetLabel, label::ask_for(wanted))?;
     }
     for filter in this.filters {
         load(this, filter)?;

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::child::assembler::{self, Assembler};
-use crate::child::label::Label;
+use crate::child::label::{self, Label};
 use crate::child::leader::Leader;
 use crate::child::message::{Order, Report, Step, order, receive};
 use crate::error::{Context, Error, Result};
@@ -280,11 +280,11 @@ fn with_object(step: Step, plan: &Plan) -> String {
     }
 }
 
-/// What the leader writes to have the plan's labels.
+/// What the leader writes to have the plan's labels. Our own init executes nothing.
 fn labels(plan: &Plan) -> Vec<Label> {
-    let labels = &plan.labels;
-    let apparmor = labels.apparmor.as_deref().map(Label::apparmor);
-    apparmor.into_iter().chain(labels.selinux.as_deref().map(Label::selinux)).collect()
+    let from = if plan.own_init { label::Moment::Now } else { label::Moment::Exec };
+    let apparmor = plan.labels.apparmor.as_deref().map(|profile| Label::apparmor(profile, from));
+    apparmor.into_iter().chain(plan.labels.selinux.as_deref().map(|it| Label::selinux(it, from))).collect()
 }
 
 fn environment(plan: &Plan) -> impl Iterator<Item = OsString> {
