@@ -142,7 +142,7 @@ impl Relay {
             }
             let ready = self.wait(attached, signals)?;
             if ready[0]
-                && let Some(left) = self.take_signals(attached, signals)
+                && let Some(left) = self.take_signals(attached, signals)?
             {
                 return Ok(left);
             }
@@ -172,18 +172,18 @@ impl Relay {
         Ok(ready)
     }
 
-    fn take_signals(&self, attached: &Attached, signals: &SignalFd) -> Option<Left> {
+    fn take_signals(&self, attached: &Attached, signals: &SignalFd) -> Result<Option<Left>> {
         while let Ok(Some(info)) = signals.read_signal() {
             match Signal::try_from(info.ssi_signo as i32) {
                 Ok(Signal::SIGWINCH) => self.resize(),
-                Ok(Signal::SIGHUP) => return Some(Left::HungUp),
+                Ok(Signal::SIGHUP) => return Ok(Some(Left::HungUp)),
                 // Who is impatient with what it wrote need not read it.
-                Ok(_) if self.ended => return Some(Left::Ended),
-                Ok(signal) => attached.signal(signal as i32),
+                Ok(_) if self.ended => return Ok(Some(Left::Ended)),
+                Ok(signal) => attached.signal(signal as i32)?,
                 Err(_) => {}
             }
         }
-        None
+        Ok(None)
     }
 
     fn resize(&self) {

@@ -82,5 +82,6 @@ pub fn prepare(root: &Root, name: &MachineName, purpose: Purpose) -> Result<Prep
     let plan = plan(&definition.settings, &facts);
     let mut warnings: Vec<String> = definition.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(facts.warnings.iter().cloned());
+    warnings.extend(lsm::warning(&definition.settings, &plan.labels, facts.ids, facts.init_kind()));
     Ok(Prepared { definition, facts, plan, profile, warnings })
 }

@@ -10,8 +10,16 @@ use crate::sandbox::layout::MASKED;
 
 /// AppArmor's name for the lack of a profile.
 pub const UNCONFINED: &str = "unconfined";
-/// The profile of our supervisor, where the host has installed it.
-const SUPERVISOR: &str = "containerctl-supervisor";
+/// Who acts on a container from outside, by its label. A container acts on none of them but by sockets. Our programs'
+/// own profiles (contrib/apparmor) refuse nothing, so what a container lets in is all there is to it.
+const OUTSIDERS: [Outsider; 3] = [
+    // The administrator, systemd, the bus service.
+    Outsider { label: UNCONFINED, traces: true },
+    // The verbs, and what enters a container for them until it executes the command: it passes signals on.
+    Outsider { label: "containerctl", traces: false },
+    // It reads the memory of whoever waits for the answer to a system call.
+    Outsider { label: "containerctl-supervisor", traces: true },
+];
 /// Paths of apparmor_parser(8).
 const PARSERS: [&str; 4] = [
     "/usr/sbin/apparmor_parser",
@@ -135,7 +143,7 @@ pub struct Profile<'a> {
     pub machine: &'a str,
     /// Containers inside are wanted.
     pub nesting: bool,
-    /// The container's root is nobody on the host.
+    /// It has a user namespace, so the kernel holds what was mounted for it from outside.
     pub user_namespace: bool,
     /// Sysctls that stay writable below `/proc/sys`.
     pub sysctls: &'a [&'a str],
@@ -170,6 +178,25 @@ pub fn profile(profile: &Profile) -> String {
     )
 }
 
+/// Somebody on the host's side: signals, looks and sockets are let in from each.
+struct Outsider {
+    label: &'static str,
+    /// As a debugger does.
+    traces: bool,
+}
+
+impl Outsider {
+    fn rules(&self) -> [String; 3] {
+        let label = self.label;
+        let trace = if self.traces { "readby, tracedby" } else { "readby" };
+        [
+            format!("signal (receive) peer={label},"),
+            format!("ptrace ({trace}) peer={label},"),
+            format!("unix (send, receive) peer=(label={label}),"),
+        ]
+    }
+}
+
 /// Signals, tracing and sockets: among themselves, and from the host's side.
 fn peers(name: &str) -> Vec<String> {
     let mut rules = vec![
@@ -178,11 +205,7 @@ fn peers(name: &str) -> Vec<String> {
         format!("unix peer=(label=\"{name}\"),"),
         "unix (create, bind, listen, accept, shutdown, getattr, setattr, getopt, setopt),".to_string(),
     ];
-    for host in [UNCONFINED, SUPERVISOR] {
-        rules.push(format!("signal (receive) peer={host},"));
-        rules.push(format!("ptrace (readby, tracedby) peer={host},"));
-        rules.push(format!("unix (send, receive) peer=(label={host}),"));
-    }
+    rules.extend(OUTSIDERS.iter().flat_map(Outsider::rules));
     rules
 }
 
@@ -195,12 +218,17 @@ fn mounts(profile: &Profile) -> Vec<String> {
         rules.push("mount,".to_string());
         return rules;
     }
-    // Its root is the host's, and paths are all that keeps it from the kernel's knobs. So what shows them must not
-    // come up under another path: neither as a new file system nor as a copy of the old one.
+    // Nothing else holds its mounts, and paths are all that keeps it from the kernel's knobs. So what shows them must
+    // not come up under another path: neither as a new file system nor as a copy of the old one, and so not as a copy
+    // of the whole tree, which is what systemd begins a service's sandbox with.
     rules.push("mount fstype=(tmpfs,ramfs,mqueue,hugetlbfs,overlay,fuse,fuse.*),".to_string());
     rules.push("mount fstype=proc -> /proc/,".to_string());
     rules.push("mount fstype=sysfs -> /sys/,".to_string());
     rules.push("mount fstype=(cgroup,cgroup2) -> /sys/fs/cgroup/{,**},".to_string());
+    // A list of connections; nothing below /sys can be written.
+    rules.push("mount fstype=fusectl -> /sys/fs/fuse/connections/,".to_string());
+    // systemd makes up a service's credentials on a tmpfs there.
+    rules.push("mount options=(rw,move) /dev/shm/ -> /run/credentials/{,**},".to_string());
     for options in
         ["make-private", "make-rprivate", "make-slave", "make-rslave", "make-shared", "make-rshared"]
     {
@@ -358,6 +386,21 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_a_profile_of_ours_is_let_in() {
+        let shipped = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/apparmor"));
+        let mut named: Vec<_> =
+            shipped.expect("listed").map(|entry| entry.expect("entry").file_name().into_string()).collect();
+        named.sort();
+        let known: Vec<_> = OUTSIDERS[1..].iter().map(|outsider| Ok(outsider.label.to_string())).collect();
+        assert_eq!(named, known);
+        let rules = peers("containerctl_p1");
+        for outsider in &OUTSIDERS {
+            assert!(rules.contains(&format!("signal (receive) peer={},", outsider.label)));
+            assert!(!rules.iter().any(|rule| rule == &format!("signal peer={},", outsider.label)));
+        }
+    }
+
+    #[test]
     fn without_a_user_namespace_proc_and_sys_stay_in_their_places() {
         let text = profile(&Profile {
             machine: "p1",
@@ -366,7 +409,7 @@ mod tests {
             sysctls: &SYSCTLS,
             abi: None,
         });
-        assert!(!text.contains(" mount,\n"), "{text}");
+        assert!(!text.contains(" mount,\n") && !text.contains(" / -> "), "{text}");
         assert!(text.contains("mount options=(rw,bind) /[^/dps]*{,/**} -> /**,"), "{text}");
     }
 

@@ -19,6 +19,7 @@ use crate::config::settings::{AppArmorProfile, Exec, PrivateUsers, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sandbox::init::InitKind;
 use crate::sandbox::layout::writable_sysctls;
 use crate::sys::idmap::IdRange;
 
@@ -106,7 +107,7 @@ pub fn labels(settings: &Settings, support: &Support, name: &MachineName, ids: O
         let text = apparmor::profile(&apparmor::Profile {
             machine: name.as_str(),
             nesting: exec.nesting,
-            user_namespace: ids.is_some_and(|ids| ids != IdRange::IDENTITY),
+            user_namespace: ids.is_some(),
             sysctls: &sysctls,
             abi: support.apparmor.abi,
         });
@@ -124,6 +125,21 @@ pub fn labels(settings: &Settings, support: &Support, name: &MachineName, ids: O
     };
     let selinux = exec.selinux_context.clone().or_else(|| support.selinux.own_context(name.as_str(), ids));
     Labels { apparmor, selinux, profile }
+}
+
+/// Warns of what a guest with systemd loses by the generated profile.
+pub fn warning(
+    settings: &Settings,
+    labels: &Labels,
+    ids: Option<IdRange>,
+    init: Option<InitKind>,
+) -> Option<String> {
+    let refused = labels.profile.is_some() && ids.is_none() && !settings.exec.nesting;
+    (refused && init == Some(InitKind::Systemd)).then(|| {
+        "AppArmor refuses copies of the mount tree to a container without user namespace, so services of the guest \
+         that systemd sandboxes will fail; PrivateUsers=identity keeps the host's ids and has no such loss"
+            .to_string()
+    })
 }
 
 /// Number of attempts to read the label; the kernel closes the leader's descriptors a moment before it changes the label.
@@ -214,6 +230,16 @@ mod tests {
         assert_eq!(of("[Exec]\nAppArmorProfile=mine\n").as_deref(), Some("mine"));
         assert!(check(&definition("[Exec]\nAppArmorProfile=mine\n"), &support).is_ok());
         assert!(check(&definition("[Exec]\nAppArmorProfile=other\n"), &support).is_err());
+    }
+
+    #[test]
+    fn a_guest_with_systemd_is_warned_that_has_no_user_namespace() {
+        let settings = definition("").settings;
+        let labels = decided("", &apparmor());
+        let warned = |ids, init| warning(&settings, &labels, ids, Some(init)).is_some();
+        assert!(warned(None, InitKind::Systemd));
+        assert!(!warned(Some(IdRange::IDENTITY), InitKind::Systemd) && !warned(None, InitKind::Busybox));
+        assert_eq!(warning(&settings, &Labels::default(), None, Some(InitKind::Systemd)), None);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
 
@@ -162,10 +163,10 @@ pub fn attach(root: &Root, name: &MachineName, request: &Request, streams: Strea
     let attached = hear_out(root, name, ours, entrant)?;
     match attached.verify(&labels) {
         Ok(()) => Ok(attached),
-        Err(error) => {
-            attached.signal(libc::SIGKILL);
-            Err(error)
-        }
+        Err(error) => match attached.signal(libc::SIGKILL) {
+            Ok(()) => Err(error),
+            Err(alive) => Err(Error::failed(format!("{error}; {alive}"))),
+        },
     }
 }
 
@@ -322,8 +323,11 @@ impl Attached {
     }
 
     /// Sends a signal to the command and its process group; one that has ended is fine.
-    pub fn signal(&self, signal: i32) {
-        let _ = signal::pidfd_send_signal_to_group(&self.command, signal);
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        match signal::pidfd_send_signal_to_group(&self.command, signal) {
+            Err(Errno::ESRCH) => Ok(()),
+            sent => sent.context(|| format!("failed to send signal {signal} to the command")),
+        }
     }
 
     /// Waits for the command's end. Its exit status, or 128 and the number of the signal that ended it.
