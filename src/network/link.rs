@@ -38,6 +38,9 @@ const NDMSG: usize = 12;
 const IFLA_BRIDGE_VLAN_INFO: u16 = 2;
 /// linux/if_bridge.h: the VLAN of frames without a tag, and of those that leave without.
 const PVID_UNTAGGED: u16 = 2 | 4;
+/// linux/if_bridge.h: the first and the last of many.
+const VLAN_RANGE_BEGIN: u16 = 8;
+const VLAN_RANGE_END: u16 = 16;
 /// linux/rtnetlink.h
 const RTM_NEWLINKPROP: u16 = 108;
 /// linux/rtnetlink.h: the router is on the link, whatever the addresses say.
@@ -351,14 +354,13 @@ impl Links {
         self.0.change(message)
     }
 
-    /// Puts a bridge's port into a VLAN of its own, without tags.
+    /// Puts a bridge's port into this VLAN, without tags, and into no other.
     pub fn set_vlan(&mut self, index: u32, id: u16) -> Result<(), Refusal> {
-        let mut message = change(index, Admin::Same);
-        message.nest(libc::IFLA_AF_SPEC | libc::NLA_F_NESTED as u16, |spec| {
-            spec.put(IFLA_BRIDGE_VLAN_INFO, &[PVID_UNTAGGED.to_ne_bytes(), id.to_ne_bytes()].concat());
-        });
-        message.set_family(libc::AF_BRIDGE as u8);
-        self.0.change(message)
+        // The bridge has put it into its default one.
+        let all = [(VLAN_RANGE_BEGIN, 1), (VLAN_RANGE_END, 4094)];
+        let leave = Message::new(libc::RTM_DELLINK, 0, &ifinfo(index, Admin::Same));
+        self.0.change(port_vlans(leave, &all))?;
+        self.0.change(port_vlans(change(index, Admin::Same), &[(PVID_UNTAGGED, id)]))
     }
 
     /// Deletes a link; one that has gone is fine.
@@ -467,6 +469,17 @@ fn make() -> Message {
 
 fn change(index: u32, admin: Admin) -> Message {
     Message::new(libc::RTM_SETLINK, 0, &ifinfo(index, admin))
+}
+
+/// A change of a bridge's port: VLANs by flags and number.
+fn port_vlans(mut message: Message, vlans: &[(u16, u16)]) -> Message {
+    message.nest(libc::IFLA_AF_SPEC | libc::NLA_F_NESTED as u16, |spec| {
+        for (flags, id) in vlans {
+            spec.put(IFLA_BRIDGE_VLAN_INFO, &[flags.to_ne_bytes(), id.to_ne_bytes()].concat());
+        }
+    });
+    message.set_family(libc::AF_BRIDGE as u8);
+    message
 }
 
 fn parts(address: IpAddr) -> (u8, Vec<u8>) {
