@@ -47,6 +47,7 @@ pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result
     managed::release(root, name)?;
     warnings.extend(remove_definition(root, name)?);
     warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
+    warnings.extend(unit::forget_failure(root, name).err().map(|error| error.to_string()));
     // The machine is gone. What cannot be deleted now is swept later.
     let deleted = trash.map_or(Ok(()), Trash::remove).and_then(|()| remove_directory(&root.runtime_of(name)));
     warnings.extend(deleted.err().map(|error| error.to_string()));

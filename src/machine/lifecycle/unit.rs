@@ -15,6 +15,7 @@ use crate::systemd::{
     self,
     jobs::{Job, JobResult, Jobs},
     manager::{Manager, Whom},
+    payload,
 };
 
 /// machines.target, which wants every enabled container.
@@ -175,6 +176,17 @@ pub fn reload(root: &Root) -> Result<()> {
         return Ok(());
     }
     systemd::block_on(async { Manager::connect().await?.reload().await })
+}
+
+/// Forgets that the machine's service failed; a unit that systemd does not know has nothing to forget.
+pub fn forget_failure(root: &Root, name: &MachineName) -> Result<()> {
+    if !systemd::is_running(root) {
+        return Ok(());
+    }
+    match payload::reset_failed(name) {
+        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+        forgotten => forgotten,
+    }
 }
 
 /// Fails where systemd is not PID 1.
