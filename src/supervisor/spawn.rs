@@ -280,7 +280,7 @@ fn with_object(step: Step, plan: &Plan) -> String {
     }
 }
 
-/// What the leader writes to have the plan's labels. Our own init executes nothing.
+/// Labels that the leader asks for. Our own init executes nothing.
 fn labels(plan: &Plan) -> Vec<Label> {
     let from = if plan.own_init { label::Moment::Now } else { label::Moment::Exec };
     let apparmor = plan.labels.apparmor.as_deref().map(|profile| Label::apparmor(profile, from));

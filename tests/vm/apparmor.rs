@@ -6,7 +6,7 @@ use crate::container::{self, NO_LINK, label, leader};
 use crate::harness::Result;
 use crate::machine::Machine;
 
-/// What waits for something that takes a moment outside.
+/// Limit for what takes a moment outside.
 const SOON: Duration = Duration::from_secs(60);
 const ENFORCED: &str = "containerctl_p1 (enforce)";
 

@@ -7,7 +7,7 @@ use crate::machine::Machine;
 
 /// A definition without a link, for whom it is not about the network.
 pub const NO_LINK: &str = "[Network]\nVirtualEthernet=no\n";
-/// What a guest with systemd may take, emulated.
+/// Limit for the boot of an emulated guest with systemd.
 const GUEST_BOOT: Duration = Duration::from_secs(180);
 
 /// Writes a container's definition and has systemd read it.

@@ -1,4 +1,4 @@
-//! What other tiers lack the kernel for: kinds of links, and limits that bite.
+//! Kinds of links and limits, for which other tiers lack the kernel.
 
 use crate::container::{self, NO_LINK};
 use crate::harness::Result;

@@ -21,7 +21,7 @@ use crate::harness::{Failure, Output, Result, command, obstacle};
 
 /// The script that makes machines.
 const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/machine");
-/// What a command gets that names no limit of its own.
+/// Limit of a command that names none of its own.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 /// Longer than the script's own limits, which say more when they are reached.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(700);

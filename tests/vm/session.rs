@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::container::{self, NO_LINK};
 use crate::harness::{Result, rounds};
 
-/// What waits for something that takes a moment outside.
+/// Limit for what takes a moment outside.
 const SOON: Duration = Duration::from_secs(60);
 
 #[test]

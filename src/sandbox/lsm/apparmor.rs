@@ -10,7 +10,7 @@ use crate::sandbox::layout::MASKED;
 
 /// AppArmor's name for the lack of a profile.
 pub const UNCONFINED: &str = "unconfined";
-/// Who acts on a container from outside, by its label. A container acts on none of them but by sockets. Our programs'
+/// Labels that act on a container from outside. A container acts on none of them but by sockets. Our programs'
 /// own profiles (contrib/apparmor) refuse nothing, so what a container lets in is all there is to it.
 const OUTSIDERS: [Outsider; 3] = [
     // The administrator, systemd, the bus service.
@@ -143,7 +143,7 @@ pub struct Profile<'a> {
     pub machine: &'a str,
     /// Containers inside are wanted.
     pub nesting: bool,
-    /// It has a user namespace, so the kernel holds what was mounted for it from outside.
+    /// The container has a user namespace, so the kernel holds what was mounted for it from outside.
     pub user_namespace: bool,
     /// Sysctls that stay writable below `/proc/sys`.
     pub sysctls: &'a [&'a str],

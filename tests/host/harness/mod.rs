@@ -26,7 +26,7 @@ pub use failure::{Failure, Result};
 pub use host::Host;
 pub use skip::{obstacle, record_skip};
 
-/// How often something is repeated: `short` as a rule, `long` with `tests/run --long`. Says so, for the log.
+/// Number of repetitions: `short` as a rule, `long` with `tests/run --long`. Prints it for the log.
 pub fn rounds(what: &str, short: u32, long: u32) -> u32 {
     let count = if std::env::var_os("CONTAINERCTL_LONG").is_some() { long } else { short };
     eprintln!("rounds  {what}: {count} (short {short}, long {long})");

@@ -1,4 +1,4 @@
-//! Where tests run commands: a host or a virtual machine that a script has made, and the cases on it.
+//! A system in which tests run commands: a host or a virtual machine that a script has made, and the cases on it.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +26,7 @@ impl Place {
         Place { script, name, limit, failed: RefCell::default(), finished: Cell::new(false) }
     }
 
-    /// Its name, which is a host's host name, too.
+    /// Name of the system, and host name of a host.
     pub fn name(&self) -> &str {
         &self.name
     }
