@@ -151,7 +151,7 @@ pub fn survey(
     })
 }
 
-/// What the container can write as the owner of the host's files, users of the host must not be able to run.
+/// Refuses trees that the container writes as the owner of the files of the host, and that users of the host can reach.
 pub fn require_closed(settings: &Settings, tree: &Tree, rootfs: &Path, paths: &HostPaths) -> Result<()> {
     if !settings.files.read_only && !settings.files.ephemeral {
         reach::require_closed(tree.as_fd(), rootfs)?;
