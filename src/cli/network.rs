@@ -58,8 +58,8 @@ pub fn run(root: &Root, verb: &Verb) -> Result<()> {
         Verb::Info { json } => info(network::show(root)?, Format::new(*json)),
         Verb::Attach { machine, interface, settings, persist } => {
             let keep = if *persist { Keep::Persistent } else { Keep::UntilStop };
-            let wire = network::attach(root, &machine.name()?, interface, settings, keep)?;
-            output::print(&format!("{}\n", output::escape(&wire.to_string())))
+            let link = network::attach(root, &machine.name()?, interface, settings, keep)?;
+            output::print(&format!("{}\n", output::escape(&link.to_string())))
         }
         Verb::Detach { machine, interface } => {
             let name: MachineName = machine.name()?;

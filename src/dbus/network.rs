@@ -116,8 +116,8 @@ fn attach(
     (container, interface, settings, options): (String, String, Vec<String>, Given),
 ) -> Result<(String,)> {
     let keep = keep(options)?;
-    let wire = network::attach(root, &MachineName::new(&container)?, &interface, &settings, keep)?;
-    Ok((wire.to_string(),))
+    let link = network::attach(root, &MachineName::new(&container)?, &interface, &settings, keep)?;
+    Ok((link.to_string(),))
 }
 
 fn keep(options: Given) -> Result<Keep> {

@@ -41,9 +41,9 @@ impl Awaited {
     /// Whether one has come; of what was lost for being too much, all are looked at.
     pub fn has_come(&mut self) -> Result<bool> {
         for _ in 0..AT_A_TIME {
-            match self.listener.told() {
-                Ok(told) => {
-                    let mut added = told.into_iter().filter(|(kind, _)| *kind == libc::RTM_NEWADDR);
+            match self.listener.receive() {
+                Ok(received) => {
+                    let mut added = received.into_iter().filter(|(kind, _)| *kind == libc::RTM_NEWADDR);
                     if added.any(|(_, payload)| is_usable(&payload).unwrap_or(false)) {
                         return Ok(true);
                     }

@@ -7,9 +7,9 @@ use nix::errno::Errno;
 
 use super::host_end::{self, Role};
 use super::link::{Link, Links, New, failed};
+use super::links::{Driver, LinkConfig, PortOf, Veth};
 use super::netlink::{Message, Refusal};
 use super::tag::Tag;
-use super::wiring::{Driver, PortOf, Veth, Wire};
 use crate::config::Definition;
 use crate::config::network::{IfName, Mac, Mode};
 use crate::error::{Context, Error, Kind, Result};
@@ -25,12 +25,12 @@ pub fn validate(
     links: &mut Links,
     definition: &Definition,
     machine: &MachineName,
-    wire: &Wire,
+    config: &LinkConfig,
 ) -> Result<()> {
     let wrong = |kind, key: &str, why: String| {
-        Error::new(kind, format!("{}: {why}", definition.named(&wire.section, key)))
+        Error::new(kind, format!("{}: {why}", definition.named(&config.section, key)))
     };
-    match &wire.driver {
+    match &config.driver {
         Driver::Veth(veth) => {
             if let PortOf::Bridge(bridge) = &veth.port {
                 let missing = || {
@@ -61,7 +61,7 @@ pub fn validate(
         | Driver::Ipvlan { parent, .. }
         | Driver::Vlan { parent, .. }
         | Driver::Physical { parent } => {
-            let found = match &wire.driver {
+            let found = match &config.driver {
                 Driver::Physical { .. } => require_movable(links, parent),
                 _ => require(links, parent).map(drop),
             };
@@ -83,7 +83,7 @@ fn require(links: &mut Links, name: &IfName) -> Result<Link> {
 pub fn require_movable(links: &mut Links, name: &IfName) -> Result<()> {
     let found = require(links, name)?;
     let refused =
-        |why: String| Error::config(format!("interface '{name}' is none that can be handed over: {why}"));
+        |why: String| Error::config(format!("interface '{name}' cannot be moved into a container: {why}"));
     match found.tag() {
         _ if found.is_loopback => Err(refused("it is the loopback interface".to_string())),
         Some(Tag::Link { machine, .. }) => {
@@ -112,24 +112,24 @@ fn is_bridge(link: &Link) -> bool {
 pub fn set_up(
     links: &mut Links,
     machine: &MachineName,
-    wire: &Wire,
+    config: &LinkConfig,
     master: Option<u32>,
     namespace: &OwnedFd,
 ) -> Result<Option<u32>> {
-    let new = New { name: &wire.name, mac: wire.mac, mtu: wire.mtu, queues: None };
-    let made = |refusal: Refusal| match (&wire.driver, refusal.errno) {
+    let new = New { name: &config.name, mac: config.mac, mtu: config.mtu, queues: None };
+    let made = |refusal: Refusal| match (&config.driver, refusal.errno) {
         (Driver::Macvlan { parent, .. } | Driver::Ipvlan { parent, .. }, Errno::EBUSY | Errno::EINVAL) => {
-            failed(&format!("create '{}' on '{parent}'", wire.name), &refusal)
+            failed(&format!("create '{}' on '{parent}'", config.name), &refusal)
                 .hint(format!("another kind of link, or one that has it alone, may be on '{parent}' already"))
         }
-        _ => failed(&format!("create '{}'", wire.name), &refusal),
+        _ => failed(&format!("create '{}'", config.name), &refusal),
     };
     let on = |links: &mut Links, parent: &IfName, kind: &str, data: &dyn Fn(&mut Message)| {
         let parent = links.require(parent.as_str())?.index;
         links.make_on(parent, &new, namespace, kind, data).map_err(made)
     };
-    match &wire.driver {
-        Driver::Veth(veth) => return pair(links, machine, wire, veth, master, namespace).map(Some),
+    match &config.driver {
+        Driver::Veth(veth) => return pair(links, machine, config, veth, master, namespace).map(Some),
         Driver::Macvlan { parent, mode } => on(links, parent, "macvlan", &|data| {
             data.put_u32(IFLA_MODE, macvlan_mode(*mode));
         }),
@@ -142,7 +142,7 @@ pub fn set_up(
         Driver::Physical { parent } => {
             let found = links.require(parent.as_str())?;
             links
-                .hand_over(found.index, &wire.name, namespace)
+                .hand_over(found.index, &config.name, namespace)
                 .map_err(|refusal| failed(&format!("hand over interface '{parent}'"), &refusal))
         }
     }?;
@@ -152,7 +152,7 @@ pub fn set_up(
 fn pair(
     links: &mut Links,
     machine: &MachineName,
-    wire: &Wire,
+    config: &LinkConfig,
     veth: &Veth,
     master: Option<u32>,
     namespace: &OwnedFd,
@@ -162,15 +162,15 @@ fn pair(
     };
     let master_link = master.map(|index| links.by_index(index)).transpose()?.flatten();
     // The bridge's packets must fit, unless somebody knows better.
-    let mtu = wire.mtu.or(master_link.as_ref().map(|link| link.mtu).filter(|mtu| *mtu != 1500));
+    let mtu = config.mtu.or(master_link.as_ref().map(|link| link.mtu).filter(|mtu| *mtu != 1500));
     // The kernel's own choice is one for each processor, each of them an event for udev.
     let queues = veth.queues.or(Some(1));
     let outer = New { name: &veth.outside, mac: Some(veth.outside_mac), mtu, queues };
-    let inner = New { name: &wire.name, mac: wire.mac, mtu, queues };
+    let inner = New { name: &config.name, mac: config.mac, mtu, queues };
     let switch = master_link.as_ref().filter(|link| link.kind.as_deref() == Some("openvswitch"));
     step("create", links.make_veth(&outer, master.filter(|_| switch.is_none()), &inner, namespace))?;
     let index = links.require(veth.outside.as_str())?.index;
-    step("mark", links.mark(index, Some(&wire.tag(machine))))?;
+    step("mark", links.mark(index, Some(&config.tag(machine))))?;
     host_end::prepare(veth.outside.as_str(), if master.is_some() { Role::Port } else { Role::Alone })?;
     if let Some(full) = &veth.full {
         step("give its full name to", links.add_alternative(index, full))?;
@@ -183,7 +183,7 @@ fn pair(
     if veth.isolated {
         step("isolate", links.isolate(index))?;
     }
-    if let (true, None, Some(mac)) = (veth.filter, switch, wire.mac) {
+    if let (true, None, Some(mac)) = (veth.filter, switch, config.mac) {
         step("set where addresses are by", links.pin_address(index, mac, veth.vlan))?;
     }
     Ok(index)

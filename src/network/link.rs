@@ -53,17 +53,17 @@ const IFADDR: usize = 8;
 /// A link as it was found.
 #[derive(Clone, Debug, Default)]
 pub struct Link {
-    /// Its number.
+    /// Interface number.
     pub index: u32,
     /// Its name.
     pub name: String,
-    /// Its alternative names.
+    /// Alternative names.
     pub alternatives: Vec<String>,
-    /// Its alias.
+    /// Alias.
     pub alias: String,
     /// The kernel's word for its type; none for most hardware.
     pub kind: Option<String>,
-    /// Its address.
+    /// MAC address.
     pub mac: Option<Mac>,
     /// Largest packet in bytes.
     pub mtu: u32,
@@ -77,7 +77,7 @@ pub struct Link {
     pub counters: Counters,
 }
 
-/// What went through a link, as the link itself counts it.
+/// Traffic of a link, as the link itself counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
     /// Bytes received.
@@ -91,7 +91,7 @@ pub struct Counters {
 }
 
 impl Link {
-    /// Whose it is.
+    /// The tag in the alias.
     pub fn tag(&self) -> Option<Tag> {
         Tag::parse(&self.alias)
     }
@@ -136,7 +136,7 @@ impl Counters {
 pub struct New<'a> {
     /// Its name.
     pub name: &'a IfName,
-    /// Its address, if not the kernel's choice.
+    /// MAC address, if not the kernel's choice.
     pub mac: Option<Mac>,
     /// Largest packet in bytes, if not the kernel's choice.
     pub mtu: Option<u32>,
@@ -212,7 +212,7 @@ impl Links {
         New { name, mac: Some(mac), mtu: None, queues: None }.write(&mut message);
         message.nest(libc::IFLA_LINKINFO, |info| {
             info.put_str(libc::IFLA_INFO_KIND, "bridge").nest(libc::IFLA_INFO_DATA, |data| {
-                // Frames to 01:80:c2:00:00:0X are for the port alone, and tell nothing of who is where.
+                // Frames to 01:80:c2:00:00:0X are for the port alone and say nothing of where an address is.
                 data.put(IFLA_BR_MULTI_BOOLOPT, &[NO_LINK_LOCAL_LEARN.to_ne_bytes(); 2].concat());
             });
         });
@@ -270,7 +270,7 @@ impl Links {
         self.0.change(message)
     }
 
-    /// Writes whose a link is.
+    /// Writes the tag of a link.
     pub fn mark(&mut self, index: u32, tag: Option<&Tag>) -> Result<(), Refusal> {
         let mut message = change(index, Admin::Same);
         message.put(libc::IFLA_IFALIAS, tag.map(Tag::text).unwrap_or_default().as_bytes());
@@ -416,7 +416,7 @@ impl Links {
         Ok(self.raw_addresses()?.iter().filter_map(|payload| address(payload)).collect())
     }
 
-    /// The same as the kernel tells it: `struct ifaddrmsg` and what follows.
+    /// The same as the kernel writes it: `struct ifaddrmsg` and what follows.
     pub fn raw_addresses(&mut self) -> Result<Vec<Vec<u8>>> {
         let found = self.0.dump(|| Message::new(libc::RTM_GETADDR, 0, &[0; IFADDR]));
         found.context(|| "failed to list addresses")
@@ -441,7 +441,7 @@ pub fn in_namespace<T>(namespace: &OwnedFd, open: impl FnOnce() -> Result<T>) ->
     opened
 }
 
-/// What becomes of `IFF_UP`.
+/// Change of `IFF_UP`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Admin {
     Same,

@@ -1,7 +1,7 @@
 //! A container's links: what a definition asks for, one driver per type, and what is shared by all containers.
 //!
 //! ```text
-//! Settings ─► wiring (pure) ─► validate each ─► set up each ──────► configured from outside, by address
+//! Settings ─► links (pure) ─► validate each ─► set up each ──────► configured from outside, by address
 //!                                 │                │ one failed
 //!                                 └── error ◄──────┴─ taken back in reverse
 //! ```
@@ -14,16 +14,18 @@ pub mod awaited;
 pub mod driver;
 /// The packet filter.
 pub mod filter;
-/// Interfaces of the host that a container was handed.
-pub mod handed;
 /// The host's end of a link.
 mod host_end;
 /// Addresses and routes inside.
 mod inside;
 /// Links of one namespace: found, made, changed, deleted.
 pub mod link;
+/// From settings to links; pure.
+pub mod links;
 /// The network `ctl0`: its range, and who has which address.
 pub mod managed;
+/// Interfaces of the host that were moved into a container.
+pub mod moved;
 /// DNS for containers.
 pub mod names;
 /// Netlink messages.
@@ -36,7 +38,5 @@ pub mod service;
 pub mod setup;
 /// The place where a container's links are made.
 pub mod site;
-/// Whose a link is.
+/// Tags by which links of ours are recognized.
 pub mod tag;
-/// From settings to links; pure.
-pub mod wiring;

@@ -109,7 +109,7 @@ impl Message {
     }
 }
 
-/// The attributes in `bytes`: type without its flag bits, and value. What is cut short ends it.
+/// The attributes in `bytes`: type without flag bits, and value. A truncated one ends the iteration.
 pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16::from_ne_bytes(bytes.get(0..2)?.try_into().ok()?));
@@ -150,7 +150,7 @@ impl Socket {
         Ok(Socket { fd, sequence: 0 })
     }
 
-    /// Opens one to which the kernel tells what changes, of these groups (`RTMGRP_*`); it does not block.
+    /// Opens one that receives notifications of these groups (`RTMGRP_*`); it does not block.
     pub fn listen(groups: u32) -> Result<Socket, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
@@ -158,11 +158,11 @@ impl Socket {
         Ok(Socket { fd, sequence: 0 })
     }
 
-    /// What was told next: types and payloads.
-    pub fn told(&mut self) -> Result<Vec<(u16, Vec<u8>)>, Errno> {
+    /// Receives the next notifications: types and payloads.
+    pub fn receive(&mut self) -> Result<Vec<(u16, Vec<u8>)>, Errno> {
         let mut buffer = vec![0; BUFFER];
         let length = recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
-        Ok(answers(&buffer[..length]).map(|told| (told.kind, told.payload.to_vec())).collect())
+        Ok(answers(&buffer[..length]).map(|answer| (answer.kind, answer.payload.to_vec())).collect())
     }
 
     /// Asks for a change, and waits until it is made or refused.
@@ -209,7 +209,7 @@ impl Socket {
         loop {
             let length = recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
             for answer in answers(&buffer[..length]) {
-                // What a request before this one left behind.
+                // An answer to an earlier request.
                 if answer.sequence != self.sequence {
                     continue;
                 }
@@ -225,7 +225,7 @@ impl Socket {
     }
 }
 
-/// Hears whenever a link of a namespace changes. What has changed is to be looked at.
+/// Notifications that a link of a namespace has changed, without what has changed.
 pub struct Changes(OwnedFd);
 
 impl Changes {

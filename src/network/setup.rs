@@ -5,34 +5,40 @@
 use std::os::fd::OwnedFd;
 
 use super::filter::{self, guard, nft, ports, rates};
-use super::handed::Handed;
 use super::link::{Link, Links, failed};
+use super::links::{Driver, LinkConfig, PortOf, Veth};
+use super::moved::Moved;
 use super::site::Site;
 use super::tag::{self, Side, Tag};
-use super::wiring::{Driver, PortOf, Veth, Wire};
-use super::{driver, handed, host_end, inside, managed};
+use super::{driver, host_end, inside, managed, moved};
 use crate::config::network::{IfName, Port};
 use crate::error::{Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 
 /// Refuses what cannot be set up, before anything is.
-pub fn validate(site: &Site, wires: &[Wire], forwarded: &[Port]) -> Result<()> {
+pub fn validate(site: &Site, configs: &[LinkConfig], forwarded: &[Port]) -> Result<()> {
     let mut links = Links::here()?;
-    wires.iter().try_for_each(|wire| driver::validate(&mut links, site.definition, site.machine, wire))?;
-    for wire in wires.iter().filter(|wire| wire.is_managed() && !wire.addresses.is_empty()) {
-        let told = |error| site.told(&wire.section, "Address", error);
-        managed::refuse_address(site.root, site.machine, wire).map_err(told)?;
+    configs
+        .iter()
+        .try_for_each(|config| driver::validate(&mut links, site.definition, site.machine, config))?;
+    for config in configs.iter().filter(|config| config.is_managed() && !config.addresses.is_empty()) {
+        let located = |error| site.locate(&config.section, "Address", error);
+        managed::refuse_address(site.root, site.machine, config).map_err(located)?;
     }
-    for wire in wires.iter().filter(|wire| wire.is_managed()) {
-        let told = |error| site.told(&wire.section, "AllowedAddress", error);
-        managed::refuse_allowed(site.root, site.machine, wire).map_err(told)?;
+    for config in configs.iter().filter(|config| config.is_managed()) {
+        let located = |error| site.locate(&config.section, "AllowedAddress", error);
+        managed::refuse_allowed(site.root, site.machine, config).map_err(located)?;
     }
-    let told = |error: Error| site.told("Network", "Port", error);
-    ports::refuse_taken(site.machine, forwarded).map_err(told)?;
-    match forwarded.is_empty() || wires.iter().any(|wire| wire.is_managed() || !wire.addresses.is_empty()) {
+    let located = |error: Error| site.locate("Network", "Port", error);
+    ports::refuse_taken(site.machine, forwarded).map_err(located)?;
+    match forwarded.is_empty()
+        || configs.iter().any(|config| config.is_managed() || !config.addresses.is_empty())
+    {
         true => Ok(()),
-        false => Err(told(Error::config("no link of the container has an address that is set from outside"))),
+        false => {
+            Err(located(Error::config("no link of the container has an address that is set from outside")))
+        }
     }
 }
 
@@ -40,55 +46,56 @@ pub fn validate(site: &Site, wires: &[Wire], forwarded: &[Port]) -> Result<()> {
 #[must_use]
 pub struct Begun {
     here: Links,
-    wires: Vec<Wire>,
+    configs: Vec<LinkConfig>,
     bridge: Option<u32>,
     filtered: Option<nft::Running>,
 }
 
 /// Begins to make links, and to let the host's ports `forwarded` lead there.
-pub fn begin(site: &Site, mut wires: Vec<Wire>, forwarded: &[Port]) -> Result<Begun> {
+pub fn begin(site: &Site, mut configs: Vec<LinkConfig>, forwarded: &[Port]) -> Result<Begun> {
     let mut here = Links::here()?;
     let mut bridge = None;
-    for wire in wires.iter_mut().filter(|wire| wire.is_managed()) {
-        bridge = Some(managed::join(site.root, &mut here, site.machine, &site.host_id, wire)?);
+    for config in configs.iter_mut().filter(|config| config.is_managed()) {
+        bridge = Some(managed::join(site.root, &mut here, site.machine, &site.host_id, config)?);
     }
     if !forwarded.is_empty() && bridge.is_some() {
         filter::allow_loopback()?;
     }
-    let rules = filter::rules(site.machine, &wires, forwarded);
+    let rules = filter::rules(site.machine, &configs, forwarded);
     let filtered = filter::begin(site.root, site.machine, &rules)?;
-    Ok(Begun { here, wires, bridge, filtered })
+    Ok(Begun { here, configs, bridge, filtered })
 }
 
 impl Begun {
     /// Makes them in `namespace`. Where that fails, [`tear_down`] takes back what was made.
     pub fn make(self, site: &Site, forwarded: &[Port], namespace: &OwnedFd) -> Result<Made> {
-        let Begun { mut here, wires, bridge, filtered } = self;
+        let Begun { mut here, configs, bridge, filtered } = self;
         let mut there = Links::of(namespace)?;
         // Nobody takes the empty bridge of a zone away before it has its port.
-        let zoned = |wire: &Wire| matches!(&wire.driver, Driver::Veth(Veth { port: PortOf::Zone(_), .. }));
-        let _lock = wires.iter().any(zoned).then(|| managed::lock(site.root)).transpose()?;
+        let zoned =
+            |config: &LinkConfig| matches!(&config.driver, Driver::Veth(Veth { port: PortOf::Zone(_), .. }));
+        let _lock = configs.iter().any(zoned).then(|| managed::lock(site.root)).transpose()?;
         let mut outside = Vec::new();
-        for wire in &wires {
-            let master = master(site, &mut here, wire, bridge)?;
-            let settings = match &wire.driver {
+        for config in &configs {
+            let master = master(site, &mut here, config, bridge)?;
+            let settings = match &config.driver {
                 Driver::Physical { parent } => host_end::read(parent.as_str()),
                 _ => Vec::new(),
             };
-            outside.extend(driver::set_up(&mut here, site.machine, wire, master, namespace)?);
-            let link = inside::configure(&mut there, site.machine, wire)?;
-            if let Driver::Physical { parent } = &wire.driver {
-                handed::pin(site.root, site.machine, namespace)?;
-                let (was, inside) = (parent.clone(), wire.name.clone());
-                let handed = Handed { was, inside, index: link.index, settings };
-                handed::remember(site.root, site.machine, &handed)?;
+            outside.extend(driver::set_up(&mut here, site.machine, config, master, namespace)?);
+            let link = inside::configure(&mut there, site.machine, config)?;
+            if let Driver::Physical { parent } = &config.driver {
+                moved::pin(site.root, site.machine, namespace)?;
+                let (was, inside) = (parent.clone(), config.name.clone());
+                let moved = Moved { was, inside, index: link.index, settings };
+                moved::remember(site.root, site.machine, &moved)?;
             }
-            filter::apply(site.root, site.machine, rates::rules(wire).as_slice())?;
+            filter::apply(site.root, site.machine, rates::rules(config).as_slice())?;
         }
         if !forwarded.is_empty() {
             reflect(&mut here, site.machine)?;
         }
-        Ok(Made { here, wires, filtered, outside })
+        Ok(Made { here, configs, filtered, outside })
     }
 }
 
@@ -96,15 +103,15 @@ impl Begun {
 #[must_use]
 pub struct Made {
     here: Links,
-    wires: Vec<Wire>,
+    configs: Vec<LinkConfig>,
     filtered: Option<nft::Running>,
     outside: Vec<u32>,
 }
 
 impl Made {
     /// The links with their addresses.
-    pub fn wires(&self) -> &[Wire] {
-        &self.wires
+    pub fn configs(&self) -> &[LinkConfig] {
+        &self.configs
     }
 
     /// Numbers of the outer ends.
@@ -113,13 +120,13 @@ impl Made {
     }
 
     /// Lets packets through.
-    pub fn open(mut self) -> Result<Vec<Wire>> {
+    pub fn open(mut self) -> Result<Vec<LinkConfig>> {
         self.filtered.map_or(Ok(()), |running| running.finish().map(drop))?;
-        filter::attach(&self.wires)?;
+        filter::attach(&self.configs)?;
         for index in self.outside {
             self.here.set_up(index).map_err(|refusal| failed("set the host's end of a link up", &refusal))?;
         }
-        Ok(self.wires)
+        Ok(self.configs)
     }
 }
 
@@ -136,8 +143,8 @@ pub fn reflect(here: &mut Links, machine: &MachineName) -> Result<()> {
 }
 
 /// The bridge that a link is a port of.
-fn master(site: &Site, here: &mut Links, wire: &Wire, managed: Option<u32>) -> Result<Option<u32>> {
-    let Driver::Veth(veth) = &wire.driver else { return Ok(None) };
+fn master(site: &Site, here: &mut Links, config: &LinkConfig, managed: Option<u32>) -> Result<Option<u32>> {
+    let Driver::Veth(veth) = &config.driver else { return Ok(None) };
     match &veth.port {
         PortOf::Managed => Ok(managed),
         PortOf::Bridge(bridge) => Ok(Some(here.require(bridge.as_str())?.index)),
@@ -173,10 +180,10 @@ impl Which<'_> {
     }
 }
 
-/// Takes away a machine's links that are on the host, and has back what was handed over. Returns what went wrong.
+/// Takes away a machine's links that are on the host, and takes back interfaces of the host. Returns what went wrong.
 pub fn tear_down(root: &Root, machine: &MachineName, which: Which) -> Vec<Error> {
     let only = if let Which::One(name) = which { Some(name) } else { None };
-    let mut problems = handed::take_back(root, machine, only);
+    let mut problems = moved::take_back(root, machine, only);
     let (mut here, all) = match Links::here().and_then(|mut here| here.all().map(|all| (here, all))) {
         Ok(both) => both,
         Err(error) => return vec![error],
@@ -197,7 +204,7 @@ pub fn tear_down(root: &Root, machine: &MachineName, which: Which) -> Vec<Error>
 pub fn clear_away(root: &Root, machine: &MachineName) -> Vec<Error> {
     let mut problems = tear_down(root, machine, Which::All);
     problems.extend(filter::tear_down(root, machine).err());
-    problems.extend(handed::unpin(root, machine).err());
+    problems.extend(moved::unpin(root, machine).err());
     problems
 }
 

@@ -11,15 +11,15 @@ pub struct Site<'a> {
     pub root: &'a Root,
     /// The machine.
     pub machine: &'a MachineName,
-    /// Its definition, for the places of what is wrong in it.
+    /// Definition of the machine, for the places in error messages.
     pub definition: &'a Definition,
     /// The host's machine-id(5).
     pub host_id: String,
 }
 
 impl Site<'_> {
-    /// An error with the place of the key that is its reason.
-    pub fn told(&self, section: &str, key: &str, error: Error) -> Error {
+    /// Puts the place of the key that causes an error before it.
+    pub fn locate(&self, section: &str, key: &str, error: Error) -> Error {
         Error::new(error.kind(), format!("{}: {error}", self.definition.named(section, key)))
     }
 }

@@ -1,13 +1,13 @@
-//! Whose a link is: `containerctl:MACHINE:INTERFACE` in its alias (`/sys/class/net/*/ifalias`), and the names that
+//! Tags of links: `containerctl:MACHINE:INTERFACE` in its alias (`/sys/class/net/*/ifalias`), and the names that
 //! follow from it.
 
 use crate::config::network::{IfName, Mac};
 use crate::name::{MachineName, fnv1a};
 
-/// What begins each tag of ours.
+/// Prefix of each tag.
 const OURS: &str = "containerctl:";
 
-/// Whose a link is.
+/// Owner of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tag {
     /// One end of a container's link.

@@ -7,7 +7,7 @@ use crate::config::Definition;
 use crate::error::Result;
 use crate::image::defaults;
 use crate::name::MachineName;
-use crate::network::wiring;
+use crate::network::links;
 use crate::paths::Root;
 use crate::runtime::execution::Changes;
 use crate::runtime::namespaces::Namespace;
@@ -49,7 +49,7 @@ impl Prepared {
         let mut namespaces = self.plan.namespaces.clone();
         // A network namespace that the container joins is not new, and not the host's.
         let joined =
-            matches!(self.plan.network.namespace, wiring::Namespace::Path(_) | wiring::Namespace::Machine(_));
+            matches!(self.plan.network.namespace, links::Namespace::Path(_) | links::Namespace::Machine(_));
         namespaces.extend(joined.then_some(Namespace::Net));
         Confinement {
             namespaces,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::config::settings::{Readiness, ResourceLimit, Settings};
-use crate::network::wiring::{self, Wiring};
+use crate::network::links::{self, NetworkConfig};
 use crate::runtime::namespaces::Namespace;
 use crate::runtime::rights::Rights;
 use crate::sandbox::host_operation::{HostOperation, host_operations};
@@ -36,7 +36,7 @@ pub struct Plan {
     /// The namespaces that are new.
     pub namespaces: Vec<Namespace>,
     /// The network namespace and the links in it.
-    pub network: Wiring,
+    pub network: NetworkConfig,
     /// `0 BASE SIZE`, as it is written to `uid_map` and `gid_map`; none shares the host's ids.
     pub id_map: Option<String>,
     /// Mounts made by the helper, in this order.
@@ -128,7 +128,7 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
         machine: facts.name.to_string(),
         host: host_operations(settings, facts, profile),
         namespaces: namespaces(facts),
-        network: facts.wiring.clone(),
+        network: facts.network.clone(),
         id_map: facts.ids.map(|ids| ids.to_string()),
         outside: outside_operations(settings, facts, outside),
         inside: inside_operations(facts, inside),
@@ -157,7 +157,7 @@ pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
 fn namespaces(facts: &Facts) -> Vec<Namespace> {
     use Namespace::{Cgroup, Ipc, Mount, Net, Pid, User, Uts};
     let mut namespaces = vec![Mount, Pid, Uts, Ipc, Cgroup];
-    namespaces.extend((facts.wiring.namespace == wiring::Namespace::Private).then_some(Net));
+    namespaces.extend((facts.network.namespace == links::Namespace::Private).then_some(Net));
     namespaces.extend(facts.ids.map(|_| User));
     namespaces
 }
@@ -233,7 +233,11 @@ mod tests {
             machine_id: "0123456789abcdef0123456789abcdef".to_string(),
             bounding: capabilities::all(),
             devices: Vec::new(),
-            wiring: Wiring { namespace: wiring::Namespace::Private, links: Vec::new(), ports: Vec::new() },
+            network: NetworkConfig {
+                namespace: links::Namespace::Private,
+                links: Vec::new(),
+                ports: Vec::new(),
+            },
             lsm: lsm::Support::default(),
             host: Vec::new(),
             journal: None,
@@ -282,8 +286,9 @@ mod tests {
 
     #[test]
     fn sharing_the_hosts_ids_and_network_shows_in_the_namespaces() {
-        let wiring = Wiring { namespace: wiring::Namespace::Host, links: Vec::new(), ports: Vec::new() };
-        let plan = plan(&Settings::default(), &Facts { ids: None, wiring, ..facts() });
+        let network =
+            NetworkConfig { namespace: links::Namespace::Host, links: Vec::new(), ports: Vec::new() };
+        let plan = plan(&Settings::default(), &Facts { ids: None, network, ..facts() });
         let names: Vec<_> = plan.namespaces.iter().map(|namespace| namespace.name()).collect();
         assert_eq!(names, ["mnt", "pid", "uts", "ipc", "cgroup"]);
         assert_eq!(plan.id_map, None);

@@ -13,8 +13,8 @@ use crate::config::Definition;
 use crate::config::settings::{CustomMount, DeviceAllow, PrivateUsers, Settings};
 use crate::error::{Cause, Error, Result};
 use crate::name::MachineName;
+use crate::network::links::{self, NetworkConfig};
 use crate::network::site::host_id;
-use crate::network::wiring::{Wiring, wire};
 use crate::paths::Root;
 use crate::sandbox::init::{self, Init, InitKind};
 use crate::sandbox::journal::{self, Guest, Journal};
@@ -47,7 +47,7 @@ pub struct Facts {
     /// The capabilities that we ourselves may pass on.
     pub bounding: Mask,
     /// Its network namespace and links.
-    pub wiring: Wiring,
+    pub network: NetworkConfig,
     /// What the host has of AppArmor and SELinux.
     pub lsm: lsm::Support,
     /// The host's devices that `DeviceAllow=` names.
@@ -125,7 +125,7 @@ pub fn survey(
         require_closed(settings, &tree, &rootfs, &paths)?;
     }
     let lsm = lsm::Support::of(root, fd_path(tree.as_fd()).as_ref());
-    let wiring = wire(definition, name, &host_id(root))?;
+    let network = links::network(definition, name, &host_id(root))?;
     let key = definition.named("Files", "DeviceAllow");
     let device = |allow: &DeviceAllow| device_of(&paths, &key, &allow.path, &allow.access);
     let devices = settings.files.devices.iter().map(device).collect::<Result<_>>()?;
@@ -143,7 +143,7 @@ pub fn survey(
         machine_id,
         bounding: bounding_set(),
         devices,
-        wiring,
+        network,
         lsm,
         host: host_os(),
         journal,

@@ -7,10 +7,10 @@ use crate::config::Definition;
 use crate::config::network::Port;
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
+use crate::network::links::{Namespace, NetworkConfig};
 use crate::network::names::resolv;
 use crate::network::setup::{self, Begun, Made};
 use crate::network::site::{Site, site};
-use crate::network::wiring::{Namespace, Wiring};
 use crate::paths::Root;
 use crate::runtime::state;
 use crate::storage::host_path::{Fault, HostPaths};
@@ -24,13 +24,18 @@ pub fn clear(root: &Root, name: &MachineName) -> Vec<Error> {
 }
 
 /// Refuses links that the host does not allow.
-pub fn validate(root: &Root, name: &MachineName, definition: &Definition, wiring: &Wiring) -> Result<()> {
-    setup::validate(&site(root, name, definition), &wiring.links, &wiring.ports)
+pub fn validate(
+    root: &Root,
+    name: &MachineName,
+    definition: &Definition,
+    network: &NetworkConfig,
+) -> Result<()> {
+    setup::validate(&site(root, name, definition), &network.links, &network.ports)
 }
 
 /// The network namespace that is there already, where the container joins one.
-pub fn namespace(root: &Root, wiring: &Wiring) -> Result<Option<OwnedFd>> {
-    match &wiring.namespace {
+pub fn namespace(root: &Root, network: &NetworkConfig) -> Result<Option<OwnedFd>> {
+    match &network.namespace {
         Namespace::Private | Namespace::Host => Ok(None),
         Namespace::Path(path) => open_namespace(root, path).map(Some),
         Namespace::Machine(machine) => {
@@ -64,16 +69,16 @@ fn open_namespace(root: &Root, path: &Path) -> Result<OwnedFd> {
 }
 
 /// Begins to make the links of a container that starts.
-pub fn begin(site: &Site, wiring: &Wiring) -> Result<Option<Begun>> {
-    let is_any = !wiring.links.is_empty();
-    is_any.then(|| setup::begin(site, wiring.links.clone(), &wiring.ports)).transpose()
+pub fn begin(site: &Site, network: &NetworkConfig) -> Result<Option<Begun>> {
+    let is_any = !network.links.is_empty();
+    is_any.then(|| setup::begin(site, network.links.clone(), &network.ports)).transpose()
 }
 
 /// Makes them for a leader that waits; nothing passes them yet.
 pub fn make(begun: Begun, site: &Site, ports: &[Port], tree: &Tree, namespace: &OwnedFd) -> Result<Made> {
     let made = begun.make(site, ports, namespace)?;
     // Who cannot resolve names has a link all the same.
-    if let Err(error) = resolv::write(tree, made.wires()) {
+    if let Err(error) = resolv::write(tree, made.configs()) {
         eprintln!("{error}, ignoring");
     }
     Ok(made)

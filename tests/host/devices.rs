@@ -135,7 +135,7 @@ fn interfaces_of_the_host_are_given_and_had_back() -> Result<()> {
         host.ok("ip link add radio type veth peer name air && mount -t tmpfs none /sys/devices/virtual/net/radio && mkdir /sys/devices/virtual/net/radio/phy80211")?;
         for (arguments, code, words) in [
             ("add p1 nosuch", 66, "the host has no interface 'nosuch'"),
-            ("add p1 lo", 78, "'lo' is none that can be handed over: it is the loopback interface"),
+            ("add p1 lo", 78, "'lo' cannot be moved into a container: it is the loopback interface"),
             ("add p1 vb-p2", 78, "it is the host's end of a link of container 'p2'"),
             ("add p1 ctl0", 78, "it is a bridge of ours"),
             ("add p1 radio", 78, "it is wireless"),

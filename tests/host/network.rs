@@ -336,7 +336,7 @@ fn mistakes_with_links_are_told_and_leave_nothing() -> Result<()> {
             "p1.conf:2: HostName=: the host has an interface 'far0'",
         ),
         ("[Interface eth0]\nType=macvlan\nParent=nosuch\n", "66", "the host has no interface 'nosuch'"),
-        ("[Interface eth0]\nType=physical\nParent=lo\n", "78", "'lo' is none that can be handed over"),
+        ("[Interface eth0]\nType=physical\nParent=lo\n", "78", "'lo' cannot be moved into a container"),
         (
             "[Interface eth0]\nMACAddress=01:00:00:00:00:01\n",
             "78",

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::configuration::{self, Change};
 use super::device::Keep;
-use crate::config::network::{self as links, IfName, Mac, Port};
+use crate::config::network::{self as settings, IfName, Mac, Port};
 use crate::config::{self, Definition};
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::inspect::registry;
@@ -17,13 +17,13 @@ use crate::name::MachineName;
 use crate::network::filter::record;
 use crate::network::filter::{self, ports};
 use crate::network::link::{Counters, Link, Links, failed};
+use crate::network::links::{self, LinkConfig};
 use crate::network::managed::{self, leases::Table};
 use crate::network::probe::{self, Outcome, Packet};
 use crate::network::service::{self, Health};
 use crate::network::setup::{self, Which};
 use crate::network::site::{host_id, site};
-use crate::network::wiring::{self, Wire};
-use crate::network::{driver, handed};
+use crate::network::{driver, moved};
 use crate::paths::Root;
 use crate::runtime::namespaces::Namespace;
 use crate::runtime::state;
@@ -41,7 +41,7 @@ pub fn attach(
     interface: &str,
     settings: &[String],
     keep: Keep,
-) -> Result<Wire> {
+) -> Result<LinkConfig> {
     let text = format!("[Interface {interface}]\n{}\n", settings.join("\n"));
     let definition = config::parse(Path::new("command line"), &text)?;
     if let Some(unknown) = definition.warnings.first() {
@@ -49,29 +49,34 @@ pub fn attach(
             .hint("containerctl.conf(5) lists the keys of [Interface NAME]"));
     }
     let site = site(root, machine, &definition);
-    let wire = wiring::interface(&definition, machine, &site.host_id)?;
+    let config = links::interface(&definition, machine, &site.host_id)?;
     let leader = leader(root, machine)?;
     let namespace = network_of(&leader, machine)?;
-    if Links::of(&namespace)?.find(wire.name.as_str())?.is_some() {
+    if Links::of(&namespace)?.find(config.name.as_str())?.is_some() {
         return Err(Error::new(
             Kind::Busy,
-            format!("container '{machine}' has an interface '{}' already", wire.name),
+            format!("container '{machine}' has an interface '{}' already", config.name),
         ));
     }
-    let (name, wires) = (wire.name.clone(), vec![wire]);
-    setup::validate(&site, &wires, &[])?;
-    let made = setup::begin(&site, wires, &[]).and_then(|begun| begun.make(&site, &[], &namespace));
-    let wires = made.and_then(setup::Made::open).inspect_err(|_| {
+    let (name, configs) = (config.name.clone(), vec![config]);
+    setup::validate(&site, &configs, &[])?;
+    let made = setup::begin(&site, configs, &[]).and_then(|begun| begun.make(&site, &[], &namespace));
+    let configs = made.and_then(setup::Made::open).inspect_err(|_| {
         setup::tear_down(root, machine, Which::One(&name));
     })?;
     if keep == Keep::Persistent {
         persist(root, machine, interface, settings)?;
     }
-    wires.into_iter().next().ok_or_else(|| Error::failed(format!("there is no link '{name}'")))
+    configs.into_iter().next().ok_or_else(|| Error::failed(format!("there is no link '{name}'")))
 }
 
 /// Moves an interface of the host's into a machine that runs, where it is called `inside`.
-pub fn hand_over(root: &Root, machine: &MachineName, interface: &IfName, inside: &IfName) -> Result<Wire> {
+pub fn hand_over(
+    root: &Root,
+    machine: &MachineName,
+    interface: &IfName,
+    inside: &IfName,
+) -> Result<LinkConfig> {
     driver::require_movable(&mut Links::here()?, interface)?;
     let settings = ["Type=physical".to_string(), format!("Parent={interface}")];
     attach(root, machine, inside.as_str(), &settings, Keep::UntilStop)
@@ -90,8 +95,8 @@ fn persist(root: &Root, machine: &MachineName, interface: &str, settings: &[Stri
 /// The link that is there as long as nothing is said of any stays, if it is said, too: what says so.
 pub fn keep_usual(root: &Root, machine: &MachineName) -> Result<Option<Change>> {
     let definition = config::load(root, machine)?;
-    let wired = wiring::wire(&definition, machine, &host_id(root))?;
-    match (&wired.links[..], definition.settings.network.interfaces.is_empty()) {
+    let resolved = links::network(&definition, machine, &host_id(root))?;
+    match (&resolved.links[..], definition.settings.network.interfaces.is_empty()) {
         ([usual], true) if usual.is_managed() => {
             Change::new(&format!("Interface {}.Type=veth", usual.name)).map(Some)
         }
@@ -108,11 +113,11 @@ pub fn detach(root: &Root, machine: &MachineName, interface: &str) -> Result<()>
     let name = IfName::new(interface).ok_or_else(missing)?;
     let leader = leader(root, machine)?;
     let namespace = network_of(&leader, machine)?;
-    let is_handed = handed::list(root, machine).iter().any(|handed| handed.inside == name);
+    let is_moved = moved::list(root, machine).iter().any(|moved| moved.inside == name);
     let mut here = Links::here()?;
     let is_meant = |link: &Link| Which::One(&name).is_meant_by(machine, link);
     let outside: Vec<_> = here.all()?.into_iter().filter(is_meant).collect();
-    if outside.is_empty() && !is_handed {
+    if outside.is_empty() && !is_moved {
         // On an interface of the host's nothing of it stays; it is inside alone.
         let mut there = Links::of(&namespace)?;
         let link = there.find(interface)?.filter(is_meant).ok_or_else(missing)?;
@@ -121,8 +126,8 @@ pub fn detach(root: &Root, machine: &MachineName, interface: &str) -> Result<()>
             .map_err(|refusal| failed(&format!("delete '{interface}' in container '{machine}'"), &refusal));
     }
     let mut problems = setup::tear_down(root, machine, Which::One(&name));
-    if is_handed && problems.is_empty() {
-        problems.extend(handed::forget(root, machine, &name).err());
+    if is_moved && problems.is_empty() {
+        problems.extend(moved::forget(root, machine, &name).err());
     }
     problems.into_iter().next().map_or(Ok(()), Err)
 }
@@ -255,7 +260,8 @@ pub fn show(root: &Root) -> Result<Option<Network>> {
 
 /// Reads `[tcp:|udp:]HOST[:CONTAINER]`.
 pub fn port(text: &str) -> Result<Port> {
-    links::port(text).map_err(|why| Error::config(why).hint("write it as in tcp:8080:80, 8080:80 or udp:53"))
+    settings::port(text)
+        .map_err(|why| Error::config(why).hint("write it as in tcp:8080:80, 8080:80 or udp:53"))
 }
 
 /// Lets a port of the host lead to a machine that runs.
@@ -319,7 +325,7 @@ fn addresses(root: &Root, machine: &MachineName) -> Result<Vec<IpAddr>> {
     let mut addresses: Vec<IpAddr> =
         managed::addresses_of(root, machine)?.into_iter().flat_map(|(_, addresses)| addresses).collect();
     let definition: Definition = config::load(root, machine)?;
-    let wired = wiring::wire(&definition, machine, &host_id(root))?;
-    addresses.extend(filter::addresses(&wired.links));
+    let resolved = links::network(&definition, machine, &host_id(root))?;
+    addresses.extend(filter::addresses(&resolved.links));
     Ok(addresses)
 }

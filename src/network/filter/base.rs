@@ -1,6 +1,6 @@
 //! The tables, and the chains that the kernel calls: the same on every host, whoever runs there.
 //!
-//! Each rule has their version for a comment, so that a start that finds them all leaves them alone: it takes many
+//! The comment of each rule is their version, so that a start that finds them all leaves them alone: it takes many
 //! milliseconds to remove a rule, as the kernel waits until nobody can be using it (nf_tables_trans_destroy_flush_work).
 
 use std::collections::BTreeMap;
@@ -81,7 +81,7 @@ pub fn script() -> String {
     commands.lines().map(with_comment).collect()
 }
 
-/// What separates the rules of this version from another's.
+/// Version of the rules, in each rule's comment.
 fn version(commands: &str) -> String {
     format!("base {:016x}", fnv1a(commands))
 }

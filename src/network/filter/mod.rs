@@ -4,22 +4,22 @@
 //! goes whoever dies. All of it is idempotent, base chains included, for somebody may have flushed the whole rule set:
 //! then the next start, or `containerctl network restore`, puts back what all running containers had.
 
-/// What is there before there is any container.
+/// Tables, sets and chains that all containers share.
 pub mod base;
-/// What a container may send.
+/// Rules for frames from containers.
 pub mod guard;
 /// The hook of a port's rules.
 mod hook;
+/// Contents of the filter.
+mod inventory;
 /// nft(8).
 pub mod nft;
 /// Ports of the host that lead into containers.
 pub mod ports;
 /// Limits of bandwidth.
 pub mod rates;
-/// What was added for whom.
+/// Rules that were added for each machine.
 pub mod record;
-/// What is there.
-mod signs;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,8 +27,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use self::guard::{Claims, Guard};
 use self::record::Rules;
+use super::links::{Driver, LinkConfig, Veth};
 use super::managed::BRIDGE;
-use super::wiring::{Driver, Veth, Wire};
 use crate::config::network::{Mac, Port, Prefix};
 use crate::error::{Context, Error, Result};
 use crate::name::MachineName;
@@ -43,31 +43,32 @@ const CLAIMABLE: (u32, u32) = (211, 255);
 const CLAIMABLE_LENGTH: u8 = 22;
 
 /// The rules for the links of a machine, all of which have their addresses, and for its ports.
-pub fn rules(machine: &MachineName, wires: &[Wire], forwarded: &[Port]) -> Vec<Rules> {
-    let ports = wires.iter().filter(|wire| wire.is_managed() || wire.is_filtered());
+pub fn rules(machine: &MachineName, configs: &[LinkConfig], forwarded: &[Port]) -> Vec<Rules> {
+    let ports = configs.iter().filter(|config| config.is_managed() || config.is_filtered());
     let mut rules: Vec<Rules> = ports.filter_map(link).collect();
-    let addresses = addresses(wires);
+    let addresses = addresses(configs);
     rules.extend(forwarded.iter().map(|port| ports::rules(machine, *port, &addresses)));
     rules.extend((!forwarded.is_empty()).then(|| ports::itself(&addresses)));
     rules
 }
 
 /// The rules of one port: what may be sent by it, and whom it reaches.
-fn link(wire: &Wire) -> Option<Rules> {
-    let (Driver::Veth(veth), Some(mac)) = (&wire.driver, wire.mac) else { return None };
-    let addresses = addresses(std::slice::from_ref(wire));
+fn link(config: &LinkConfig) -> Option<Rules> {
+    let (Driver::Veth(veth), Some(mac)) = (&config.driver, config.mac) else { return None };
+    let addresses = addresses(std::slice::from_ref(config));
     let mut add = match veth.filter {
-        true => guard(wire, veth, mac).add(),
+        true => guard(config, veth, mac).add(),
         false => String::new(),
     };
-    if wire.is_managed() {
+    if config.is_managed() {
         add += &guard::member(&veth.outside);
     }
     let mut undo = guard::remove(&veth.outside);
-    if veth.isolated && wire.is_managed() {
+    if veth.isolated && config.is_managed() {
         add += &guard::isolate(&veth.outside);
     }
-    let sets = [(veth.isolated && wire.is_managed()).then_some("isolated"), veth.routed.then_some("routed")];
+    let sets =
+        [(veth.isolated && config.is_managed()).then_some("isolated"), veth.routed.then_some("routed")];
     for set in sets.into_iter().flatten() {
         for address in &addresses {
             let family = if address.is_ipv4() { '4' } else { '6' };
@@ -76,24 +77,24 @@ fn link(wire: &Wire) -> Option<Rules> {
         }
     }
     let port = veth.filter.then(|| veth.outside.to_string());
-    Some(Rules { what: guard::what(&wire.name), add, undo, port })
+    Some(Rules { what: guard::what(&config.name), add, undo, port })
 }
 
-fn guard<'a>(wire: &Wire, veth: &'a Veth, mac: Mac) -> Guard<'a> {
+fn guard<'a>(config: &LinkConfig, veth: &'a Veth, mac: Mac) -> Guard<'a> {
     let alone =
         |address: &IpAddr| Prefix { address: *address, length: if address.is_ipv4() { 32 } else { 128 } };
-    let own = addresses(std::slice::from_ref(wire)).iter().map(alone).chain(veth.allowed.clone()).collect();
-    let claims = wire.is_managed().then(|| claims(wire, veth)).flatten();
-    Guard { port: &veth.outside, mac, own, claims, any_network: !wire.is_managed() }
+    let own = addresses(std::slice::from_ref(config)).iter().map(alone).chain(veth.allowed.clone()).collect();
+    let claims = config.is_managed().then(|| claims(config, veth)).flatten();
+    Guard { port: &veth.outside, mac, own, claims, any_network: !config.is_managed() }
 }
 
 /// Addresses of the managed network that a port can claim: none that is given out, or left to DHCP.
-fn claims(wire: &Wire, veth: &Veth) -> Option<Claims> {
-    let v4 = wire.addresses.iter().find_map(|prefix| match prefix.address {
+fn claims(config: &LinkConfig, veth: &Veth) -> Option<Claims> {
+    let v4 = config.addresses.iter().find_map(|prefix| match prefix.address {
         IpAddr::V4(address) => Some((u32::from(address), prefix.length)),
         IpAddr::V6(_) => None,
     });
-    let v6 = wire.addresses.iter().find_map(|prefix| match prefix.address {
+    let v6 = config.addresses.iter().find_map(|prefix| match prefix.address {
         IpAddr::V6(address) => Some(u128::from(address)),
         IpAddr::V4(_) => None,
     });
@@ -103,7 +104,7 @@ fn claims(wire: &Wire, veth: &Veth) -> Option<Claims> {
     // A range that somebody made smaller has no part that is not given out.
     let range = (length <= CLAIMABLE_LENGTH)
         .then(|| (Ipv4Addr::from(first + CLAIMABLE.0), Ipv4Addr::from(first + CLAIMABLE.1)));
-    let reserved = wire.gateways.iter().copied().chain([network6.into()]);
+    let reserved = config.gateways.iter().copied().chain([network6.into()]);
     let allowed = veth.allowed.iter().filter(|prefix| is_one(prefix)).map(|prefix| prefix.address);
     Some(Claims { owner, range, network6, reserved: reserved.chain(allowed).collect() })
 }
@@ -114,8 +115,8 @@ pub fn is_one(prefix: &Prefix) -> bool {
 }
 
 /// Hooks the rules of links whose ports are there to them.
-pub fn attach(wires: &[Wire]) -> Result<()> {
-    let mut filtered = wires.iter().filter_map(|wire| match &wire.driver {
+pub fn attach(configs: &[LinkConfig]) -> Result<()> {
+    let mut filtered = configs.iter().filter_map(|config| match &config.driver {
         Driver::Veth(veth) if veth.filter => Some(&veth.outside),
         _ => None,
     });
@@ -134,8 +135,8 @@ pub fn dropped() -> Result<BTreeMap<String, u64>> {
 }
 
 /// All addresses of some links, without their lengths.
-pub fn addresses(wires: &[Wire]) -> Vec<IpAddr> {
-    wires.iter().flat_map(|wire| wire.addresses.iter().map(|prefix| prefix.address)).collect()
+pub fn addresses(configs: &[LinkConfig]) -> Vec<IpAddr> {
+    configs.iter().flat_map(|config| config.addresses.iter().map(|prefix| prefix.address)).collect()
 }
 
 /// Begins to add rules; nothing is begun where there are none.
@@ -179,7 +180,7 @@ pub fn undo(root: &Root, machine: &MachineName, meant: &[String]) -> Result<()> 
 pub fn tear_down(root: &Root, machine: &MachineName) -> Result<()> {
     let undoing = record::undoing(root, machine, |_| true)?;
     if !undoing.is_empty() {
-        // What went with its interface is fine.
+        // A rule that went with its interface is no error.
         change(root, machine, &undoing)?.finish()?;
     }
     record::forget(root, machine)
@@ -201,11 +202,12 @@ pub fn restore(root: &Root, machines: &[MachineName]) -> Vec<Error> {
 
 /// Those of some machines of which rules are not there.
 pub fn lacking(root: &Root, machines: Vec<MachineName>) -> Result<Vec<MachineName>> {
-    let there = signs::there();
+    let there = inventory::loaded();
     let mut lacking = Vec::new();
     for machine in machines {
         let added = record::added(root, &machine)?;
-        if !added.is_empty() && !signs::of(&format!("{}{added}", base::script())).is_subset(&there) {
+        if !added.is_empty() && !inventory::added_by(&format!("{}{added}", base::script())).is_subset(&there)
+        {
             lacking.push(machine);
         }
     }

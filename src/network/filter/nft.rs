@@ -49,7 +49,7 @@ pub fn run(script: &str) -> Result<()> {
     start(script)?.finish().map(drop)
 }
 
-/// What `nft --json` prints of something, such as `list map inet containerctl dnat4`.
+/// Output of `nft --json`, such as that of `list map inet containerctl dnat4`.
 pub fn list(arguments: &[&str]) -> Result<serde_json::Value> {
     let arguments: Vec<&str> = ["--json"].iter().chain(arguments).copied().collect();
     let text = Running(Some(spawn(&arguments)?)).finish()?;

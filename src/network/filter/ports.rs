@@ -14,19 +14,19 @@ use crate::name::MachineName;
 /// One forwarded port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Forward {
-    /// What is forwarded.
+    /// `tcp` or `udp`.
     pub protocol: String,
     /// The host's port.
     pub host: u16,
     /// Into which machine.
     pub machine: String,
-    /// Its address.
+    /// Address of the machine.
     pub address: String,
-    /// Its port.
+    /// Port of the machine.
     pub container: u16,
 }
 
-/// What these rules are for, in the record: a port of the host.
+/// Name of a forwarded port's rules in the record.
 pub fn what(port: Port) -> String {
     format!("port {}:{}", port.protocol, port.host)
 }
@@ -46,7 +46,7 @@ pub fn rules(machine: &MachineName, port: Port, addresses: &[IpAddr]) -> Rules {
     rules
 }
 
-/// What a container needs to reach itself by a port of the host: answers that come by way of the host, too. Where
+/// Rules by which a container reaches itself by a port of the host: answers take the way through the host, too. Where
 /// bridged packets are filtered, nothing but the addresses tells such a packet.
 pub fn itself(addresses: &[IpAddr]) -> Rules {
     let mut rules = Rules { what: "itself".to_string(), ..Rules::default() };

@@ -3,20 +3,20 @@
 use super::TABLE;
 use super::record::Rules;
 use crate::config::network::IfName;
-use crate::network::wiring::{Driver, Wire};
+use crate::network::links::{Driver, LinkConfig};
 
 /// Bytes that may come at once; less would hold back senders that are within their limit.
 const BURST: u64 = 256 * 1024;
 
-/// What these rules are for, in the record: a link, by its name inside.
+/// Name of a link's limits in the record, by the link's name inside.
 pub fn what(inside: &IfName) -> String {
     format!("rate {inside}")
 }
 
 /// The limits of one link, whose outer end must be there: their chains hang on that.
-pub fn rules(wire: &Wire) -> Option<Rules> {
-    let Driver::Veth(veth) = &wire.driver else { return None };
-    let mut rules = Rules { what: what(&wire.name), ..Rules::default() };
+pub fn rules(config: &LinkConfig) -> Option<Rules> {
+    let Driver::Veth(veth) = &config.driver else { return None };
+    let mut rules = Rules { what: what(&config.name), ..Rules::default() };
     let port = &veth.outside;
     // What goes towards the container leaves the host by the outer end.
     for (hook, rate) in [("egress", veth.rate_in), ("ingress", veth.rate_out)] {

@@ -1,4 +1,4 @@
-//! What was added to the filter for a machine, in its run-time directory: a line for each thing, of which the last one of
+//! Rules that were added for a machine, in its run-time directory: a line for each addition, of which the last one of
 //! a name counts. By it all goes when the machine ends, whoever dies, and comes back when somebody has flushed the
 //! whole rule set.
 
@@ -21,7 +21,7 @@ const FILE: &str = "nft";
 /// One thing of a machine's in the filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
-    /// What they are for: `link eth0`, `rate eth0`, `port tcp:80`.
+    /// Name: `link eth0`, `rate eth0`, `port tcp:80`.
     pub what: String,
     /// The script that adds them; nothing where they were taken back.
     pub add: String,

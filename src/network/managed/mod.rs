@@ -19,10 +19,10 @@ use nix::fcntl::Flock;
 use self::leases::Table;
 use super::host_end::{self, Role};
 use super::link::{Link, Links, failed};
+use super::links::{Driver, LinkConfig};
 use super::netlink::Refusal;
 use super::service;
 use super::tag::{self, Side, Tag};
-use super::wiring::{Driver, Wire};
 use crate::config::network::{IfName, Prefix};
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
@@ -36,20 +36,20 @@ pub const BRIDGE: &str = "ctl0";
 /// Drop-ins by which earlier versions had networkd serve the network.
 const OLD_DROP_INS: &str = "/run/systemd/network/80-containerctl-ctl0.network.d";
 
-/// Takes part in the managed network: the bridge is there afterwards, and `wire` has its addresses. Returns the bridge's
+/// Takes part in the managed network: the bridge is there afterwards, and `config` has its addresses. Returns the bridge's
 /// number.
 pub fn join(
     root: &Root,
     links: &mut Links,
     machine: &MachineName,
     host_id: &str,
-    wire: &mut Wire,
+    config: &mut LinkConfig,
 ) -> Result<u32> {
     let _lock = lock(root)?;
     let mut table = table(root, links, host_id)?;
     let mac =
-        wire.mac.unwrap_or_else(|| tag::mac(host_id, machine.as_str(), wire.name.as_str(), Side::Inside));
-    let (address, is_new) = table.lease(machine, &wire.name, mac, chosen(wire))?;
+        config.mac.unwrap_or_else(|| tag::mac(host_id, machine.as_str(), config.name.as_str(), Side::Inside));
+    let (address, is_new) = table.lease(machine, &config.name, mac, chosen(config))?;
     if is_new {
         replace(&root.network_table(), &table.text())?;
     }
@@ -59,12 +59,12 @@ pub fn join(
         replace(&root.network_leases(), &table.text())?;
     }
     service::ensure(root, state);
-    wire.mac = Some(mac);
-    wire.addresses = vec![
+    config.mac = Some(mac);
+    config.addresses = vec![
         Prefix { address: address.into(), length: table.length },
         Prefix { address: table.address6(mac).into(), length: 64 },
     ];
-    wire.gateways = table.addresses().map(|prefix| prefix.address).to_vec();
+    config.gateways = table.addresses().map(|prefix| prefix.address).to_vec();
     Ok(bridge)
 }
 
@@ -150,23 +150,23 @@ fn take_from_networkd(root: &Root) -> Result<bool> {
 }
 
 /// The address that the definition asks for.
-fn chosen(wire: &Wire) -> Option<Ipv4Addr> {
-    wire.addresses.iter().find_map(|prefix| match prefix.address {
+fn chosen(config: &LinkConfig) -> Option<Ipv4Addr> {
+    config.addresses.iter().find_map(|prefix| match prefix.address {
         IpAddr::V4(address) => Some(address),
         IpAddr::V6(_) => None,
     })
 }
 
 /// Refuses the address that the definition asks for where the network cannot give it.
-pub fn refuse_address(root: &Root, machine: &MachineName, wire: &Wire) -> Result<()> {
+pub fn refuse_address(root: &Root, machine: &MachineName, config: &LinkConfig) -> Result<()> {
     // The first container of all comes before there is a range, and is told when there is.
     let Some(table) = Table::read(&root.network_table())? else { return Ok(()) };
-    chosen(wire).map_or(Ok(()), |address| table.refuse(machine, &wire.name, address))
+    chosen(config).map_or(Ok(()), |address| table.refuse(machine, &config.name, address))
 }
 
 /// Refuses to let a link use an address that is somebody else's.
-pub fn refuse_allowed(root: &Root, machine: &MachineName, wire: &Wire) -> Result<()> {
-    let (Some(table), Driver::Veth(veth)) = (Table::read(&root.network_table())?, &wire.driver) else {
+pub fn refuse_allowed(root: &Root, machine: &MachineName, config: &LinkConfig) -> Result<()> {
+    let (Some(table), Driver::Veth(veth)) = (Table::read(&root.network_table())?, &config.driver) else {
         return Ok(());
     };
     let owner = |prefix: &Prefix| {

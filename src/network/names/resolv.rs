@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::DOMAIN;
 use crate::error::Result;
-use crate::network::wiring::Wire;
+use crate::network::links::LinkConfig;
 use crate::storage::tree::Tree;
 
 /// The path of the file in a tree.
@@ -15,8 +15,8 @@ pub const PATH: &str = "/etc/resolv.conf";
 const OURS: &str = "# Written by containerctl at each start, as long as this line is here.\n";
 
 /// Writes the name servers of some links; nothing is written where they have none.
-pub fn write(tree: &Tree, wires: &[Wire]) -> Result<()> {
-    match text(wires) {
+pub fn write(tree: &Tree, configs: &[LinkConfig]) -> Result<()> {
+    match text(configs) {
         // A start changes nothing of a tree that need not be changed.
         Some(text) if is_ours(tree) && tree.read(PATH).is_ok_and(|now| now == text) => Ok(()),
         Some(text) if is_ours(tree) => tree.replace_file(PATH, 0o644, &text),
@@ -69,18 +69,18 @@ pub fn claim(tree: &Tree) -> Result<()> {
     tree.replace_file(PATH, 0o644, OURS)
 }
 
-fn text(wires: &[Wire]) -> Option<String> {
-    let of = |wire: &Wire| match (wire.dns.is_empty(), wire.is_managed()) {
-        (false, _) => wire.dns.clone(),
-        (true, true) => wire.gateways.iter().filter(|gateway| gateway.is_ipv4()).copied().collect(),
+fn text(configs: &[LinkConfig]) -> Option<String> {
+    let of = |config: &LinkConfig| match (config.dns.is_empty(), config.is_managed()) {
+        (false, _) => config.dns.clone(),
+        (true, true) => config.gateways.iter().filter(|gateway| gateway.is_ipv4()).copied().collect(),
         (true, false) => Vec::new(),
     };
-    let servers: Vec<IpAddr> = wires.iter().flat_map(of).collect();
+    let servers: Vec<IpAddr> = configs.iter().flat_map(of).collect();
     if servers.is_empty() {
         return None;
     }
     let domain =
-        if wires.iter().any(Wire::is_managed) { format!("search {DOMAIN}\n") } else { String::new() };
+        if configs.iter().any(LinkConfig::is_managed) { format!("search {DOMAIN}\n") } else { String::new() };
     let servers: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
     Some(format!("{OURS}{domain}{servers}"))
 }

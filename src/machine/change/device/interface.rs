@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::machine::change::configuration::{self, Key};
 use crate::machine::change::network;
 use crate::name::MachineName;
-use crate::network::handed::{self, Handed};
+use crate::network::moved::{self, Moved};
 use crate::paths::Root;
 
 /// An interface, and what the machine calls it.
@@ -43,14 +43,14 @@ impl Request {
         }
     }
 
-    fn is(&self, handed: &Handed) -> bool {
-        handed.was == self.device && self.inside.as_ref().is_none_or(|inside| handed.inside == *inside)
+    fn is(&self, moved: &Moved) -> bool {
+        moved.was == self.device && self.inside.as_ref().is_none_or(|inside| moved.inside == *inside)
     }
 }
 
-/// What the machine was handed.
+/// What the machine was moved.
 pub fn list(root: &Root, name: &MachineName) -> Vec<Given> {
-    let given = handed::list(root, name).into_iter();
+    let given = moved::list(root, name).into_iter();
     given
         .map(|one| Given { device: one.was.to_string(), access: None, inside: Some(one.inside.to_string()) })
         .collect()
@@ -81,7 +81,7 @@ pub fn remove(root: &Root, name: &MachineName, request: &Request, keep: Keep) ->
         Err(_) if rest.len() < before.len() => {}
         running => {
             running?;
-            let given = handed::list(root, name).into_iter().find(|handed| request.is(handed));
+            let given = moved::list(root, name).into_iter().find(|moved| request.is(moved));
             let given = given.ok_or_else(|| not_given(name, request.device.as_str()))?;
             network::detach(root, name, given.inside.as_str())?;
         }

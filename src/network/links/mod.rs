@@ -1,7 +1,7 @@
 //! From settings to links: what `[Network]` and the `[Interface NAME]` sections amount to. Pure.
 
 mod refuse;
-mod wirer;
+mod resolver;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use self::wirer::Wirer;
+use self::resolver::Resolver;
 use crate::config::Definition;
 use crate::config::network::{IfName, Kind, Mac, Mode, Port, Prefix};
 use crate::config::settings::Readiness;
@@ -32,28 +32,28 @@ pub enum Namespace {
     Machine(String),
 }
 
-/// All that a container's network is made of.
+/// The network of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Wiring {
-    /// Its namespace.
+pub struct NetworkConfig {
+    /// Network namespace.
     pub namespace: Namespace,
-    /// Its links, in the order in which they are set up.
-    pub links: Vec<Wire>,
+    /// Links, in the order in which they are set up.
+    pub links: Vec<LinkConfig>,
     /// Ports of the host that lead there.
     pub ports: Vec<Port>,
 }
 
 /// One link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Wire {
+pub struct LinkConfig {
     /// Section of the definition that asks for it.
     #[serde(skip)]
     pub section: String,
-    /// Its name inside.
+    /// Name inside.
     pub name: IfName,
     /// Another name that it has inside.
     pub alternative: Option<&'static str>,
-    /// What it is.
+    /// Type of link.
     pub driver: Driver,
     /// MAC address inside; the kernel's or the parent's if not given.
     pub mac: Option<Mac>,
@@ -67,7 +67,7 @@ pub struct Wire {
     pub dns: Vec<IpAddr>,
 }
 
-/// What a link is, with what only this kind has.
+/// Type of a link, with the settings of that type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "type")]
 pub enum Driver {
@@ -91,17 +91,17 @@ pub enum Driver {
     Vlan {
         /// That interface.
         parent: IfName,
-        /// Its id.
+        /// VLAN ID.
         id: u16,
     },
     /// An interface of the host.
     Physical {
-        /// Its name there.
+        /// Name on the host.
         parent: IfName,
     },
 }
 
-/// What only pairs have.
+/// Settings of a veth pair.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Veth {
     /// Name of the outer end.
@@ -110,7 +110,7 @@ pub struct Veth {
     pub full: Option<String>,
     /// MAC address of the outer end.
     pub outside_mac: Mac,
-    /// What the outer end is part of.
+    /// Bridge of the outer end.
     pub port: PortOf,
     /// Queues for sending and for receiving.
     pub queues: Option<u32>,
@@ -118,7 +118,7 @@ pub struct Veth {
     pub isolated: bool,
     /// Reached from elsewhere than the managed bridge without a forwarded port.
     pub routed: bool,
-    /// What comes from the container is filtered.
+    /// Frames from the container are filtered.
     pub filter: bool,
     /// Addresses and networks that pass the filter beside the link's own.
     pub allowed: Vec<Prefix>,
@@ -130,7 +130,7 @@ pub struct Veth {
     pub rate_out: Option<u64>,
 }
 
-/// What the outer end of a pair is part of.
+/// Bridge that the outer end of a pair is a port of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PortOf {
@@ -144,36 +144,38 @@ pub enum PortOf {
     Alone,
 }
 
-impl Wire {
+impl LinkConfig {
     /// Whether it is a port of the managed bridge.
     pub fn is_managed(&self) -> bool {
         matches!(&self.driver, Driver::Veth(veth) if veth.port == PortOf::Managed)
     }
 
-    /// Whether what comes from the container is filtered.
+    /// Whether frames from the container are filtered.
     pub fn is_filtered(&self) -> bool {
         matches!(&self.driver, Driver::Veth(veth) if veth.filter)
     }
 
-    /// What is written on it.
+    /// The tag of the link.
     pub fn tag(&self, machine: &MachineName) -> Tag {
         Tag::Link { machine: machine.clone(), interface: self.name.clone() }
     }
 }
 
-/// Wires up a container. `host_id` is the host's machine-id(5). Errors are of the definition.
-pub fn wire(definition: &Definition, machine: &MachineName, host_id: &str) -> Result<Wiring> {
+/// Resolves a container. `host_id` is the host's machine-id(5). Errors are of the definition.
+pub fn network(definition: &Definition, machine: &MachineName, host_id: &str) -> Result<NetworkConfig> {
     let network = &definition.settings.network;
-    let wirer = Wirer { definition, machine, host_id };
-    let namespace = wirer.namespace(network)?;
-    let mut links = wirer.nspawn_links(network);
+    let resolver = Resolver { definition, machine, host_id };
+    let namespace = resolver.namespace(network)?;
+    let mut links = resolver.nspawn_links(network);
     for interface in network.interfaces.iter().filter(|interface| has_link(interface.kind)) {
-        links.push(wirer.interface(interface)?);
+        links.push(resolver.interface(interface)?);
     }
     if namespace != Namespace::Private {
         return match links.first() {
-            None if network.ports.is_empty() => Ok(Wiring { namespace, links, ports: Vec::new() }),
-            None => Err(wirer.wrong("Network", "Port", "the container has no network namespace of its own")),
+            None if network.ports.is_empty() => Ok(NetworkConfig { namespace, links, ports: Vec::new() }),
+            None => {
+                Err(resolver.wrong("Network", "Port", "the container has no network namespace of its own"))
+            }
             Some(link) => Err(Error::config(format!(
                 "interface '{}' asks for a network namespace of the container's own, and it has none",
                 link.name
@@ -183,26 +185,26 @@ pub fn wire(definition: &Definition, machine: &MachineName, host_id: &str) -> Re
     }
     let asked = network.virtual_ethernet == Some(false) || !network.interfaces.is_empty();
     if links.is_empty() && !asked {
-        links.push(wirer.usual());
+        links.push(resolver.usual());
     }
-    wirer.refuse_twins(&links)?;
+    resolver.refuse_twins(&links)?;
     if links.is_empty() && definition.settings.exec.notify_ready == Readiness::Network {
         let why = "the container has no link, and would wait for its address in vain";
-        return Err(wirer.wrong("Exec", "NotifyReady", why));
+        return Err(resolver.wrong("Exec", "NotifyReady", why));
     }
-    Ok(Wiring { namespace, links, ports: network.ports.clone() })
+    Ok(NetworkConfig { namespace, links, ports: network.ports.clone() })
 }
 
 /// The link that a machine has if nothing is said.
-pub fn usual(definition: &Definition, machine: &MachineName, host_id: &str) -> Wire {
-    Wirer { definition, machine, host_id }.usual()
+pub fn usual(definition: &Definition, machine: &MachineName, host_id: &str) -> LinkConfig {
+    Resolver { definition, machine, host_id }.usual()
 }
 
-/// Wires up one interface that is added to a running container.
-pub fn interface(definition: &Definition, machine: &MachineName, host_id: &str) -> Result<Wire> {
+/// Resolves one interface that is added to a running container.
+pub fn interface(definition: &Definition, machine: &MachineName, host_id: &str) -> Result<LinkConfig> {
     match &definition.settings.network.interfaces[..] {
         [interface] if has_link(interface.kind) => {
-            Wirer { definition, machine, host_id }.interface(interface)
+            Resolver { definition, machine, host_id }.interface(interface)
         }
         _ => Err(Error::config("only an interface can be added to a running container, not its namespace")),
     }
@@ -212,7 +214,7 @@ fn has_link(kind: Kind) -> bool {
     !matches!(kind, Kind::None | Kind::Empty | Kind::Namespace)
 }
 
-impl fmt::Display for Wiring {
+impl fmt::Display for NetworkConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.namespace {
             Namespace::Private => write!(f, "network: a namespace of its own"),
@@ -225,7 +227,7 @@ impl fmt::Display for Wiring {
     }
 }
 
-impl fmt::Display for Wire {
+impl fmt::Display for LinkConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.name)?;
         match &self.driver {
@@ -253,15 +255,15 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    fn wired(text: &str) -> Result<Wiring> {
+    fn resolved(text: &str) -> Result<NetworkConfig> {
         let definition = crate::config::parse(Path::new("/p1.conf"), text)?;
-        wire(&definition, &MachineName::new("p1")?, "0123456789abcdef0123456789abcdef")
+        network(&definition, &MachineName::new("p1")?, "0123456789abcdef0123456789abcdef")
     }
 
     fn lines(text: &str) -> Vec<String> {
-        let mut wiring = wired(text).expect("wired");
-        wiring.links.iter_mut().for_each(|link| link.mac = None);
-        wiring.to_string().lines().map(|line| line.trim().to_string()).collect()
+        let mut network = resolved(text).expect("resolved");
+        network.links.iter_mut().for_each(|link| link.mac = None);
+        network.to_string().lines().map(|line| line.trim().to_string()).collect()
     }
 
     #[test]
@@ -270,7 +272,7 @@ mod tests {
             ["network: a namespace of its own", "eth0: veth, 'vb-p1' on the host, a port of 'ctl0'"];
         assert_eq!(lines(""), expected);
         assert_eq!(lines("[Interface eth0]\n"), expected);
-        assert_eq!(wired("").expect("wired").links[0].alternative, Some("host0"));
+        assert_eq!(resolved("").expect("resolved").links[0].alternative, Some("host0"));
     }
 
     #[test]
@@ -295,7 +297,7 @@ mod tests {
             lines("[Network]\nNamespacePath=/run/netns/a\n"),
             ["network: the namespace at '/run/netns/a'"]
         );
-        let both = wired("[Network]\nPrivate=no\n[Interface eth0]\n").expect_err("refused");
+        let both = resolved("[Network]\nPrivate=no\n[Interface eth0]\n").expect_err("refused");
         assert!(both.message().contains("'eth0' asks for a network namespace"), "{both}");
     }
 
@@ -324,15 +326,15 @@ mod tests {
             ),
             ("[Interface lo]\n", "Name=: the name 'lo' is that of the loopback"),
         ] {
-            let error = wired(text).expect_err(text);
+            let error = resolved(text).expect_err(text);
             assert!(error.message().starts_with(expected), "{error}");
         }
     }
 
     #[test]
     fn several_links_have_names_of_their_own() {
-        let wiring = wired("[Interface eth0]\n[Interface eth1]\nBridge=br0\n").expect("wired");
-        let outside = wiring.links.iter().filter_map(|link| match &link.driver {
+        let network = resolved("[Interface eth0]\n[Interface eth1]\nBridge=br0\n").expect("resolved");
+        let outside = network.links.iter().filter_map(|link| match &link.driver {
             Driver::Veth(veth) => Some((veth.outside.to_string(), veth.full.clone())),
             _ => None,
         });

@@ -1,14 +1,14 @@
-//! What cannot be, whatever the host looks like.
+//! Settings that are wrong on every host.
 
 use std::collections::BTreeSet;
 
-use super::Wire;
-use super::wirer::{Wirer, section};
+use super::LinkConfig;
+use super::resolver::{Resolver, section};
 use crate::config::network::{Interface, Kind};
 use crate::error::Result;
 
-impl Wirer<'_> {
-    /// What cannot be chosen in the managed network; an IPv4 address in its range can.
+impl Resolver<'_> {
+    /// Refuses settings that the managed network does not have; an IPv4 address of its range is allowed.
     pub(super) fn refuse_unmanaged(&self, interface: &Interface) -> Result<()> {
         let section = section(interface);
         let addresses = &interface.addresses;
@@ -61,7 +61,7 @@ impl Wirer<'_> {
     }
 
     /// Two links cannot have one name, on either side, and two cannot have one MAC address.
-    pub(super) fn refuse_twins(&self, links: &[Wire]) -> Result<()> {
+    pub(super) fn refuse_twins(&self, links: &[LinkConfig]) -> Result<()> {
         let (mut inside, mut macs) = (BTreeSet::new(), BTreeSet::new());
         for link in links {
             let why = match () {

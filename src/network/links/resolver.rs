@@ -1,6 +1,6 @@
 //! One section, one link: what its keys amount to.
 
-use super::{Driver, Namespace, PortOf, Veth, Wire};
+use super::{Driver, LinkConfig, Namespace, PortOf, Veth};
 use crate::config::Definition;
 use crate::config::network::{IfName, Interface, Kind, Mac, Mode, Network};
 use crate::error::{Error, Result};
@@ -14,13 +14,13 @@ const USUAL: &str = "eth0";
 const HOST0: &str = "host0";
 
 /// From the sections of one container to its links.
-pub(super) struct Wirer<'a> {
+pub(super) struct Resolver<'a> {
     pub(super) definition: &'a Definition,
     pub(super) machine: &'a MachineName,
     pub(super) host_id: &'a str,
 }
 
-impl Wirer<'_> {
+impl Resolver<'_> {
     /// A refusal, with the place of the key.
     pub(super) fn wrong(&self, section: &str, key: &str, why: &str) -> Error {
         Error::config(format!("{}: {why}", self.definition.named(section, key)))
@@ -60,7 +60,7 @@ impl Wirer<'_> {
     }
 
     /// The keys of systemd.nspawn(5).
-    pub(super) fn nspawn_links(&self, network: &Network) -> Vec<Wire> {
+    pub(super) fn nspawn_links(&self, network: &Network) -> Vec<LinkConfig> {
         let asked = network.virtual_ethernet.unwrap_or(network.bridge.is_some() || network.zone.is_some());
         let mut links = Vec::new();
         if asked {
@@ -95,12 +95,12 @@ impl Wirer<'_> {
     }
 
     /// The link in the managed network.
-    pub(super) fn usual(&self) -> Wire {
-        Wire { alternative: Some(HOST0), ..self.veth(&name(USUAL), PortOf::Managed, None) }
+    pub(super) fn usual(&self) -> LinkConfig {
+        LinkConfig { alternative: Some(HOST0), ..self.veth(&name(USUAL), PortOf::Managed, None) }
     }
 
     /// The link of an `[Interface NAME]` section.
-    pub(super) fn interface(&self, interface: &Interface) -> Result<Wire> {
+    pub(super) fn interface(&self, interface: &Interface) -> Result<LinkConfig> {
         let inside = interface.name.as_ref().unwrap_or(&interface.section);
         let section = section(interface);
         self.refuse_misplaced(interface)?;
@@ -144,7 +144,7 @@ impl Wirer<'_> {
         Ok(link)
     }
 
-    fn pair(&self, interface: &Interface, inside: &IfName, mode: Mode) -> Result<Wire> {
+    fn pair(&self, interface: &Interface, inside: &IfName, mode: Mode) -> Result<LinkConfig> {
         let section = section(interface);
         let port = match (mode, &interface.bridge, &interface.zone) {
             (_, Some(_), Some(_)) => {
@@ -196,7 +196,7 @@ impl Wirer<'_> {
         Ok(link)
     }
 
-    fn veth(&self, inside: &IfName, port: PortOf, host_name: Option<IfName>) -> Wire {
+    fn veth(&self, inside: &IfName, port: PortOf, host_name: Option<IfName>) -> LinkConfig {
         let prefix = if port == PortOf::Alone { "ve-" } else { "vb-" };
         // The first link of a machine has the plain name.
         let first = [USUAL, HOST0].contains(&inside.as_str());
@@ -222,8 +222,8 @@ impl Wirer<'_> {
         self.plain("Network", inside, Some(self.mac(inside, Side::Inside)), Driver::Veth(veth))
     }
 
-    fn plain(&self, section: &str, inside: &IfName, mac: Option<Mac>, driver: Driver) -> Wire {
-        Wire {
+    fn plain(&self, section: &str, inside: &IfName, mac: Option<Mac>, driver: Driver) -> LinkConfig {
+        LinkConfig {
             section: section.to_string(),
             name: inside.clone(),
             alternative: None,

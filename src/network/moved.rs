@@ -1,8 +1,7 @@
-//! Interfaces of the host that a container was handed: remembered in the machine's run-time directory, where nobody
-//! inside writes, and had back from its network namespace, which is pinned by a mount there.
+//! Interfaces of the host that were moved into a container. They are recorded in the machine's run-time directory, which
+//! nobody inside writes, and moved back from its network namespace, which a mount there keeps.
 //!
-//! What stands on an interface inside, its name and its alias, is the guest's to change, so neither is gone by. Its
-//! number is not.
+//! A guest can change the name and the alias of an interface, so it is found by its number.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -20,10 +19,10 @@ use crate::paths::Root;
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handed {
-    /// What it was called on the host, and shall be again.
+pub struct Moved {
+    /// Its name on the host, before and after.
     pub was: IfName,
-    /// What it was called inside first.
+    /// Its first name inside.
     pub inside: IfName,
     /// Its number inside.
     pub index: u32,
@@ -52,10 +51,10 @@ pub fn pin(root: &Root, machine: &MachineName, namespace: &OwnedFd) -> Result<()
 }
 
 /// Remembers one.
-pub fn remember(root: &Root, machine: &MachineName, handed: &Handed) -> Result<()> {
+pub fn remember(root: &Root, machine: &MachineName, moved: &Moved) -> Result<()> {
     let path = list_path(root, machine);
-    let mut line = format!("{} {} {}", handed.was, handed.inside, handed.index);
-    for (file, value) in &handed.settings {
+    let mut line = format!("{} {} {}", moved.was, moved.inside, moved.index);
+    for (file, value) in &moved.settings {
         line += &format!(" {file}={value}");
     }
     line.push('\n');
@@ -69,26 +68,26 @@ pub fn remember(root: &Root, machine: &MachineName, handed: &Handed) -> Result<(
 pub fn forget(root: &Root, machine: &MachineName, inside: &IfName) -> Result<()> {
     let path = list_path(root, machine);
     let failed = || format!("failed to write '{}'", path.display());
-    let left: Vec<Handed> =
-        list(root, machine).into_iter().filter(|handed| handed.inside != *inside).collect();
+    let left: Vec<Moved> = list(root, machine).into_iter().filter(|moved| moved.inside != *inside).collect();
     fs::remove_file(&path).context(failed)?;
-    left.iter().try_for_each(|handed| remember(root, machine, handed))?;
+    left.iter().try_for_each(|moved| remember(root, machine, moved))?;
     if left.is_empty() { unpin(root, machine) } else { Ok(()) }
 }
 
 /// Those of a machine.
-pub fn list(root: &Root, machine: &MachineName) -> Vec<Handed> {
+pub fn list(root: &Root, machine: &MachineName) -> Vec<Moved> {
     let line = |line: &str| {
         let mut words = line.split(' ');
         let (was, inside) = (IfName::new(words.next()?)?, IfName::new(words.next()?)?);
         let index = words.next()?.parse().ok()?;
         let setting = |word: &str| word.split_once('=').map(|(file, value)| (file.into(), value.into()));
-        Some(Handed { was, inside, index, settings: words.filter_map(setting).collect() })
+        Some(Moved { was, inside, index, settings: words.filter_map(setting).collect() })
     };
     fs::read_to_string(list_path(root, machine)).unwrap_or_default().lines().filter_map(line).collect()
 }
 
-/// Has back what is still in the machine's namespace; of this name inside, where one is given. Returns what went wrong.
+/// Moves interfaces back that are still in the machine's namespace; only the one of this name inside, where one is given.
+/// Returns what went wrong.
 pub fn take_back(root: &Root, machine: &MachineName, only: Option<&IfName>) -> Vec<Error> {
     let pin = pin_path(root, machine);
     let Ok(namespace) = File::open(&pin) else { return Vec::new() };
@@ -96,28 +95,28 @@ pub fn take_back(root: &Root, machine: &MachineName, only: Option<&IfName>) -> V
         Ok(there) => there,
         Err(error) => return vec![error],
     };
-    let wanted = |handed: &Handed| only.is_none_or(|only| handed.inside == *only);
-    let handed = list(root, machine).into_iter().filter(wanted);
-    handed.filter_map(|handed| one(&mut there, &handed).err()).collect()
+    let wanted = |moved: &Moved| only.is_none_or(|only| moved.inside == *only);
+    let moved = list(root, machine).into_iter().filter(wanted);
+    moved.filter_map(|moved| one(&mut there, &moved).err()).collect()
 }
 
-fn one(there: &mut Links, handed: &Handed) -> Result<()> {
-    let Some(link) = there.by_index(handed.index)? else { return Ok(()) };
+fn one(there: &mut Links, moved: &Moved) -> Result<()> {
+    let Some(link) = there.by_index(moved.index)? else { return Ok(()) };
     let ours = File::open("/proc/self/ns/net")
         .map(OwnedFd::from)
         .context(|| "failed to open '/proc/self/ns/net'")?;
-    let moved = there.hand_over(link.index, &handed.was, &ours);
-    moved.map_err(|refusal| failed(&format!("take interface '{}' back", handed.was), &refusal))?;
+    let back = there.hand_over(link.index, &moved.was, &ours);
+    back.map_err(|refusal| failed(&format!("take interface '{}' back", moved.was), &refusal))?;
     // The kernel has given it the settings of a new interface.
-    host_end::restore(handed.was.as_str(), &handed.settings)?;
+    host_end::restore(moved.was.as_str(), &moved.settings)?;
     // Whatever the guest has written on it.
     let mut here = Links::here()?;
-    let link = here.require(handed.was.as_str())?;
+    let link = here.require(moved.was.as_str())?;
     here.mark(link.index, None)
-        .map_err(|refusal| failed(&format!("unmark interface '{}'", handed.was), &refusal))
+        .map_err(|refusal| failed(&format!("unmark interface '{}'", moved.was), &refusal))
 }
 
-/// Lets go of the namespace, and of all that was handed over.
+/// Lets go of the namespace, and forgets all that was moved.
 pub fn unpin(root: &Root, machine: &MachineName) -> Result<()> {
     let path = pin_path(root, machine);
     match unmount(&path, UnmountFlags::DETACH) {

@@ -1,5 +1,5 @@
-//! What is there of the filter, beside what a script adds: chains with rules in them, and elements of sets and maps, each
-//! in a few words by which the two compare.
+//! Contents of the filter, each in a few words by which what a script adds is compared with what the kernel has: chains
+//! with rules in them, and elements of sets and maps.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::{TABLE, nft};
 
-/// What a script of `add` commands leaves.
-pub fn of(script: &str) -> BTreeSet<String> {
-    script.lines().filter_map(sign).collect()
+/// Entries that a script of `add` commands leaves.
+pub fn added_by(script: &str) -> BTreeSet<String> {
+    script.lines().filter_map(entry).collect()
 }
 
-/// Of `add rule FAMILY TABLE CHAIN …` and `add element FAMILY TABLE SET { KEY … }`.
-fn sign(line: &str) -> Option<String> {
+/// The entry of `add rule FAMILY TABLE CHAIN …` and `add element FAMILY TABLE SET { KEY … }`.
+fn entry(line: &str) -> Option<String> {
     let mut words = line.splitn(6, ' ');
     let (verb, kind, family, table, name, rest) =
         (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
@@ -29,14 +29,14 @@ fn sign(line: &str) -> Option<String> {
     }
 }
 
-/// What the kernel has in tables of ours; a table that is not there has nothing.
-pub fn there() -> BTreeSet<String> {
+/// Entries of tables of ours in the kernel; a table that is missing has none.
+pub fn loaded() -> BTreeSet<String> {
     let listed = ["bridge", "inet", "netdev"].map(|family| nft::list(&["list", "table", family, TABLE]));
     let objects = listed.iter().flatten().filter_map(|listed| listed["nftables"].as_array()).flatten();
-    objects.flat_map(signs).collect()
+    objects.flat_map(entries).collect()
 }
 
-fn signs(object: &Value) -> Vec<String> {
+fn entries(object: &Value) -> Vec<String> {
     if let (Some(family), Some(chain)) = (object["rule"]["family"].as_str(), object["rule"]["chain"].as_str())
     {
         return vec![format!("{family} {chain}")];
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_added_and_what_is_listed_have_the_same_signs() {
+    fn what_is_added_and_what_is_listed_have_the_same_entries() {
         let script = "add table bridge containerctl
 add chain bridge containerctl port_a
 add rule bridge containerctl port_a drop
@@ -91,8 +91,8 @@ destroy chain bridge containerctl port_b";
             {"map": {"family": "inet", "name": "dnat4", "elem":
                 [[{"elem": {"val": {"concat": ["tcp", 80]}, "comment": "a"}}, {"concat": ["10.0.0.1", 8080]}]]}}]"#;
         let listed: Value = serde_json::from_str(listed).expect("JSON");
-        let there: BTreeSet<String> = listed.as_array().expect("array").iter().flat_map(signs).collect();
-        assert_eq!(of(script), there);
+        let there: BTreeSet<String> = listed.as_array().expect("array").iter().flat_map(entries).collect();
+        assert_eq!(added_by(script), there);
         assert_eq!(there.len(), 5, "{there:?}");
     }
 }
