@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno as NixErrno;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
@@ -127,6 +127,7 @@ fn dress_all(this: &Assembler, userns: Option<BorrowedFd>) -> Result<(), Failed>
 fn mount_all(this: &Assembler, leader: &OwnedFd) -> Result<(), Failed> {
     let covers = Step::OpenCovers;
     let blank = (at(covers, path_fd(this.blank.0))?, at(covers, path_fd(this.blank.1))?);
+    at(Step::OwnQueues, own_message_queues(this))?;
     let root = at(Step::Outside(0), attach_root(this))?;
     let assembly = Assembly { tree: Tree::from_fd(root), owner: this.owner, blank };
     for (index, (operation, source)) in this.plan.outside.iter().zip(this.outside).enumerate().skip(1) {
@@ -147,6 +148,13 @@ fn mount_all(this: &Assembler, leader: &OwnedFd) -> Result<(), Failed> {
         }
     }
     at(Step::PivotRoot, pivot(&assembly.tree))
+}
+
+/// The file system of message queues is made with its namespace, by the host's root; the leader mounts that same one.
+fn own_message_queues(this: &Assembler) -> Result<(), Errno> {
+    let queues = new_filesystem("mqueue", &[], Attributes::API)?;
+    let (owner, group) = (Uid::from_raw(this.owner), Gid::from_raw(this.owner));
+    rustix::fs::chownat(&queues, c"", Some(owner), Some(group), AtFlags::EMPTY_PATH)
 }
 
 /// Puts the root onto the staging directory, where pivot_root(2) can take it from.

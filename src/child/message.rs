@@ -52,6 +52,8 @@ pub enum Step {
     OpenCovers,
     /// Map the ids of a mount.
     MapIds,
+    /// Hand over the message queues.
+    OwnQueues,
     /// Change the root.
     PivotRoot,
     /// Become root of the user namespace.
@@ -91,13 +93,14 @@ pub enum Step {
 }
 
 /// The steps that are no operation of the plan; a message has their index.
-const STEPS: [Step; 24] = [
+const STEPS: [Step; 25] = [
     Step::JoinNetwork,
     Step::MakePrivate,
     Step::CloneLeader,
     Step::JoinLeader,
     Step::OpenCovers,
     Step::MapIds,
+    Step::OwnQueues,
     Step::PivotRoot,
     Step::BecomeRoot,
     Step::JoinKeyring,
@@ -129,6 +132,7 @@ impl Step {
             Step::JoinLeader => "enter the leader's namespaces",
             Step::OpenCovers => "open what covers masked files",
             Step::MapIds => "map the ids of a mount",
+            Step::OwnQueues => "hand over the message queues",
             Step::PivotRoot => "change the root",
             Step::BecomeRoot => "become root of the user namespace",
             Step::JoinKeyring => "join a session keyring",

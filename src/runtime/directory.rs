@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, setsockopt, socket, sockopt};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::unistd::{Gid, Uid, chown};
 
 use crate::error::{Context, Result};
 use crate::name::MachineName;
@@ -56,13 +57,22 @@ impl Runtime {
         self.path.join(name)
     }
 
-    /// Lays out what a plan's mounts take from here, and the socket on which the payload's PID 1 notifies.
-    pub fn prepare(&self, machine_id: &str) -> Result<OwnedFd> {
+    /// Lays out what a plan's mounts take from here, and the socket on which the payload's PID 1 notifies. What is shown to
+    /// the container belongs to its root, the host id `owner`, but for what hides something from it.
+    pub fn prepare(&self, machine_id: &str, owner: u32) -> Result<OwnedFd> {
         make_dir(&self.path("root"), 0o700)?;
         make_file(&self.path("blank"), "", 0o000)?;
         make_dir(&self.path("blank.d"), 0o000)?;
         make_file(&self.path(BOOT_ID), &format!("{}\n", id128::dashed(&id128::random()?)), 0o444)?;
-        self.prepare_host(machine_id)
+        let notifications = self.prepare_host(machine_id)?;
+        let host = self.path(HOST_DIR);
+        let files =
+            ["container-manager", "container-uuid", "os-release", "notify"].map(|name| host.join(name));
+        for path in files.iter().chain([&host, &self.path(BOOT_ID)]) {
+            chown(path, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))
+                .context(|| format!("failed to hand over '{}'", path.display()))?;
+        }
+        Ok(notifications)
     }
 
     /// `/run/host` as the container interface has it (systemd.io/CONTAINER_INTERFACE).

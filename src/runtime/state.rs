@@ -143,7 +143,9 @@ pub fn require_running(root: &Root, name: &MachineName) -> Result<(State, OwnedF
 pub fn refuse_running(root: &Root, name: &MachineName) -> Result<()> {
     let Some(state) = load(root, name)? else { return Ok(()) };
     match (Cgroup::of(&state).filter(|_| state.killed), state.open_leader()) {
-        (Some(cgroup), _) if !cgroup.is_empty() => Err(stuck::error(name, &stuck::processes(cgroup.path()))),
+        (Some(cgroup), _) if !cgroup.is_empty() => {
+            Err(stuck::error(name, true, &stuck::processes(cgroup.path())))
+        }
         (_, None) => Ok(()),
         (_, Some(_)) => {
             Err(Error::new(Kind::Busy, format!("container '{name}' is running without a supervisor"))

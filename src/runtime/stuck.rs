@@ -46,13 +46,21 @@ fn look(pid: i32) -> Process {
     Process { pid, command: read("comm"), waits_in: if waits_in == "0" { String::new() } else { waits_in } }
 }
 
-/// The error of a machine that was killed and is still there.
-pub fn error(name: &MachineName, left: &[Process]) -> Error {
+/// The error of a machine that has ended, or `was_killed`, and is still there.
+pub fn error(name: &MachineName, was_killed: bool, left: &[Process]) -> Error {
     let named: Vec<String> = left.iter().take(NAMED).map(ToString::to_string).collect();
     let more = left.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let what = format!("container '{name}' is stuck: it was killed, and left are {}{more}", named.join(", "));
+    let end = if was_killed { "it was killed" } else { "its first process has ended" };
+    let what = format!("container '{name}' is stuck: {end}, and left are {}{more}", named.join(", "));
     Error::new(Kind::Stuck, what).hint("mend what they wait for; they end then, and it is stopped")
+}
+
+/// The error of a machine that runs, and whose service has ended.
+pub fn unwatched(name: &MachineName) -> Error {
+    let what = format!("container '{name}' is stuck: it runs, and its supervisor has ended");
+    Error::new(Kind::Stuck, what)
+        .hint(format!("'containerctl start {name}' takes it over again, 'containerctl stop {name}' ends it"))
 }
 
 #[cfg(test)]
@@ -66,7 +74,7 @@ mod tests {
     #[test]
     fn the_error_names_processes_and_what_they_wait_for_but_not_without_end() {
         let name = MachineName::new("p1").expect("valid");
-        let error = error(&name, &(1..=10).map(process).collect::<Vec<_>>());
+        let error = error(&name, true, &(1..=10).map(process).collect::<Vec<_>>());
         assert_eq!(error.kind(), Kind::Stuck);
         assert!(error.message().contains("left are 1 (cat, in request_wait_answer), 2 (cat"), "{error}");
         assert!(error.message().ends_with("8 (cat, in request_wait_answer) and 2 more"), "{error}");

@@ -139,11 +139,15 @@ pub fn is_inside(operation: &Operation) -> bool {
     else {
         return false;
     };
+    is_made_inside(target)
+}
+
+fn is_made_inside(target: &str) -> bool {
     ["/run/", "/dev/shm/", "/dev/mqueue/"].iter().any(|prefix| target.starts_with(prefix))
 }
 
-/// The operation of a mount of the definition.
-pub fn custom(mount: &CustomMount) -> Operation {
+/// The operation of a mount of the definition; `root` is the host id of the container's root.
+pub fn custom(mount: &CustomMount, root: u32) -> Operation {
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     match mount {
         CustomMount::Bind { source, target, read_only, recursive, idmap, optional } => Operation::Bind {
@@ -154,12 +158,19 @@ pub fn custom(mount: &CustomMount) -> Operation {
             optional: *optional,
             attributes: if *read_only { Attributes::RO } else { Attributes::NONE },
         },
-        CustomMount::Tmpfs { target, options } => Operation::Mount {
-            filesystem: "tmpfs",
-            target: text(target),
-            options: options.clone(),
-            attributes: Attributes::DATA,
-        },
+        CustomMount::Tmpfs { target, options } => {
+            let mut options = options.clone();
+            // What the leader mounts is its own anyway, by the ids of its namespace.
+            if !is_made_inside(&text(target)) {
+                options.extend(["uid", "gid"].map(|key| (key.to_string(), root.to_string())));
+            }
+            Operation::Mount {
+                filesystem: "tmpfs",
+                target: text(target),
+                options,
+                attributes: Attributes::DATA,
+            }
+        }
         CustomMount::Inaccessible { target } => Operation::Mask { target: text(target) },
     }
 }

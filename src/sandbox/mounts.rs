@@ -96,7 +96,12 @@ impl Assembly {
     pub fn apply(&self, operation: &Operation, source: Option<&OwnedFd>) -> Result<(), Errno> {
         match operation {
             Operation::Mount { filesystem, target, options, attributes } => {
-                self.attach(new_filesystem(filesystem, options, *attributes)?.as_fd(), target)
+                let mount = new_filesystem(filesystem, options, *attributes)?;
+                if *filesystem == "devpts" {
+                    self.own(&mount, c"")?;
+                    self.own(&mount, c"ptmx")?;
+                }
+                self.attach(mount.as_fd(), target)
             }
             Operation::Directory { target, mode } => {
                 self.as_owner(|| self.tree.make_dir(target, *mode)).map(drop)
@@ -187,6 +192,12 @@ impl Assembly {
         mount_setattr(&copy, c"", Depth::One, MountAttr { clear: Attributes::RO.0, ..MountAttr::default() })
             .map_err(to_errno)?;
         move_onto(copy.as_fd(), target.as_fd())
+    }
+
+    /// Gives the container's root what the kernel has made for the host's.
+    fn own(&self, mount: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+        let (owner, group) = (FsUid::from_raw(self.owner), FsGid::from_raw(self.owner));
+        rustix::fs::chownat(mount, path, Some(owner), Some(group), AtFlags::EMPTY_PATH)
     }
 
     /// Creates as the container's root: an id that the mount's map does not know can own nothing there.

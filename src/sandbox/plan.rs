@@ -115,8 +115,9 @@ impl Plan {
 
 /// Makes the plan.
 pub fn plan(settings: &Settings, facts: &Facts) -> Plan {
+    let root = facts.ids.map_or(0, |ids| ids.base);
     let journal = facts.journal.iter().map(Journal::mount);
-    let custom = settings.files.mounts.iter().map(custom).chain(journal);
+    let custom = settings.files.mounts.iter().map(|mount| custom(mount, root)).chain(journal);
     let (inside, outside): (Vec<_>, Vec<_>) = custom.partition(is_inside);
     let exec = &settings.exec;
     let mask = capabilities::kept(exec.capability, exec.drop_capability, facts.bounding);
@@ -265,6 +266,10 @@ mod tests {
         };
         assert!(has(&plan.inside, "/run/x") && !has(&plan.outside, "/run/x"));
         assert!(has(&plan.outside, "/srv/x") && !has(&plan.inside, "/srv/x"));
+        let owned = |list: &[Operation]| {
+            list.iter().any(|o| o.to_string().contains("/x") && o.to_string().contains("uid=524288"))
+        };
+        assert!(owned(&plan.outside) && !owned(&plan.inside), "the container's root owns both");
     }
 
     #[test]

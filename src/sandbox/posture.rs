@@ -27,6 +27,8 @@ pub enum Probe {
     Socket(i32, i32, i32),
     /// Forge input on a terminal by this ioctl.
     Forge(u64),
+    /// Own what was made here for the container, which belongs to nobody otherwise.
+    Own(&'static str),
 }
 
 /// The outcome of a probe, found or promised.
@@ -94,6 +96,27 @@ const ABSENT_CALLS: [(&str, i64); 7] = [
 const OPEN_CALLS: [(&str, i64); 3] =
     [("getpid", libc::SYS_getpid), ("sched_yield", libc::SYS_sched_yield), ("gettid", libc::SYS_gettid)];
 
+/// What is made for a container, and belongs to its root.
+const OWNED: [&str; 17] = [
+    "/dev",
+    "/dev/null",
+    "/dev/console",
+    "/dev/fd",
+    "/dev/pts",
+    "/dev/pts/ptmx",
+    "/dev/shm",
+    "/dev/mqueue",
+    "/run",
+    "/run/host",
+    "/run/host/container-manager",
+    "/run/host/container-uuid",
+    "/run/host/os-release",
+    "/run/host/notify",
+    "/proc/sys/kernel/random/boot_id",
+    "/sys/fs/cgroup",
+    "/sys/fs/cgroup/.containerctl",
+];
+
 /// The checks of a container; `confined` by a user namespace of its own or not, with `Nesting=` or without.
 pub fn checks(confined: bool, nesting: bool) -> Vec<Check> {
     let mut list = Vec::new();
@@ -135,6 +158,9 @@ pub fn checks(confined: bool, nesting: bool) -> Vec<Check> {
         check(format!("open a socket: {name}"), Probe::Socket(family, libc::SOCK_DGRAM, 0), Finding::Refused);
     }
     check("open a socket: audit".to_string(), Probe::Socket(16, libc::SOCK_RAW, 9), Finding::Refused);
+    for path in OWNED {
+        check(format!("own {path}"), Probe::Own(path), Finding::Allowed);
+    }
     for (name, request) in [("TIOCSTI", 0x5412), ("TIOCLINUX", 0x541c)] {
         check(format!("forge terminal input by {name}"), Probe::Forge(request), Finding::Refused);
     }

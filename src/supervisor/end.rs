@@ -102,9 +102,12 @@ pub fn clear_away(root: &Root, name: &MachineName, state: &State, journal: &Jour
         let left = stuck::processes(cgroup.path());
         if !left.is_empty() {
             leave(name, journal);
-            return Err(stuck::error(name, &left));
+            return Err(stuck::error(name, state.killed, &left));
         }
-        journal.warning(&format!("'{}' is still there, ignoring", name.scope()));
+        // systemd does not remove what is nested deeper than a path is long.
+        if let Err(error) = cgroup.remove() {
+            journal.warning(&format!("{error}, ignoring"));
+        }
     }
     forget(root, name);
     Ok(())

@@ -131,8 +131,8 @@ impl HostSetup<'_> {
     }
 
     fn fill_runtime_directory(&self) -> Result<OwnedFd> {
-        let plan = &self.prepared.plan;
-        let notifications = self.runtime.prepare(&plan.machine_id)?;
+        let Prepared { plan, facts, .. } = self.prepared;
+        let notifications = self.runtime.prepare(&plan.machine_id, facts.ids.map_or(0, |ids| ids.base))?;
         self.runtime.write_rights(&plan.rights(self.filters))?;
         Ok(notifications)
     }

@@ -2,7 +2,7 @@
 //! executes nothing.
 //!
 //! ```text
-//! caller ──clone──► entrant   joins the cgroup leaf and the namespaces, gives up its rights
+//! caller ──clone──► entrant   is in the cgroup; joins the namespaces, gives up its rights
 //!                      └──clone──► attached   is in the pid namespace, and does its work
 //! ```
 
@@ -29,8 +29,6 @@ pub struct Entry<'a> {
     pub leader: BorrowedFd<'a>,
     /// `CLONE_NEW*` of the namespaces to join.
     pub namespaces: libc::c_int,
-    /// `cgroup.procs` of a leaf beside the payload's cgroup, open for writing.
-    pub cgroup: BorrowedFd<'a>,
     /// Capabilities that are kept.
     pub capabilities: Mask,
     /// Set no_new_privs.
@@ -57,7 +55,6 @@ fn enter(entry: &Entry, work: &dyn Fn() -> i32) -> Result<i32, Errno> {
     if entry.memory == Memory::Own {
         memory::leave_files().map_err(to_errno)?;
     }
-    rustix::io::write(entry.cgroup, b"0")?;
     keyring::join_new_session_keyring().map_err(to_errno)?;
     pidfd::setns(entry.leader, entry.namespaces).map_err(to_errno)?;
     userns::become_root()?;

@@ -4,7 +4,6 @@
 //! | from | letter | with | meaning |
 //! |---|---|---|---|
 //! | caller | `L` | descriptor | the leader's pidfd |
-//! | caller | `C` | descriptor | `cgroup.procs` of the leaf to join |
 //! | caller | `0`, `1`, `2` | descriptor | what becomes standard input, output, error |
 //! | caller | `E` | descriptor | a memfd with the [`Entry`]; goes last |
 //! | entrant | `N` | descriptor | the listener of its system call filter |
@@ -79,8 +78,6 @@ pub fn send(socket: impl AsFd, entry: &Entry, fds: &[(u8, &OwnedFd)]) -> Result<
 pub struct Received {
     /// The leader's pidfd.
     pub leader: OwnedFd,
-    /// `cgroup.procs` of the leaf.
-    pub cgroup: OwnedFd,
     /// Streams that are no terminal.
     pub streams: [Option<OwnedFd>; 3],
     /// The rest.
@@ -90,20 +87,18 @@ pub struct Received {
 /// The entrant's side of [`send`].
 pub fn receive(socket: impl AsFd) -> Result<Received> {
     let failed = || "failed to learn what to do";
-    let (mut leader, mut cgroup, mut streams) = (None, None, [None, None, None]);
+    let (mut leader, mut streams) = (None, [None, None, None]);
     loop {
         let mut letter = [0];
         match (scm::receive(&socket, &mut letter).context(failed)?, letter[0]) {
             ((1, Some(fd)), b'L') => leader = Some(fd),
-            ((1, Some(fd)), b'C') => cgroup = Some(fd),
             ((1, Some(fd)), digit @ b'0'..=b'2') => streams[usize::from(digit - b'0')] = Some(fd),
             ((1, Some(fd)), b'E') => {
                 let mut text = Vec::new();
                 File::from(fd).read_to_end(&mut text).context(failed)?;
                 let entry = serde_json::from_slice(&text).map_err(std::io::Error::from).context(failed)?;
                 let missing = || Error::failed("not all that is needed to enter was passed");
-                let (leader, cgroup) = (leader.ok_or_else(missing)?, cgroup.ok_or_else(missing)?);
-                return Ok(Received { leader, cgroup, streams, entry });
+                return Ok(Received { leader: leader.ok_or_else(missing)?, streams, entry });
             }
             _ => return Err(Error::failed("failed to learn what to do: nobody is there")),
         }
@@ -131,10 +126,14 @@ pub fn pass(socket: impl AsFd, letter: u8, fd: &OwnedFd) -> Result<(), Errno> {
 
 /// Tells why the command could not be run. Nobody may be there to hear it.
 pub fn tell_failure(socket: impl AsFd, error: &Error) {
-    let text = error.to_string();
-    let mut message = vec![b'F', error.kind().exit_code()];
+    let _ = scm::send(socket, &failure(error.kind(), &error.to_string()), None);
+}
+
+/// The message that it could not be run.
+pub fn failure(kind: Kind, text: &str) -> Vec<u8> {
+    let mut message = vec![b'F', kind.exit_code()];
     message.extend(text.bytes().take(LONGEST - message.len()));
-    let _ = scm::send(socket, &message, None);
+    message
 }
 
 /// The caller's side: the next thing that the entrant tells.
@@ -176,13 +175,15 @@ mod tests {
         };
         let (ours, theirs) = scm::pair().expect("pair");
         let fd = || OwnedFd::from(tempfile::tempfile().expect("file"));
-        let (leader, cgroup, output) = (fd(), fd(), fd());
-        send(&ours, &entry, &[(b'L', &leader), (b'C', &cgroup), (b'1', &output)]).expect("send");
+        let (leader, output) = (fd(), fd());
+        send(&ours, &entry, &[(b'L', &leader), (b'1', &output)]).expect("send");
         let received = receive(&theirs).expect("receive");
         assert_eq!(received.entry, entry);
         assert!(matches!(received.streams, [None, Some(_), None]));
-        send(&ours, &entry, &[(b'L', &leader)]).expect("send");
-        assert!(receive(&theirs).is_err(), "no cgroup");
+        send(&ours, &entry, &[(b'1', &output)]).expect("send");
+        assert!(receive(&theirs).is_err(), "no leader");
+        send(&ours, &entry, &[(b'L', &leader), (b'C', &output)]).expect("send");
+        assert!(receive(&theirs).is_err(), "an earlier version's caller, which has not placed us");
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::sys::{probe, tty};
 /// Where a fresh file system is mounted: any directory will do, as the mount namespace is the probe's own.
 const MOUNT_POINT: &str = "/dev/shm";
 
+/// The user and group that the kernel shows for those that a user namespace does not know (user_namespaces(7)).
+const NOBODY: u32 = 65534;
+
 /// Tries one thing.
 pub fn run(what: Probe) -> Finding {
     match what {
@@ -30,6 +33,7 @@ pub fn run(what: Probe) -> Finding {
         Probe::Call(number) => called(probe::call(number)),
         Probe::Socket(family, kind, protocol) => called(probe::socket(family, kind, protocol)),
         Probe::Forge(request) => forge(request),
+        Probe::Own(path) => own(path),
     }
 }
 
@@ -47,6 +51,14 @@ fn read(path: &str) -> Finding {
         Err(rustix::io::Errno::ISDIR) => list(&fd),
         Err(_) => Finding::Refused,
         Ok(_) => Finding::Allowed,
+    }
+}
+
+/// Whether an object has an owner that the container knows; what is not there belongs to nobody, either way.
+fn own(path: &str) -> Finding {
+    match rustix::fs::lstat(path) {
+        Ok(found) if found.st_uid == NOBODY || found.st_gid == NOBODY => Finding::Refused,
+        _ => Finding::Allowed,
     }
 }
 

@@ -176,7 +176,7 @@ fn commands_have_the_rights_of_the_container_as_it_was_started() -> Result<()> {
         );
         ensure!(ours == theirs, "{ours}\n{theirs}");
         let cgroup = attach(&host, "-- cat /proc/self/cgroup")?.stdout;
-        ensure!(cgroup.contains("0::/../attached"), "{cgroup}");
+        ensure!(cgroup.contains("0::/.containerctl"), "{cgroup}");
         Ok(())
     });
     host.case("a definition that was changed since changes nothing", || {
@@ -315,7 +315,7 @@ fn people_attach_on_terminals() -> Result<()> {
 /// What must be as before once nobody is attached any more.
 fn remains(host: &Host, p1: &Container) -> Result<String> {
     host.ok(&format!(
-        "ls {}/attached; cat /proc/self/mountinfo | wc -l; ls /proc/sys/fs/binfmt_misc 2>/dev/null | wc -l;
+        "ls -A {}/payload/.containerctl; cat /proc/self/mountinfo | wc -l; ls /proc/sys/fs/binfmt_misc 2>/dev/null | wc -l;
         nsenter -t {} -m ls /dev/pts; pgrep -fc containerctl/containerctl-enter; ps -eo stat | grep -c Z; ls /proc/$(pgrep -f 'containerctl-supervisor run p1$')/fd | wc -l; true",
         host.ok("systemctl show -p ControlGroup --value machine-p1.scope | sed 's:^:/sys/fs/cgroup:'")?.trim(),
         p1.leader()?,
@@ -330,7 +330,7 @@ fn many_attaches_leave_nothing() -> Result<()> {
     p1.start()?;
     host.ok("containerctl attach p1 -- true </dev/null")?;
     let before = remains(&host, &p1)?;
-    let empty = "cat /sys/fs/cgroup/machine.slice/machine-p1.slice/machine-p1.scope/attached/cgroup.procs | wc -l | grep -x 0";
+    let empty = "cat /sys/fs/cgroup/machine.slice/machine-p1.slice/machine-p1.scope/payload/.containerctl/cgroup.procs | wc -l | grep -x 0";
     host.case("a thousand in a row, each with its own exit code", || {
         host.run_within(
             Duration::from_secs(200),

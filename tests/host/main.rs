@@ -35,6 +35,8 @@ mod names;
 mod network;
 mod networkd;
 mod order;
+mod owners;
+mod placement;
 mod planned;
 mod posture;
 mod programs;

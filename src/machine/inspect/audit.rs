@@ -2,6 +2,7 @@
 //! rights, and what the kernel reports about its first process. The promise is what the payload was given when it was
 //! started, whatever its definition says by now.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::runtime::rights::{self, Rights};
 use crate::runtime::state::{self, Confinement, State};
 use crate::sandbox::lsm::apparmor;
 use crate::sandbox::posture::{self, Check, Finding, checks};
-use crate::sys::clone::{spawn, wait};
+use crate::sys::clone::{spawn_into, wait};
 use crate::sys::memory::Memory;
 use crate::sys::seccomp::Filters;
 use crate::worker::attached::{self, Entry};
@@ -39,7 +40,7 @@ pub struct Row {
 }
 
 /// The leaf of the container's cgroup in which the audit runs.
-const LEAF: &str = "audit";
+const LEAF: &CStr = c"audit";
 /// Exit statuses of a probe, by what it found.
 const STATUSES: [(i32, Finding); 3] = [(10, Finding::Allowed), (11, Finding::Refused), (12, Finding::Absent)];
 
@@ -111,7 +112,6 @@ impl Inside<'_> {
         let entry = Entry {
             leader: self.leader.as_fd(),
             namespaces: self.namespaces,
-            cgroup: self.leaf.as_fd(),
             capabilities: self.rights.capabilities,
             no_new_privileges: self.rights.no_new_privileges,
             filters: self.filters,
@@ -120,7 +120,7 @@ impl Inside<'_> {
         let status =
             |finding| STATUSES.iter().find(|(_, known)| *known == finding).map_or(0, |(code, _)| *code);
         let work = || status(probe::run(check.probe));
-        let (_, child) = spawn(0, || attached::run(&entry, &work))?;
+        let (_, child) = spawn_into(Some(self.leaf.as_fd()), 0, || attached::run(&entry, &work))?;
         let code = wait(&child).context(|| "failed to wait for the audit's process")?;
         let found = STATUSES.iter().find(|(known, _)| Some(*known) == code).map(|(_, finding)| *finding);
         let found = found.ok_or_else(|| {

@@ -171,7 +171,13 @@ pub fn state(root: &Root, name: &MachineName) -> Result<RunState> {
 /// Fails where something of a machine is left that its service no longer watches over.
 pub fn refuse_stuck(root: &Root, name: &MachineName) -> Result<()> {
     match state(root, name)? {
-        RunState::Stuck => Err(stuck::error(name, &stuck::processes(&scope_cgroup(root, name)))),
+        RunState::Stuck => Err(match state::read(root, name) {
+            Some(state) if !state.killed && state.open_leader().is_some() => stuck::unwatched(name),
+            state => {
+                let killed = state.is_some_and(|state| state.killed);
+                stuck::error(name, killed, &stuck::processes(&scope_cgroup(root, name)))
+            }
+        }),
         _ => Ok(()),
     }
 }

@@ -12,3 +12,5 @@ pub mod signal;
 pub mod unit;
 /// Files that systemctl wrote for a container's units.
 pub mod unit_files;
+/// Ending a payload whose service has ended.
+mod unwatched;

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
+use super::unwatched;
 use crate::config::{self, order::Order};
 use crate::error::{Error, Kind, Result};
 use crate::machine::conversation::{Conversation, Heard, Teller};
@@ -92,7 +93,8 @@ pub fn ask(root: &Root, job: Job, names: &[MachineName]) -> Result<Vec<Done<()>>
     })
 }
 
-/// Stops the services and waits for their end, which comes: what cannot be ended is told, as kind `Stuck`.
+/// Stops the services and waits for their end, and ends what a service that has ended before has left: what cannot be
+/// ended is told, as kind `Stuck`.
 pub fn stop(root: &Root, names: &[MachineName], how: Stop, listener: Listener) -> Result<Vec<Done<Stopped>>> {
     let begun = Instant::now();
     let mut deadline = match how {
@@ -113,8 +115,9 @@ pub fn stop(root: &Root, names: &[MachineName], how: Stop, listener: Listener) -
         Ok(deadline)
     })?;
     let end = |Done { name, result }: Done<()>| {
-        let how = if killed.contains(&name) { Stopped::Killed } else { Stopped::Down };
-        let result = result.and_then(|()| registry::refuse_stuck(root, &name)).map(|()| how);
+        let was_killed = killed.contains(&name);
+        let result = result.and_then(|()| unwatched::end(root, &name, how));
+        let result = result.map(|ended| if was_killed { Stopped::Killed } else { ended });
         Done { name, result }
     };
     Ok(done.into_iter().map(end).collect())

@@ -22,7 +22,7 @@ impl EventLoop<'_> {
     pub(super) fn give_up(&self) -> Error {
         let left = Cgroup::of(&self.state).map(|cgroup| stuck::processes(cgroup.path())).unwrap_or_default();
         end::leave(&self.name, self.journal);
-        stuck::error(&self.name, &left)
+        stuck::error(&self.name, true, &left)
     }
 
     /// Says that it goes down, and makes it able to hear what it will be asked.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! caller ──exec──► entrant           read-only mounts, no environment, descriptors as in `entry`
-//!                    │ joins the cgroup leaf and the namespaces, gives up what the container may not do,
+//!                    │ joins the namespaces, gives up what the container may not do,
 //!                    │ looks the user up, makes the terminal, becomes the user
 //!                    └──clone──► command   is in the pid namespace: session, terminal, exec; nothing else
 //! ```
@@ -65,9 +65,9 @@ fn hide() -> Result<(), rustix::io::Errno> {
 /// The steps, in the one order that works. The result is the pidfd of the command, and its terminal: held, so that the
 /// master does not hang up while the command itself has closed it.
 fn enter(socket: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>)> {
-    let Received { leader, cgroup, streams, entry } = entry::receive(socket)?;
-    join(&entry, &leader, &cgroup)?;
-    drop((leader, cgroup));
+    let Received { leader, streams, entry } = entry::receive(socket)?;
+    join(&entry, &leader)?;
+    drop(leader);
     let_go().context(|| "failed to let go of the host's streams")?;
     // From here on nothing is done that the container's own root could not do.
     if let Some(rights) = &entry.rights {
@@ -78,6 +78,7 @@ fn enter(socket: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>)> {
         true => Some(terminal::make(&entry, &login)?),
         false => None,
     };
+    terminal::give(&streams, &login);
     become_user(&login)?;
     go_to(&entry, &login)?;
     let program = Program::new(&entry, &login)?;
@@ -91,9 +92,8 @@ fn enter(socket: &OwnedFd) -> Result<(OwnedFd, Option<OwnedFd>)> {
     Ok((command, peer))
 }
 
-/// Joins cgroup and namespaces, as root of what was joined.
-fn join(entry: &Entry, leader: &OwnedFd, cgroup: &OwnedFd) -> Result<()> {
-    rustix::io::write(cgroup, b"0").context(|| "failed to join the container's cgroup")?;
+/// Joins the namespaces, as root of what was joined. The caller has cloned us into the container's cgroup.
+fn join(entry: &Entry, leader: &OwnedFd) -> Result<()> {
     if let Some(rights) = &entry.rights {
         ask_for_labels(rights)?;
     }

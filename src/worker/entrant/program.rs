@@ -81,6 +81,10 @@ impl Program {
             Ok(Cloned::Parent { pidfd, .. }) => Ok(pidfd),
             // What the kernel says once the first process of a pid namespace is gone.
             Err(Errno::ENOMEM) => Err(Error::new(Kind::NotFound, "the container has just ended")),
+            // The caller knows which limit it is.
+            Err(Errno::EAGAIN) => {
+                Err(Error::new(Kind::Busy, "the container has no room for another process"))
+            }
             Err(errno) => Err(errno).context(|| "failed to clone a process in the container"),
         }
     }

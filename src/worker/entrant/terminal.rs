@@ -63,6 +63,20 @@ fn open_ptmx() -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Gives the pipes among the streams to the user, who may open them again by `/dev/stdout` and its like; whoever may not
+/// give anything away lets everybody open them that reaches them.
+pub fn give(streams: &[Option<OwnedFd>; 3], login: &Login) {
+    let (owner, group) = (Uid::from_raw(login.account.uid), Gid::from_raw(login.account.gid));
+    let is_pipe = |stream: &&OwnedFd| {
+        rustix::fs::fstat(stream).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo)
+    };
+    for pipe in streams.iter().flatten().filter(is_pipe) {
+        if rustix::fs::fchown(pipe, Some(owner), Some(group)).is_err() {
+            let _ = rustix::fs::fchmod(pipe, Mode::from_raw_mode(0o666));
+        }
+    }
+}
+
 /// Puts the streams in place. The master goes to the caller; the result is the terminal itself.
 pub fn take_streams(
     entry: &Entry,

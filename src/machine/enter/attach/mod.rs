@@ -23,13 +23,12 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
+use rustix::fs::{FileType, Gid, Uid, fchown};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::machine::inspect::registry;
@@ -46,13 +45,10 @@ use crate::sys::poll::poll;
 use crate::sys::tty::WindowSize;
 use crate::sys::{limits, pidfd, scm, signal};
 use crate::worker::entry::{self, Entry, Told};
-use crate::worker::launch::{Mounts, launch};
+use crate::worker::launch::{Launch, Launched, Mounts};
 
 /// How long entering may take; a hostile machine could make it take for ever.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// The leaf of the machine's cgroup that attached processes are in. It stays: taken away, it would be missed by
-/// whoever enters at that moment.
-const LEAF: &str = "attached";
 
 /// What is to be run, and as whom.
 #[derive(Clone, Debug)]
@@ -130,8 +126,7 @@ pub struct Attached {
     /// The master of its terminal, where it has one; closing it hangs up.
     pub terminal: Option<OwnedFd>,
     command: OwnedFd,
-    entrant: Child,
-    ended: OwnedFd,
+    entrant: Launched,
     /// None once it was let go of.
     lifeline: Option<OwnedFd>,
 }
@@ -151,16 +146,24 @@ pub fn attach(root: &Root, name: &MachineName, request: &Request, streams: Strea
         Power::Elevated => None,
     };
     let labels = rights.as_ref().map(labels).unwrap_or_default();
-    let leaf = cgroup.leaf(LEAF)?;
     let (entry, pipes) = entry(request, streams, rights, namespaces::flags(&request.namespaces, &leader)?)?;
     let (ours, theirs) = scm::pair().context(|| "failed to create a socket pair")?;
-    let entrant = Entrant::launch(&root.enter_program(), theirs, mounts(request))?;
+    let launch = Launch::new(&root.enter_program(), theirs, mounts(request))?;
+    let owner = state.ids.map_or(0, |ids| ids.base);
+    let entrant = cgroup.enter(name, owner, |leaf| launch.run(leaf))?;
+    drop(launch);
+    if request.namespaces.contains(&Namespace::User) {
+        pipes.iter().try_for_each(|(_, pipe)| hand_over(pipe, owner))?;
+    }
     share_limits(&state, entrant.pid());
-    let mut fds = vec![(b'L', &leader), (b'C', &leaf)];
+    let mut fds = vec![(b'L', &leader)];
     fds.extend(pipes.iter().map(|(letter, fd)| (*letter, fd)));
     entry::send(&ours, &entry, &fds)?;
     drop(pipes);
-    let attached = hear_out(root, name, ours, entrant)?;
+    let attached = hear_out(root, name, ours, entrant).map_err(|error| match error.kind() {
+        Kind::Busy => cgroup.no_room(name),
+        _ => error,
+    })?;
     match attached.verify(&labels) {
         Ok(()) => Ok(attached),
         Err(error) => match attached.signal(libc::SIGKILL) {
@@ -233,26 +236,14 @@ fn entry(
     Ok((entry, pipes))
 }
 
-/// The entering program; ended if it is dropped before its command runs.
-struct Entrant(Option<Child>);
-
-impl Entrant {
-    fn launch(program: &Path, socket: OwnedFd, mounts: Mounts) -> Result<Entrant> {
-        let child =
-            launch(program, socket, mounts).context(|| format!("failed to run '{}'", program.display()))?;
-        Ok(Entrant(Some(child)))
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.0.as_ref().map_or(0, |child| child.id() as i32))
-    }
-}
-
-impl Drop for Entrant {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill().and_then(|()| child.wait());
+/// Gives a pipe to the container's root, who gives it to the user: by `/dev/stdout` only its owner may open it again.
+fn hand_over(pipe: &OwnedFd, owner: u32) -> Result<()> {
+    let failed = || "failed to hand a pipe over to the container's root";
+    match FileType::from_raw_mode(rustix::fs::fstat(pipe).context(failed)?.st_mode) {
+        FileType::Fifo => {
+            fchown(pipe, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner))).context(failed)
         }
+        _ => Ok(()),
     }
 }
 
@@ -267,7 +258,7 @@ fn share_limits(state: &State, entrant: Pid) {
 }
 
 /// Waits until the command runs, or until it is told why it does not.
-fn hear_out(root: &Root, name: &MachineName, socket: OwnedFd, mut entrant: Entrant) -> Result<Attached> {
+fn hear_out(root: &Root, name: &MachineName, socket: OwnedFd, entrant: Launched) -> Result<Attached> {
     let deadline = Instant::now() + PATIENCE;
     let mut terminal = None;
     loop {
@@ -285,9 +276,7 @@ fn hear_out(root: &Root, name: &MachineName, socket: OwnedFd, mut entrant: Entra
                 )));
             }
             Told::Runs(command) => {
-                let child = entrant.0.take().ok_or_else(|| Error::failed("the entering process is gone"))?;
-                let ended = open_pidfd(&child)?;
-                return Ok(Attached { terminal, command, entrant: child, ended, lifeline: Some(socket) });
+                return Ok(Attached { terminal, command, entrant, lifeline: Some(socket) });
             }
         }
     }
@@ -302,13 +291,6 @@ fn pass_on(root: &Root, name: &MachineName, listener: &OwnedFd) {
     }
 }
 
-/// The number cannot be another's: the child was not waited for.
-fn open_pidfd(child: &Child) -> Result<OwnedFd> {
-    let pid = rustix::process::Pid::from_child(child);
-    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-        .context(|| "failed to open the entering process")
-}
-
 fn wait_readable(fd: BorrowedFd, deadline: Instant) -> Result<Option<()>> {
     let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
     let ready = poll(&mut fds, Some(deadline.saturating_duration_since(Instant::now())));
@@ -319,7 +301,7 @@ fn wait_readable(fd: BorrowedFd, deadline: Instant) -> Result<Option<()>> {
 impl Attached {
     /// Readable once the command has ended.
     pub fn ended(&self) -> BorrowedFd<'_> {
-        self.ended.as_fd()
+        self.entrant.as_fd()
     }
 
     /// Sends a signal to the command and its process group; one that has ended is fine.
@@ -331,11 +313,8 @@ impl Attached {
     }
 
     /// Waits for the command's end. Its exit status, or 128 and the number of the signal that ended it.
-    pub fn finish(mut self) -> Result<u8> {
-        use std::os::unix::process::ExitStatusExt;
-        let status = self.entrant.wait().context(|| "failed to wait for the command")?;
-        let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-        Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    pub fn finish(self) -> Result<u8> {
+        self.entrant.wait().context(|| "failed to wait for the command")
     }
 
     /// Looks from the host whether the command has the labels that it was to have. One that has ended has none.
@@ -351,11 +330,7 @@ impl Drop for Attached {
     /// Ends the command by SIGHUP, unless it has ended.
     fn drop(&mut self) {
         self.lifeline = None;
-        // The entrant passes it on and leaves, unless the machine has been frozen.
-        if !matches!(wait_readable(self.ended.as_fd(), Instant::now() + Duration::from_secs(1)), Ok(Some(())))
-        {
-            let _ = self.entrant.kill();
-        }
-        let _ = self.entrant.wait();
+        // The entrant passes it on and leaves, unless the machine has been frozen: it is killed then.
+        let _ = wait_readable(self.entrant.as_fd(), Instant::now() + Duration::from_secs(1));
     }
 }

@@ -1,27 +1,37 @@
 //! The payload's part of its scope's cgroup (cgroup delegation: systemd.io/CGROUP_DELEGATION).
 //!
-//! The scope's own cgroup is systemd's; the payload gets a child of it to be the root of its view. Attached
-//! processes get a leaf beside it, because a cgroup that hands on controllers may hold no process.
+//! The scope's own cgroup is systemd's; the payload gets a child of it to be the root of its view.
 
+/// The cgroups of processes that enter.
+mod leaf;
+/// The cgroups below one.
+mod tree;
+
+use std::ffi::CStr;
 use std::io::{ErrorKind, Read, Seek};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::{Gid, Uid, chown};
+use rustix::fs::{CWD, Mode, OFlags};
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::name::MachineName;
 use crate::runtime::run_state::Scope;
 use crate::runtime::state::State;
+use crate::sys::exec::c_string;
 use crate::sys::poll::poll;
+
+pub use tree::pids;
 
 /// Where cgroup2 is mounted on every host that we support.
 const MOUNT: &str = "/sys/fs/cgroup";
 /// The payload's child of the scope.
-const PAYLOAD: &str = "payload";
-/// A machine may have many cgroups in one another; more than this are not looked into.
-const LOOKED_INTO: usize = 10_000;
+const PAYLOAD: &CStr = c"payload";
+/// Cgroups that the payload may have in one another, and in all: a systemd in a container in a container is 12 deep, and
+/// each of them takes memory of the kernel's.
+const LIMITS: [(&str, &str); 2] = [("cgroup.max.depth", "32"), ("cgroup.max.descendants", "4096")];
 /// What the payload's root owns beside the directory (`/sys/kernel/cgroup/delegate`, systemd's own list).
 const DELEGATED: [&str; 5] =
     ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
@@ -58,8 +68,13 @@ impl Cgroup {
 
     /// Makes the payload's cgroup, moves its leader there and hands it over to the host id `owner`.
     pub fn delegate(&self, leader: i32, owner: u32) -> Result<()> {
-        let payload = self.path.join(PAYLOAD);
+        // A predecessor's may be left that systemd could not remove.
+        self.remove_payload()?;
+        let payload = self.path.join(PAYLOAD.to_str().unwrap_or_default());
         std::fs::create_dir(&payload).context(|| format!("failed to create '{}'", payload.display()))?;
+        for (file, limit) in LIMITS {
+            write(&payload.join(file), limit)?;
+        }
         write(&payload.join("cgroup.procs"), &leader.to_string())?;
         // With the leader out of it the scope's cgroup may hand its controllers on.
         let controllers = std::fs::read_to_string(self.path.join("cgroup.controllers")).unwrap_or_default();
@@ -76,24 +91,29 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Opens `cgroup.procs` of a leaf for a process that enters the container, made where it is missing. It is
-    /// beside the payload's cgroup, so the limits hold for it too.
-    pub fn leaf(&self, name: &str) -> Result<OwnedFd> {
-        let leaf = self.path.join(name);
-        match std::fs::create_dir(&leaf) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(error).context(|| format!("failed to create '{}'", leaf.display()));
-            }
-            _ => {}
-        }
-        let procs = leaf.join("cgroup.procs");
-        let file = std::fs::OpenOptions::new().write(true).open(&procs);
-        file.map(OwnedFd::from).context(|| format!("failed to open '{}'", procs.display()))
+    /// Removes the payload's cgroup and all below it, also where that is nested deeper than systemd can follow. One that is
+    /// not there is fine.
+    pub fn remove_payload(&self) -> Result<()> {
+        let removed = match self.open() {
+            Err(rustix::io::Errno::NOENT) => return Ok(()),
+            opened => opened.and_then(|scope| tree::remove(&scope, PAYLOAD)),
+        };
+        removed.context(|| format!("failed to remove what is left in '{}'", self.path.display()))
+    }
+
+    /// Removes it, as [`Cgroup::remove_payload`].
+    pub fn remove(&self) -> Result<()> {
+        let failed = || format!("failed to remove '{}'", self.path.display());
+        let (above, name) =
+            self.path.parent().zip(self.path.file_name()).ok_or(rustix::io::Errno::NOENT).context(failed)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let above = rustix::fs::openat(CWD, above, flags, Mode::empty()).context(failed)?;
+        tree::remove(&above, &c_string(name.to_os_string())?).context(failed)
     }
 
     /// Takes an empty leaf away; one that others are in stays.
-    pub fn remove_leaf(&self, name: &str) {
-        let _ = std::fs::remove_dir(self.path.join(name));
+    pub fn remove_leaf(&self, name: &CStr) {
+        let _ = self.open().and_then(|scope| tree::remove(&scope, name));
     }
 
     /// Kills every process in it, at once and for good (`cgroup.kill`, Linux 5.14). One that is gone is fine.
@@ -147,20 +167,6 @@ impl Cgroup {
     pub fn is_frozen(&self) -> bool {
         Scope::of_events(&self.events()) == Scope::Frozen
     }
-}
-
-/// The processes of the cgroup at `top` and of all below it; those of threaded ones are listed in the cgroup above.
-pub fn pids(top: &Path) -> Vec<i32> {
-    let (mut waiting, mut found) = (vec![top.to_path_buf()], Vec::new());
-    for _ in 0..LOOKED_INTO {
-        let Some(directory) = waiting.pop() else { break };
-        let procs = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-        found.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
-        let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
-        let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        waiting.extend(below.map(|entry| entry.path()));
-    }
-    found
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
