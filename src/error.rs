@@ -68,8 +68,8 @@ impl Kind {
     }
 }
 
-/// A failure, told to a person.
-#[derive(Debug)]
+/// A failure, described for a person.
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: Kind,
     message: String,

@@ -1,6 +1,7 @@
 //! containerctl: system containers as systemd units. This page is the map of the crate.
 //!
-//! Each room may import those that are listed behind it, and the base: `error`, `name`, `paths`, `progress`, `replace`.
+//! Each room may import those that are listed behind it, and the base: `cancellation`, `error`, `name`, `paths`,
+//! `progress`, `replace`.
 //! `tests/structure` reads this table, and fails on any other import and on a cycle between rooms.
 //!
 //! | room | imports |
@@ -24,6 +25,8 @@
 //!
 //! `config` and `generator` do no I/O but reading below a [`paths::Root`].
 
+/// Cancellation of operations.
+pub mod cancellation;
 /// The processes between clone and exec.
 #[allow(unsafe_code)]
 pub mod child;

@@ -1,20 +1,23 @@
-//! Progress of long operations, reported to the caller while they run.
+//! Progress of long work, reported while it goes on to whoever asked for the work.
 
-/// One progress report.
+use std::fmt;
+use std::sync::Arc;
+
+/// A report of progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// The operation and its object: `unpacking 'root.tar'`.
+    /// The work: `unpacking 'root.tar'`.
     pub work: &'a str,
     /// The share that is done.
     pub amount: Amount,
-    /// The current step, possibly a line of a tool's output; may be empty.
+    /// The step that is being done, perhaps in the words of a tool; may be empty.
     pub now: &'a str,
 }
 
-/// An amount done, and the total.
+/// The part of the work that is done, and the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Amount {
-    /// Unknown.
+    /// It is not known.
     Unknown,
     /// Bytes.
     Bytes(u64, u64),
@@ -22,29 +25,38 @@ pub enum Amount {
     Containers(u64, u64),
 }
 
-/// The receiver of progress reports, if any.
-pub struct Listener<'a>(Option<&'a mut dyn FnMut(&Progress<'_>)>);
+/// The receiver of reports, which may be nobody. Clones report to the same one.
+#[derive(Clone, Default)]
+pub struct Listener(Option<Arc<Receive>>);
 
-impl<'a> Listener<'a> {
-    /// Calls `hear` for each report, at least twice a second.
-    pub fn new(hear: &'a mut dyn FnMut(&Progress<'_>)) -> Listener<'a> {
-        Listener(Some(hear))
+type Receive = dyn Fn(&Progress<'_>) + Send + Sync;
+
+impl Listener {
+    /// Calls `receive` now and then, at least twice a second, from any thread.
+    pub fn new(receive: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Listener {
+        Listener(Some(Arc::new(receive)))
     }
 
-    /// Discards all reports.
-    pub fn nobody() -> Listener<'static> {
+    /// Nobody wants to know.
+    pub fn nobody() -> Listener {
         Listener(None)
     }
 
-    /// Whether reports are received.
+    /// Whether somebody wants to know.
     pub fn is_there(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Reports progress.
-    pub fn tell(&mut self, work: &str, amount: Amount, now: &str) {
-        if let Some(hear) = &mut self.0 {
-            hear(&Progress { work, amount, now });
+    /// Reports.
+    pub fn report(&self, work: &str, amount: Amount, now: &str) {
+        if let Some(receive) = &self.0 {
+            receive(&Progress { work, amount, now });
         }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
     }
 }

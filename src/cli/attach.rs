@@ -3,19 +3,17 @@
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
-use super::Machine;
+use super::Target;
 use super::relay::{self, Caller};
 use crate::error::{Error, Result};
-use crate::machine::enter::attach::{self, Environment, Power, Request};
-use crate::paths::Root;
-use crate::runtime::namespaces::Namespace;
-use crate::sandbox::user::UserSpec;
+use crate::machine::Host;
+use crate::machine::enter::attach::{Environment, Namespace, Power, Request, UserSpec};
 
 /// Run a command or a shell in a running container; exits with the status of the command
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     #[command(flatten)]
     how: How,
     /// With --elevated, join only these namespaces: mnt, uts, ipc, net, pid, user, cgroup
@@ -52,7 +50,7 @@ pub struct How {
 /// Variables that follow from the user inside, whatever the caller's own are.
 const OF_THE_USER: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "container"];
 
-pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
+pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
     let name = args.machine.name()?;
     super::require_root("enter a container")?;
     let (caller, streams) = Caller::new()?;
@@ -61,7 +59,7 @@ pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
         power: if args.elevated { Power::Elevated } else { Power::Payload },
         ..args.how.request(&args.command, caller.has_terminal())?
     };
-    let attached = attach::attach(root, &name, &request, streams)?;
+    let attached = host.machine(&name)?.attach(&request, streams)?;
     relay::relay(caller, attached).map(ExitCode::from)
 }
 

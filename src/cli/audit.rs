@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 
-use super::Machine;
+use super::Target;
 use super::output::{self, Format};
 use crate::error::Result;
+use crate::machine::Host;
 use crate::machine::inspect::audit::{audit, seal};
-use crate::paths::Root;
 
 /// Verify the confinement of a running container from inside
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// Show only restrictions that do not hold
     #[arg(long)]
     broken: bool,
@@ -21,11 +21,11 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let name = args.machine.name()?;
+pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
     super::require_root("enter a container")?;
-    seal(root, &name)?;
-    let mut rows = audit(root, &name)?;
+    let machine = args.machine.of(host)?;
+    seal(&machine)?;
+    let mut rows = audit(&machine)?;
     let broken = rows.iter().filter(|row| !row.holds).count();
     if args.broken {
         rows.retain(|row| !row.holds);

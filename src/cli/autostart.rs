@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::lifecycle::autostart::{self, Entry};
-use crate::paths::Root;
+use crate::machine::Host;
+use crate::machine::lifecycle::autostart::Entry;
 
 /// What is started at boot
 #[derive(Debug, clap::Subcommand)]
@@ -18,9 +18,9 @@ pub enum Verb {
     },
 }
 
-pub fn run(root: &Root, verb: &Verb) -> Result<()> {
+pub fn run(host: &Host, verb: &Verb) -> Result<()> {
     let Verb::List { json } = verb;
-    let entries = autostart::list(root)?;
+    let entries = host.autostart()?;
     match Format::new(*json) {
         Format::Json => output::print_json(&entries),
         Format::Table => {

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::output::{self, Format};
 use crate::error::{Kind, Result};
-use crate::machine::host::requirements::{self, Feature, Found};
-use crate::paths::Root;
+use crate::machine::Host;
+use crate::machine::host::requirements::{Feature, Found};
 
 /// Check whether this host can run containers
 #[derive(Debug, clap::Args)]
@@ -18,8 +18,8 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let mut features = requirements::check(root);
+pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
+    let mut features = host.check();
     let prevented = features.iter().any(Feature::prevents);
     if args.missing {
         features.retain(|feature| !matches!(feature.found, Found::Ok(_)));

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::output::{self, Format};
-use super::{Machine, require_root};
+use super::{Target, require_root};
 use crate::config::Assigned;
 use crate::config::key::Effect;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::change::configuration::{self, Change, Draft, Key, Outcome};
+use crate::machine::change::configuration::{Change, Key, Outcome};
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// Look at a container's definition, or change it
 #[derive(Debug, clap::Subcommand)]
@@ -21,7 +21,7 @@ pub enum Verb {
     /// Print the values of a key, one per line
     Get {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// Key of containerctl.conf(5), or SECTION.KEY
         #[arg(value_name = "KEY")]
         key: String,
@@ -29,7 +29,7 @@ pub enum Verb {
     /// Change keys atomically and report when the changes take effect
     Set {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// Set the only value of a key, add one with +=, or reset the key with an empty value
         #[arg(value_name = "KEY=VALUE", required = true)]
         changes: Vec<String>,
@@ -37,7 +37,7 @@ pub enum Verb {
     /// Remove keys from the definition
     Unset {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// Key of containerctl.conf(5), or SECTION.KEY
         #[arg(value_name = "KEY", required = true)]
         keys: Vec<String>,
@@ -45,39 +45,37 @@ pub enum Verb {
     /// Edit the definition in $VISUAL or $EDITOR; an invalid definition is not written
     Edit {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
     },
     /// Show all settings with file and line
     Show {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
 }
 
-pub fn run(root: &Root, verb: &Verb) -> Result<()> {
+pub fn run(host: &Host, verb: &Verb) -> Result<()> {
     match verb {
         Verb::Get { machine, key } => {
-            let values = configuration::get(root, &machine.name()?, &Key::new(key)?)?;
+            let values = machine.of(host)?.values(&Key::new(key)?)?;
             output::print(
                 &values.iter().map(|value| format!("{}\n", output::escape(value))).collect::<String>(),
             )
         }
         Verb::Set { machine, changes } => {
             let changes = changes.iter().map(|text| Change::new(text)).collect::<Result<Vec<_>>>()?;
-            change(root, &machine.name()?, &changes)
+            change(host, machine, &changes)
         }
         Verb::Unset { machine, keys } => {
             let changes =
                 keys.iter().map(|text| Key::new(text).map(Change::Unset)).collect::<Result<Vec<_>>>()?;
-            change(root, &machine.name()?, &changes)
+            change(host, machine, &changes)
         }
-        Verb::Edit { machine } => edit(root, &machine.name()?),
-        Verb::Show { machine, json } => {
-            show(&configuration::show(root, &machine.name()?)?, Format::new(*json))
-        }
+        Verb::Edit { machine } => edit(host, machine),
+        Verb::Show { machine, json } => show(&machine.of(host)?.assignments()?, Format::new(*json)),
     }
 }
 
@@ -94,13 +92,14 @@ fn show(assigned: &[Assigned], format: Format) -> Result<()> {
     }
 }
 
-fn change(root: &Root, name: &MachineName, changes: &[Change]) -> Result<()> {
+fn change(host: &Host, target: &Target, changes: &[Change]) -> Result<()> {
     require_root("change a definition")?;
-    tell(name, &configuration::change(root, name, changes)?)
+    let machine = target.of(host)?;
+    print_effects(machine.name(), &machine.change(changes)?)
 }
 
-/// Says when each change takes effect.
-fn tell(name: &MachineName, outcome: &Outcome) -> Result<()> {
+/// Prints when each change takes effect.
+fn print_effects(name: &MachineName, outcome: &Outcome) -> Result<()> {
     output::warn(&outcome.warnings);
     let mut text = String::new();
     for one in &outcome.changed {
@@ -116,15 +115,16 @@ fn tell(name: &MachineName, outcome: &Outcome) -> Result<()> {
 }
 
 /// A copy is edited, checked, and only then written; on a terminal as often as it takes.
-fn edit(root: &Root, name: &MachineName) -> Result<()> {
+fn edit(host: &Host, target: &Target) -> Result<()> {
     require_root("change a definition")?;
-    let draft = Draft::open(root, name)?;
-    let copy = Copy::new(root, name, &draft.text)?;
+    let machine = target.of(host)?;
+    let draft = machine.draft()?;
+    let copy = Copy::new(&machine, host, &draft.text)?;
     loop {
         run_editor(&copy.0)?;
         let text = crate::config::read_text(&copy.0);
-        match text.and_then(|text| draft.check(root, name, &text).map(|_| text)) {
-            Ok(text) => return tell(name, &draft.replace(root, name, &text)?),
+        match text.and_then(|text| draft.check(&machine, &text).map(|_| text)) {
+            Ok(text) => return print_effects(machine.name(), &draft.replace(&machine, &text)?),
             Err(error) if again(&error)? => {}
             Err(error) => return Err(error.hint("nothing was changed")),
         }
@@ -146,8 +146,9 @@ fn again(error: &Error) -> Result<bool> {
 struct Copy(PathBuf);
 
 impl Copy {
-    fn new(root: &Root, name: &MachineName, text: &str) -> Result<Copy> {
-        let path = root.runtime().join(format!(".edit-{}-{name}.conf", std::process::id()));
+    fn new(machine: &Machine, host: &Host, text: &str) -> Result<Copy> {
+        let root = host.root();
+        let path = root.runtime().join(format!(".edit-{}-{}.conf", std::process::id(), machine.name()));
         let failed = || format!("failed to write '{}'", path.display());
         fs::create_dir_all(root.runtime()).context(failed)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).context(failed)?;

@@ -4,31 +4,30 @@
 //! waited for, as the container goes on.
 
 use std::io::{Write, stdin, stdout};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::Machine;
+use super::Target;
 use super::scrollback;
 use super::terminal::RawTerminal;
 use crate::config::tty::{self, Tty};
 use crate::error::{Context, Result};
-use crate::machine::enter::console;
+use crate::machine::enter::console::{CHUNK, Console, Output};
+use crate::machine::inspect::scrollback::Scrollback;
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
-use crate::paths::Root;
-use crate::runtime::control::{self, Answer, CHUNK, Request, Scrollback};
 use crate::sys::poll::{happened, poll};
-use crate::sys::scm;
 use crate::sys::tty::{WindowSize, window_size};
 
 /// Attach to the console; Ctrl-a q detaches
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// Print the scrollback and exit
     #[arg(long)]
     log: bool,
@@ -52,24 +51,24 @@ impl Args {
     }
 }
 
-/// How long a restarting supervisor is waited for.
+/// Time for which a restarting supervisor is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Silence after which input that has ended ends us too.
 const SILENCE: Duration = Duration::from_millis(200);
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
-    let name = args.machine.name()?;
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     super::require_root("attach to a console")?;
+    let machine = args.machine.of(host)?;
     let tty = args.tty.and_then(Tty::new);
-    let connection = console::connect(root, &name, tty)?;
     if let Some(wanted) = args.scrollback() {
-        return scrollback::ask(&name, &connection, wanted);
+        return scrollback::print(&machine.scrollback(wanted)?);
     }
+    let console = machine.console(tty)?;
     let mut raw = RawTerminal::enter()?;
     if raw.is_some() {
-        eprint!("{}\r\n", welcome(&name, tty));
+        eprint!("{}\r\n", welcome(machine.name(), tty));
     }
-    let mut session = Session::new(root, name, tty, connection)?;
+    let mut session = Session::new(&machine, tty, console)?;
     let end = session.run(raw.as_mut());
     if raw.take().is_some() {
         eprintln!();
@@ -77,13 +76,13 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
     match end? {
         End::Detached => Ok(()),
         End::Ended => {
-            eprintln!("Container '{}' has ended.", session.name);
+            eprintln!("Container '{}' has ended.", machine.name());
             Ok(())
         }
     }
 }
 
-/// What was printed on a terminal beside the console is kept nowhere, a prompt neither.
+/// The first line. Output of a terminal beside the console is not recorded, so that its prompt is not shown again.
 fn welcome(name: &MachineName, tty: Option<Tty>) -> String {
     match tty {
         None => format!("Connected to container '{name}'. Press Ctrl-a q to detach."),
@@ -93,20 +92,20 @@ fn welcome(name: &MachineName, tty: Option<Tty>) -> String {
     }
 }
 
-/// How a session ended.
+/// The end of a session.
 enum End {
-    /// The user left.
+    /// The user detached.
     Detached,
-    /// The container did.
+    /// The container ended.
     Ended,
 }
 
-/// What typing does.
+/// The meaning of typed bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Typed {
-    /// These bytes go to the container.
+    /// Input of the container.
     Input(Vec<u8>),
-    /// After these bytes the user leaves.
+    /// Input of the container, after which the user detaches.
     Detach(Vec<u8>),
 }
 
@@ -136,37 +135,30 @@ impl Keys {
 
 /// One user on one terminal.
 struct Session<'a> {
-    root: &'a Root,
-    name: MachineName,
+    machine: &'a Machine,
     tty: Option<Tty>,
-    connection: OwnedFd,
+    console: Console,
     resized: SignalFd,
     keys: Keys,
     input_open: bool,
 }
 
 impl<'a> Session<'a> {
-    fn new(root: &'a Root, name: MachineName, tty: Option<Tty>, connection: OwnedFd) -> Result<Session<'a>> {
+    fn new(machine: &'a Machine, tty: Option<Tty>, console: Console) -> Result<Session<'a>> {
         let mut set = SigSet::empty();
         set.add(Signal::SIGWINCH);
         let failed = || "failed to set up signals";
         set.thread_block().context(failed)?;
         let resized =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(failed)?;
-        let session =
-            Session { root, name, tty, connection, resized, keys: Keys::default(), input_open: true };
+        let session = Session { machine, tty, console, resized, keys: Keys::default(), input_open: true };
         session.attach()?;
         Ok(session)
     }
 
     fn attach(&self) -> Result<()> {
         let size = window_size(stdout()).unwrap_or(WindowSize { rows: 0, columns: 0 });
-        self.send(&Request::Attach(size))
-    }
-
-    fn send(&self, request: &Request) -> Result<()> {
-        scm::send(&self.connection, &control::encode_request(request), None)
-            .context(|| format!("failed to write to the console of '{}'", self.name))
+        self.console.attach(size)
     }
 
     fn run(&mut self, mut raw: Option<&mut RawTerminal>) -> Result<End> {
@@ -178,7 +170,7 @@ impl<'a> Session<'a> {
             if resized {
                 while self.resized.read_signal().is_ok_and(|signal| signal.is_some()) {}
                 if let Ok(size) = window_size(stdout()) {
-                    self.send(&Request::Resize(size))?;
+                    self.console.resize(size)?;
                 }
             }
             if printed && let Some(end) = self.print(raw.as_deref_mut())? {
@@ -194,8 +186,7 @@ impl<'a> Session<'a> {
     fn poll(&self) -> Result<(bool, bool, bool, bool)> {
         let input = stdin();
         let read = PollFlags::POLLIN;
-        let mut fds =
-            vec![PollFd::new(self.connection.as_fd(), read), PollFd::new(self.resized.as_fd(), read)];
+        let mut fds = vec![PollFd::new(self.console.as_fd(), read), PollFd::new(self.resized.as_fd(), read)];
         if self.input_open {
             fds.push(PollFd::new(input.as_fd(), read));
         }
@@ -208,24 +199,18 @@ impl<'a> Session<'a> {
     }
 
     fn print(&mut self, raw: Option<&mut RawTerminal>) -> Result<Option<End>> {
-        let mut message = [0; CHUNK + 1];
-        let received = match scm::receive(&self.connection, &mut message) {
-            Ok((len, _)) => len,
-            Err(nix::errno::Errno::ECONNRESET) => 0,
-            Err(errno) => return Err(errno).context(|| "failed to read from the console"),
-        };
-        match control::decode(&message[..received]) {
-            Some(Answer::Output(bytes)) => {
+        match self.console.receive()? {
+            Output::Bytes(bytes) => {
                 if let Some(raw) = raw {
-                    raw.shows(bytes);
+                    raw.shows(&bytes);
                 }
-                let written = stdout().write_all(bytes).and_then(|()| stdout().flush());
+                let written = stdout().write_all(&bytes).and_then(|()| stdout().flush());
                 written.context(|| "failed to write to the terminal").map(|()| None)
             }
-            Some(Answer::Ended) => Ok(Some(End::Ended)),
-            // Nobody asked here.
-            Some(Answer::Done) => Ok(None),
-            None => self.reconnect(),
+            Output::Ended => Ok(Some(End::Ended)),
+            // The end of what this session never asks for.
+            Output::Done => Ok(None),
+            Output::Lost => self.reconnect(),
         }
     }
 
@@ -234,8 +219,8 @@ impl<'a> Session<'a> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(50));
-            if let Ok(connection) = console::connect(self.root, &self.name, self.tty) {
-                self.connection = connection;
+            if let Ok(console) = self.machine.console(self.tty) {
+                self.console = console;
                 eprint!("\r\n[the supervisor was restarted]\r\n");
                 return self.attach().map(|()| None);
             }
@@ -255,7 +240,7 @@ impl<'a> Session<'a> {
             Typed::Detach(input) => (input, Some(End::Detached)),
         };
         if !input.is_empty() {
-            self.send(&Request::Input(input))?;
+            self.console.input(input)?;
         }
         Ok(end)
     }

@@ -4,19 +4,17 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Machine, output, progress, require_root};
+use super::{Target, output, progress, require_root};
 use crate::error::{Error, Result};
-use crate::image::debian::Debian;
-use crate::machine::change::create::{self, Finishing, Request, Source};
-use crate::paths::Root;
-use crate::sys::interrupt::Interrupt;
+use crate::machine::Host;
+use crate::machine::change::create::{Debian, Finishing, Request, Source};
 
 /// Create a container from a template, a tree or an archive
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("source").required(true))]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// Build the root file system: busybox from the host's binary; debian by mmdebstrap or debootstrap
     #[arg(long, group = "source")]
     template: Option<Template>,
@@ -49,7 +47,7 @@ enum Template {
     Debian,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     args.refuse_idle()?;
     let request = Request {
         name: args.machine.name()?,
@@ -58,8 +56,7 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
         finishing: if args.as_is { Finishing::AsIs } else { Finishing::Complete },
     };
     require_root("create a container")?;
-    let interrupt = Interrupt::catch()?;
-    output::warn(&progress::show(|listener| create::create(root, &request, interrupt, listener))?);
+    output::warn(&progress::show(host, |host| host.create(&request))?);
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! `containerctl device`.
 
 use super::output::{self, Format};
-use super::{Machine, require_root};
+use super::{Target, require_root};
 use crate::error::Result;
-use crate::machine::change::device::{self, Given, Keep, Request};
-use crate::paths::Root;
+use crate::machine::Host;
+use crate::machine::change::device::{Given, Keep, Request};
 
 /// Give a running container device nodes and network interfaces of the host, or take them back
 #[derive(Debug, clap::Subcommand)]
@@ -31,7 +31,7 @@ pub enum Verb {
     /// List the devices of a running container
     List {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -42,7 +42,7 @@ pub enum Verb {
 #[derive(Debug, clap::Args)]
 pub struct Wanted {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// Device node of the host below /dev, or name of a network interface
     #[arg(value_name = "DEVICE")]
     device: String,
@@ -51,23 +51,23 @@ pub struct Wanted {
     inside: Option<String>,
 }
 
-pub fn run(root: &Root, verb: &Verb) -> Result<()> {
+pub fn run(host: &Host, verb: &Verb) -> Result<()> {
     let keep = |persist: bool| if persist { Keep::Persistent } else { Keep::UntilStop };
     match verb {
         Verb::Add { given, access, persist } => {
             let name = given.machine.name()?;
             require_root("give devices to a container")?;
             let request = Request::new(&given.device, given.inside.as_deref(), access.as_deref())?;
-            output::warn(&device::add(root, &name, &request, keep(*persist))?);
+            output::warn(&host.machine(&name)?.add_device(&request, keep(*persist))?);
         }
         Verb::Remove { given, persist } => {
             let name = given.machine.name()?;
             require_root("take devices from a container")?;
             let request = Request::new(&given.device, given.inside.as_deref(), None)?;
-            output::warn(&device::remove(root, &name, &request, keep(*persist))?);
+            output::warn(&host.machine(&name)?.remove_device(&request, keep(*persist))?);
         }
         Verb::List { machine, json } => {
-            let given = device::list(root, &machine.name()?)?;
+            let given = machine.of(host)?.devices()?;
             match Format::new(*json) {
                 Format::Json => output::print_json(&given)?,
                 Format::Table => {

@@ -6,10 +6,9 @@ use serde::Serialize;
 
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::host::exposure;
+use crate::machine::Host;
 use crate::machine::host::settings::{self, Setting, Wanted};
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// Show settings of this host that cause problems and how to change them; exits with 1 if there are any
 #[derive(Debug, clap::Args)]
@@ -22,11 +21,11 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let settings = settings::examine(root);
+pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
+    let settings = host.settings();
     let hurts = settings.iter().any(|one| one.hurts);
     let shown: Vec<&Setting> = settings.iter().filter(|one| one.hurts || args.all).collect();
-    let privileged = exposure::privileged(root);
+    let privileged = host.privileged();
     match Format::new(args.json) {
         Format::Json => output::print_json(&entries(&shown, &privileged))?,
         Format::Table if shown.is_empty() && privileged.is_empty() => output::print("nothing hurts\n")?,

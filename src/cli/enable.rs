@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use super::progress;
 use crate::error::Result;
-use crate::machine::lifecycle::unit::{self, Done, Stop};
-use crate::name::MachineName;
-use crate::paths::Root;
+use crate::machine::lifecycle::unit::{Done, Stop};
+use crate::machine::{Host, Machine};
 
 /// Start containers at boot
 #[derive(Debug, clap::Args)]
@@ -29,26 +28,25 @@ pub struct Disable {
     now: bool,
 }
 
-pub fn enable(root: &Root, args: &Enable) -> Result<ExitCode> {
-    let (done, names) = split(unit::enable(root, &args.machines.choose(root)?)?);
-    let started =
-        if args.now { progress::show(|listener| unit::start(root, &names, listener))? } else { Vec::new() };
+pub fn enable(host: &Host, args: &Enable) -> Result<ExitCode> {
+    let machines = args.machines.choose(host)?;
+    let (done, enabled) = split(host.enable(&machines)?, machines);
+    let started = if args.now { progress::show(host, |host| host.start(&enabled))? } else { Vec::new() };
     Ok(finish(done.into_iter().chain(started).collect()))
 }
 
-pub fn disable(root: &Root, args: &Disable) -> Result<ExitCode> {
-    let (done, names) = split(unit::disable(root, &args.machines.choose(root)?)?);
-    let stopped = if args.now {
-        progress::show(|listener| unit::stop(root, &names, Stop::Ask, listener))?
-    } else {
-        Vec::new()
-    };
+pub fn disable(host: &Host, args: &Disable) -> Result<ExitCode> {
+    let machines = args.machines.choose(host)?;
+    let (done, disabled) = split(host.disable(&machines)?, machines);
+    let stopped =
+        if args.now { progress::show(host, |host| host.stop(&disabled, Stop::Ask))? } else { Vec::new() };
     let stopped = stopped.into_iter().map(|Done { name, result }| Done { name, result: result.map(drop) });
     Ok(finish(done.into_iter().chain(stopped).collect()))
 }
 
 /// Those that worked have more done to them.
-fn split(done: Vec<Done<()>>) -> (Vec<Done<()>>, Vec<MachineName>) {
-    let names = done.iter().filter(|done| done.result.is_ok()).map(|done| done.name.clone()).collect();
-    (done, names)
+fn split(done: Vec<Done<()>>, machines: Vec<Machine>) -> (Vec<Done<()>>, Vec<Machine>) {
+    let worked = machines.into_iter().zip(&done).filter(|(_, done)| done.result.is_ok());
+    let worked = worked.map(|(machine, _)| machine).collect();
+    (done, worked)
 }

@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use super::machines::{Machines, finish};
 use crate::error::Result;
-use crate::machine::lifecycle::freeze;
 use crate::machine::lifecycle::unit::each;
-use crate::paths::Root;
+use crate::machine::{Host, Machine};
 
 /// Freeze all processes of containers
 #[derive(Debug, clap::Args)]
@@ -22,10 +21,10 @@ pub struct Thaw {
     machines: Machines,
 }
 
-pub fn freeze(root: &Root, args: &Freeze) -> Result<ExitCode> {
-    Ok(finish(each(&args.machines.choose(root)?, |name| freeze::freeze(root, name))))
+pub fn freeze(host: &Host, args: &Freeze) -> Result<ExitCode> {
+    Ok(finish(each(&args.machines.choose(host)?, Machine::freeze)))
 }
 
-pub fn thaw(root: &Root, args: &Thaw) -> Result<ExitCode> {
-    Ok(finish(each(&args.machines.choose(root)?, |name| freeze::thaw(root, name))))
+pub fn thaw(host: &Host, args: &Thaw) -> Result<ExitCode> {
+    Ok(finish(each(&args.machines.choose(host)?, Machine::thaw)))
 }

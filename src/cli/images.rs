@@ -2,8 +2,7 @@
 
 use super::{output, require_root};
 use crate::error::Result;
-use crate::paths::Root;
-use crate::storage::image_entry;
+use crate::machine::Host;
 
 /// Let machinectl find the root file systems
 #[derive(Debug, clap::Subcommand)]
@@ -12,8 +11,8 @@ pub enum Verb {
     Link,
 }
 
-pub fn link(root: &Root) -> Result<()> {
+pub fn link(host: &Host) -> Result<()> {
     require_root("make links in /run/machines")?;
-    output::warn(&image_entry::refresh(root)?);
+    output::warn(&host.link_images()?);
     Ok(())
 }

@@ -1,25 +1,25 @@
 //! `containerctl info`.
 
-use super::Machine;
+use super::Target;
 use super::output::{self, Format};
 use crate::config::tty;
 use crate::error::Result;
+use crate::machine::Host;
 use crate::machine::change::limits::Limit;
-use crate::machine::inspect::info::{self, Info, Users};
-use crate::paths::Root;
+use crate::machine::inspect::info::{Info, Users};
 
 /// Show the properties of a container
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
-    let info = info::info(root, &args.machine.name()?)?;
+pub fn run(host: &Host, args: &Args) -> Result<()> {
+    let info = args.machine.of(host)?.info()?;
     match Format::new(args.json) {
         Format::Json => output::print_json(&info),
         Format::Table => output::print(&text(info)),

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use crate::config;
 use crate::error::Result;
-use crate::machine::lifecycle::signal::{self, Target};
+use crate::machine::Host;
+use crate::machine::lifecycle::signal::Target;
 use crate::machine::lifecycle::unit::each;
-use crate::paths::Root;
 
 /// Send a signal to containers
 #[derive(Debug, clap::Args)]
@@ -28,11 +28,11 @@ enum Whom {
     All,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let (names, number) = (args.machines.choose(root)?, config::signal_number(&args.signal)?);
+pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
+    let (machines, number) = (args.machines.choose(host)?, config::signal_number(&args.signal)?);
     let target = match args.whom {
         Whom::Leader => Target::Leader,
         Whom::All => Target::All,
     };
-    Ok(finish(each(&names, |name| signal::send(root, name, target, number))))
+    Ok(finish(each(&machines, |machine| machine.kill(target, number))))
 }

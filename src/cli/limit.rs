@@ -1,17 +1,16 @@
 //! `containerctl limit`.
 
-use super::Machine;
+use super::Target;
 use super::output::{self, Format};
 use crate::error::{Error, Result};
-use crate::machine::change::limits::{self, Limit, Origin};
-use crate::paths::Root;
-use crate::systemd::manager::Lasting;
+use crate::machine::Host;
+use crate::machine::change::limits::{self, Lasting, Limit, Origin};
 
 /// Show the resource limits of a container and their usage, or change them
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// Set a limit of systemd.resource-control(5) at once and permanently; reset it without a value
     #[arg(value_name = "KEY=[VALUE]")]
     changes: Vec<String>,
@@ -23,17 +22,17 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     let name = args.machine.name()?;
     if args.changes.is_empty() {
         if args.runtime {
             return Err(Error::config("'--runtime' needs a limit to set").hint("for example MemoryMax=1G"));
         }
-        return show(&limits::list(root, &name)?, Format::new(args.json));
+        return show(&host.machine(&name)?.limits()?, Format::new(args.json));
     }
     let changes = args.changes.iter().map(|text| limits::change(text)).collect::<Result<Vec<_>>>()?;
     let lasting = if args.runtime { Lasting::Runtime } else { Lasting::Persistent };
-    limits::set(root, &name, &changes, lasting)
+    host.machine(&name)?.set_limits(&changes, lasting)
 }
 
 fn show(limits: &[Limit], format: Format) -> Result<()> {

@@ -4,10 +4,9 @@ use clap::ValueEnum;
 
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::inspect::registry::{self, Entry, Filter};
+use crate::machine::inspect::registry::{Entry, Filter};
 use crate::machine::pattern::Pattern;
-use crate::paths::Root;
-use crate::runtime::run_state::RunState;
+use crate::machine::{Host, RunState};
 
 /// List containers
 #[derive(Debug, clap::Args)]
@@ -69,10 +68,10 @@ impl std::fmt::Display for Column {
     }
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     let patterns = args.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?;
-    let entries =
-        registry::list(root, &Filter { patterns, states: args.state.clone(), groups: args.group.clone() })?;
+    let filter = Filter { patterns, states: args.state.clone(), groups: args.group.clone() };
+    let entries = host.list(&filter)?;
     match Format::new(args.json) {
         Format::Json => output::print_json(&entries),
         Format::Table => {

@@ -3,16 +3,16 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use super::Machine;
+use super::Target;
 use crate::error::{Cause, Error, Kind, Result};
-use crate::machine::inspect::logs::{self, Since, Source};
-use crate::paths::Root;
+use crate::machine::Host;
+use crate::machine::inspect::logs::{Since, Source};
 
 /// Show the log of a container by journalctl(1)
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// Continue with new entries
     #[arg(short, long)]
     follow: bool,
@@ -33,14 +33,14 @@ pub struct Args {
     options: Vec<String>,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     let source = match (args.console, args.guest) {
         (true, _) => Source::Console,
         (_, true) => Source::Guest,
         _ => Source::All,
     };
     let since = if args.boot { Since::Start } else { Since::Ever };
-    let mut arguments = logs::arguments(root, &args.machine.name()?, source, since)?;
+    let mut arguments = args.machine.of(host)?.journal_arguments(source, since)?;
     arguments.extend(args.follow.then(|| "--follow".to_string()));
     arguments.extend(args.lines.map(|lines| format!("--lines={lines}")));
     arguments.extend_from_slice(&args.options);

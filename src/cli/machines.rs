@@ -1,4 +1,4 @@
-//! What verbs share that work on several containers at once.
+//! Arguments and results of verbs that work on several containers at once.
 
 use std::process::ExitCode;
 
@@ -6,8 +6,8 @@ use super::complain;
 use crate::error::Result;
 use crate::machine::lifecycle::unit::Done;
 use crate::machine::select::Selection;
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// The machines of the command line.
 #[derive(Debug, clap::Args)]
@@ -26,13 +26,13 @@ pub struct Machines {
 
 impl Machines {
     /// All of them, checked, each once. A wrong name fails before anything is done to the others.
-    pub fn choose(&self, root: &Root) -> Result<Vec<MachineName>> {
+    pub fn choose(&self, host: &Host) -> Result<Vec<Machine>> {
         let names = self.names.iter().map(|name| MachineName::new(name)).collect::<Result<_>>()?;
-        Selection { names, groups: self.group.clone(), all: self.all }.machines(root)
+        host.select(&Selection { names, groups: self.group.clone(), all: self.all })
     }
 }
 
-/// Tells each failure. The exit code is that of the first machine that failed, in the order they were named.
+/// Prints each failure. The exit code is that of the first machine that failed, in the order they were named.
 pub fn finish<T>(all: Vec<Done<T>>) -> ExitCode {
     let failures: Vec<_> = all.into_iter().filter_map(|done| done.result.err()).collect();
     failures.iter().for_each(complain);

@@ -49,9 +49,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::cancellation::Cancellation;
 use crate::error::{Error, Kind, Result};
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
 use crate::paths::Root;
+use crate::sys::interrupt;
 
 /// System containers as systemd units
 #[derive(Debug, Parser)]
@@ -111,16 +114,21 @@ enum Verb {
     Unpack(unpack::Args),
 }
 
-/// A machine of the command line, checked.
+/// The container of the command line.
 #[derive(Debug, clap::Args)]
-struct Machine {
+struct Target {
     /// Name of the container
     name: String,
 }
 
-impl Machine {
+impl Target {
     fn name(&self) -> Result<MachineName> {
         MachineName::new(&self.name)
+    }
+
+    /// The container, which must be defined.
+    fn of(&self, host: &Host) -> Result<Machine> {
+        host.machine(&self.name()?)
     }
 }
 
@@ -142,47 +150,48 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Tells a failure to the person at the terminal.
+/// Prints a failure for the person at the terminal.
 fn complain(error: &Error) {
     eprintln!("containerctl: {}", output::escape(&error.to_string()));
 }
 
 fn dispatch(cli: &Cli) -> Result<ExitCode> {
     let root = cli.root.as_ref().map_or_else(Root::system, Root::at);
+    let host = Host::new(root).cancelled_by(Cancellation::by(interrupt::catch));
     match &cli.verb {
-        Verb::Create(args) => create::run(&root, args),
-        Verb::Destroy(args) => destroy::run(&root, args),
-        Verb::List(args) => list::run(&root, args),
-        Verb::Info(args) => info::run(&root, args),
-        Verb::Logs(args) => logs::run(&root, args),
-        Verb::Top(args) => top::run(&root, args),
-        Verb::Ps(args) => ps::run(&root, args),
-        Verb::Limit(args) => limit::run(&root, args),
-        Verb::Rename(args) => rename::run(&root, args),
-        Verb::Config(verb) => config::run(&root, verb),
-        Verb::Start(args) => return start::run(&root, args),
-        Verb::Stop(args) => return stop::run(&root, args),
-        Verb::Restart(args) => return restart::run(&root, args),
-        Verb::Freeze(args) => return freeze::freeze(&root, args),
-        Verb::Thaw(args) => return freeze::thaw(&root, args),
-        Verb::Kill(args) => return kill::run(&root, args),
-        Verb::Wait(args) => wait::run(&root, args),
-        Verb::Monitor(args) => monitor::run(&root, args),
-        Verb::Autostart(verb) => autostart::run(&root, verb),
-        Verb::Enable(args) => return enable::enable(&root, args),
-        Verb::Disable(args) => return enable::disable(&root, args),
-        Verb::Device(verb) => device::run(&root, verb),
-        Verb::Console(args) => console::run(&root, args),
-        Verb::Attach(args) => return attach::run(&root, args),
-        Verb::Execute(args) => return execute::run(&root, args),
-        Verb::Audit(args) => return audit::run(&root, args),
-        Verb::Plan(args) => plan::run(&root, args),
-        Verb::Check(args) => return check::run(&root, args),
-        Verb::Doctor(args) => return doctor::run(&root, args),
-        Verb::Generate(args) => generate::run(&root, args),
-        Verb::Network(verb) => network::run(&root, verb),
-        Verb::Port(verb) => port::run(&root, verb),
-        Verb::Images(images::Verb::Link) => images::link(&root),
+        Verb::Create(args) => create::run(&host, args),
+        Verb::Destroy(args) => destroy::run(&host, args),
+        Verb::List(args) => list::run(&host, args),
+        Verb::Info(args) => info::run(&host, args),
+        Verb::Logs(args) => logs::run(&host, args),
+        Verb::Top(args) => top::run(&host, args),
+        Verb::Ps(args) => ps::run(&host, args),
+        Verb::Limit(args) => limit::run(&host, args),
+        Verb::Rename(args) => rename::run(&host, args),
+        Verb::Config(verb) => config::run(&host, verb),
+        Verb::Start(args) => return start::run(&host, args),
+        Verb::Stop(args) => return stop::run(&host, args),
+        Verb::Restart(args) => return restart::run(&host, args),
+        Verb::Freeze(args) => return freeze::freeze(&host, args),
+        Verb::Thaw(args) => return freeze::thaw(&host, args),
+        Verb::Kill(args) => return kill::run(&host, args),
+        Verb::Wait(args) => wait::run(&host, args),
+        Verb::Monitor(args) => monitor::run(&host, args),
+        Verb::Autostart(verb) => autostart::run(&host, verb),
+        Verb::Enable(args) => return enable::enable(&host, args),
+        Verb::Disable(args) => return enable::disable(&host, args),
+        Verb::Device(verb) => device::run(&host, verb),
+        Verb::Console(args) => console::run(&host, args),
+        Verb::Attach(args) => return attach::run(&host, args),
+        Verb::Execute(args) => return execute::run(&host, args),
+        Verb::Audit(args) => return audit::run(&host, args),
+        Verb::Plan(args) => plan::run(&host, args),
+        Verb::Check(args) => return check::run(&host, args),
+        Verb::Doctor(args) => return doctor::run(&host, args),
+        Verb::Generate(args) => generate::run(host.root(), args),
+        Verb::Network(verb) => network::run(&host, verb),
+        Verb::Port(verb) => port::run(&host, verb),
+        Verb::Images(images::Verb::Link) => images::link(&host),
         Verb::Completions(args) => completions::run(args),
         Verb::Unpack(args) => return unpack::run(args),
     }?;

@@ -3,10 +3,10 @@
 use std::io::{ErrorKind, Write, stdout};
 
 use crate::error::{Context, Result};
-use crate::machine::inspect::events::{self, Event};
+use crate::machine::Host;
+use crate::machine::inspect::events::Event;
 use crate::machine::pattern::Pattern;
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// Print a line whenever the state of a container changes, until interrupted
 #[derive(Debug, clap::Args)]
@@ -19,11 +19,11 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     let patterns: Vec<Pattern> =
         args.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?;
     let wants = move |name: &MachineName| patterns.is_empty() || patterns.iter().any(|one| one.matches(name));
-    events::monitor(root, wants, |event| print(event, args.json))
+    host.monitor(wants, |event| print(event, args.json))
 }
 
 /// False once nobody reads any more.

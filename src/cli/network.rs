@@ -1,12 +1,11 @@
 //! `containerctl network`.
 
-use super::Machine;
+use super::Target;
 use super::output::{self, Format};
 use crate::error::Result;
+use crate::machine::Host;
 use crate::machine::change::device::Keep;
-use crate::machine::change::network::{self, Member, Network};
-use crate::name::MachineName;
-use crate::paths::Root;
+use crate::machine::change::network::{Member, Network};
 
 /// Show the managed network, and change the links of running containers
 #[derive(Debug, clap::Subcommand)]
@@ -26,7 +25,7 @@ pub enum Verb {
     /// Add a link to a running container
     Attach {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// Name of the interface inside
         interface: String,
         /// Keys of an [Interface NAME] section, such as Type=macvlan; a link in the managed network by default
@@ -39,7 +38,7 @@ pub enum Verb {
     /// Remove a link from a running container
     Detach {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// Name of the interface inside
         interface: String,
     },
@@ -47,25 +46,22 @@ pub enum Verb {
     Restore,
 }
 
-pub fn run(root: &Root, verb: &Verb) -> Result<()> {
+pub fn run(host: &Host, verb: &Verb) -> Result<()> {
     super::require_root(match verb {
         Verb::List { .. } | Verb::Info { .. } => "look at who has which address",
         Verb::Restore => "change the packet filter",
         _ => "change the links of a container",
     })?;
     match verb {
-        Verb::List { json } => list(network::show(root)?, Format::new(*json)),
-        Verb::Info { json } => info(network::show(root)?, Format::new(*json)),
+        Verb::List { json } => list(host.network()?, Format::new(*json)),
+        Verb::Info { json } => info(host.network()?, Format::new(*json)),
         Verb::Attach { machine, interface, settings, persist } => {
             let keep = if *persist { Keep::Persistent } else { Keep::UntilStop };
-            let link = network::attach(root, &machine.name()?, interface, settings, keep)?;
+            let link = machine.of(host)?.attach_link(interface, settings, keep)?;
             output::print(&format!("{}\n", output::escape(&link.to_string())))
         }
-        Verb::Detach { machine, interface } => {
-            let name: MachineName = machine.name()?;
-            network::detach(root, &name, interface)
-        }
-        Verb::Restore => match &network::restore(root)?[..] {
+        Verb::Detach { machine, interface } => machine.of(host)?.detach_link(interface),
+        Verb::Restore => match &host.restore_rules()?[..] {
             [] => Ok(()),
             restored => {
                 let names: Vec<String> = restored.iter().map(ToString::to_string).collect();

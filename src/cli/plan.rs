@@ -1,25 +1,23 @@
 //! `containerctl plan`.
 
-use super::Machine;
+use super::Target;
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::inspect::plan::plan;
-use crate::paths::Root;
+use crate::machine::Host;
 
 /// Show the operations of a start without carrying them out
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
-    let name = args.machine.name()?;
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     super::require_root("look into a container's root file system")?;
-    let (plan, warnings) = plan(root, &name)?;
+    let (plan, warnings) = args.machine.of(host)?.plan()?;
     output::warn(&warnings);
     match Format::new(args.json) {
         Format::Json => output::print_json(&plan),

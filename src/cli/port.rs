@@ -1,13 +1,13 @@
 //! `containerctl port`.
 
-use super::Machine;
+use super::Target;
 use super::output::{self, Format};
 use crate::config::network as links;
 use crate::error::Result;
+use crate::machine::Host;
 use crate::machine::change::device::Keep;
 use crate::machine::change::network::{self, Forward};
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// Let ports of the host lead into running containers
 #[derive(Debug, clap::Subcommand)]
@@ -15,7 +15,7 @@ pub enum Verb {
     /// Forward a port of the host to a running container
     Add {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// [tcp:|udp:]HOST[:CONTAINER]
         port: String,
         /// Also add it to the definition
@@ -25,7 +25,7 @@ pub enum Verb {
     /// Remove a forwarded port
     Remove {
         #[command(flatten)]
-        machine: Machine,
+        machine: Target,
         /// [tcp:|udp:]HOST
         port: String,
     },
@@ -39,23 +39,24 @@ pub enum Verb {
     },
 }
 
-pub fn run(root: &Root, verb: &Verb) -> Result<()> {
+pub fn run(host: &Host, verb: &Verb) -> Result<()> {
     super::require_root("see and change the host's packet filter")?;
     match verb {
         Verb::Add { machine, port, persist } => {
             let keep = if *persist { Keep::Persistent } else { Keep::UntilStop };
-            let (name, port) = (machine.name()?, network::port(port)?);
-            network::add_port(root, &name, port, keep)?;
+            let (machine, port) = (machine.of(host)?, network::port(port)?);
+            machine.add_port(port, keep)?;
+            let name = machine.name();
             let links::Port { protocol, host, container } = port;
             output::print(&format!(
                 "{protocol} port {host} of the host leads to port {container} of {name}; of its loopback addresses only \
                  those of IPv4 do.\n"
             ))
         }
-        Verb::Remove { machine, port } => network::remove_port(root, &machine.name()?, network::port(port)?),
+        Verb::Remove { machine, port } => machine.of(host)?.remove_port(network::port(port)?),
         Verb::List { name, json } => {
             let name = name.as_deref().map(MachineName::new).transpose()?;
-            let forwards = network::forwards(name.as_ref())?;
+            let forwards = host.forwards(name.as_ref())?;
             match Format::new(*json) {
                 Format::Json => output::print_json(&forwards),
                 Format::Table => {

@@ -2,11 +2,13 @@
 //! elsewhere a line now and then, for a log.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{bytes, escape};
+use crate::machine::Host;
 use crate::progress::{Amount, Listener, Progress};
 
 /// What is over by then is not shown.
@@ -14,16 +16,18 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// Between two lines of a log.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Runs `work`, and shows how far it comes.
-pub fn show<T>(work: impl FnOnce(Listener) -> T) -> T {
-    let mut display = Display::new(std::io::stderr().is_terminal());
-    let mut hear = |progress: &Progress| {
+/// Runs `work` on the host, and shows its progress.
+pub fn show<T>(host: &Host, work: impl FnOnce(&Host) -> T) -> T {
+    let display = Arc::new(Mutex::new(Display::new(std::io::stderr().is_terminal())));
+    let shown = display.clone();
+    let listener = Listener::new(move |progress| {
+        let mut display = shown.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = display.see(progress, Instant::now()) {
             eprintln!("containerctl: {line}");
         }
-    };
-    let result = work(Listener::new(&mut hear));
-    display.clear();
+    });
+    let result = work(&host.clone().reporting_to(listener));
+    display.lock().unwrap_or_else(PoisonError::into_inner).clear();
     result
 }
 

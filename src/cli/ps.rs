@@ -2,9 +2,9 @@
 
 use super::output::{self, Format};
 use crate::error::Result;
-use crate::machine::inspect::processes::{self, Process};
+use crate::machine::Host;
+use crate::machine::inspect::processes::Process;
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// List the processes of running containers with their PIDs on the host and inside
 #[derive(Debug, clap::Args)]
@@ -17,10 +17,10 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     let names = args.names.iter().map(|name| MachineName::new(name)).collect::<Result<Vec<_>>>()?;
     super::require_root("look at the processes of containers")?;
-    let found = processes::list(root, &names)?;
+    let found = if names.is_empty() { host.processes()? } else { of(host, &names)? };
     match Format::new(args.json) {
         Format::Json => output::print_json(&found),
         Format::Table => {
@@ -28,6 +28,11 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
             output::print(&output::table(head, found.into_iter().map(row)))
         }
     }
+}
+
+fn of(host: &Host, names: &[MachineName]) -> Result<Vec<Process>> {
+    let found = names.iter().map(|name| host.machine(name)?.processes());
+    Ok(found.collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn row(process: Process) -> [String; 5] {

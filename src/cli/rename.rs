@@ -1,24 +1,23 @@
 //! `containerctl rename`.
 
-use super::{Machine, output, require_root};
+use super::{Target, output, require_root};
 use crate::error::Result;
-use crate::machine::change::rename;
+use crate::machine::Host;
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// Rename a stopped container
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// New name
     #[arg(value_name = "NEW")]
     new: String,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     let (old, new) = (args.machine.name()?, MachineName::new(&args.new)?);
     require_root("rename a container")?;
-    output::warn(&rename::rename(root, &old, &new)?);
+    output::warn(&host.machine(&old)?.rename(&new)?);
     Ok(())
 }

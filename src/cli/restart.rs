@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use super::progress;
 use crate::error::Result;
-use crate::machine::lifecycle::unit;
-use crate::paths::Root;
+use crate::machine::Host;
 
 /// Shut containers down and start them again; start stopped ones
 #[derive(Debug, clap::Args)]
@@ -15,7 +14,7 @@ pub struct Args {
     machines: Machines,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let names = args.machines.choose(root)?;
-    progress::show(|listener| unit::restart(root, &names, listener)).map(finish)
+pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
+    let machines = args.machines.choose(host)?;
+    progress::show(host, |host| host.restart(&machines)).map(finish)
 }

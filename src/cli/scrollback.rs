@@ -1,21 +1,17 @@
-//! What `containerctl console` does with the scrollback when it does not attach: shows it, empties it, or both.
+//! The recorded output of a console, printed by `containerctl console --log`.
 //!
 //! A pipe or a file gets the bytes as they are. A terminal gets the text alone: a terminal answers some sequences by
 //! typing, and here nobody but the user's shell would read that.
 
 use std::io::{ErrorKind, IsTerminal, Write, stdout};
-use std::os::fd::AsFd;
 
 use super::output;
 use crate::error::{Context, Result};
-use crate::machine::inspect::scrollback::{self, Scrollback};
-use crate::name::MachineName;
-use crate::runtime::lines::Lines;
+use crate::machine::inspect::scrollback::Lines;
 
-/// Asks the supervisor behind `connection`, and prints what it sends.
-pub fn ask(name: &MachineName, connection: impl AsFd, wanted: Scrollback) -> Result<()> {
-    let content = scrollback::fetch(name, &connection, wanted)?;
-    if stdout().is_terminal() { output::print(&readable(&content)) } else { write(&content) }
+/// Prints the recorded output.
+pub fn print(content: &[u8]) -> Result<()> {
+    if stdout().is_terminal() { output::print(&readable(content)) } else { write(content) }
 }
 
 fn readable(content: &[u8]) -> String {

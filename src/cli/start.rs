@@ -5,11 +5,7 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use super::{output, progress};
 use crate::error::Result;
-use crate::machine::change::network;
-use crate::machine::lifecycle::unit;
-use crate::name::MachineName;
-use crate::paths::Root;
-use crate::runtime::timings;
+use crate::machine::{Host, Machine};
 
 /// Start containers and wait until they have started
 #[derive(Debug, clap::Args)]
@@ -21,20 +17,19 @@ pub struct Args {
     timings: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let names = args.machines.choose(root)?;
-    let done = progress::show(|listener| unit::start(root, &names, listener))?;
+pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
+    let machines = args.machines.choose(host)?;
+    let done = progress::show(host, |host| host.start(&machines))?;
     if args.timings {
-        done.iter()
-            .filter(|done| done.result.is_ok())
-            .try_for_each(|done| print_timings(root, &done.name))?;
+        let started = machines.iter().zip(&done).filter(|(_, done)| done.result.is_ok());
+        started.map(|(machine, _)| machine).try_for_each(print_timings)?;
     }
-    network::problems(root).iter().for_each(|problem| eprintln!("containerctl: {}", output::escape(problem)));
+    host.network_problems().iter().for_each(|problem| eprintln!("containerctl: {}", output::escape(problem)));
     Ok(finish(done))
 }
 
-fn print_timings(root: &Root, name: &MachineName) -> Result<()> {
-    let rows = timings::of(root, name)?.into_iter();
+fn print_timings(machine: &Machine) -> Result<()> {
+    let rows = machine.timings()?.into_iter();
     let rows = rows.map(|(stage, took)| [stage, format!("{:8.3}", took.as_secs_f64() * 1000.0)]);
     output::print(&output::table(["STAGE", "MSEC"], rows))
 }

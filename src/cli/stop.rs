@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::machines::{Machines, finish};
 use super::{output, progress};
 use crate::error::Result;
-use crate::machine::lifecycle::unit::{self, Done, Stop, Stopped};
-use crate::paths::Root;
-use crate::systemd::jobs::Job;
+use crate::machine::Host;
+use crate::machine::lifecycle::unit::{Done, Stop, Stopped};
 
 /// Shut containers down and wait for their end
 #[derive(Debug, clap::Args)]
@@ -26,17 +25,17 @@ pub struct Args {
     no_wait: bool,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<ExitCode> {
-    let names = args.machines.choose(root)?;
+pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
+    let machines = args.machines.choose(host)?;
     if args.no_wait {
-        return unit::ask(root, Job::Stop, &names).map(finish);
+        return host.request_stop(&machines).map(finish);
     }
     let how = match (args.kill, args.timeout) {
         (true, _) => Stop::Kill,
         (false, Some(seconds)) => Stop::AskFor(Duration::from_secs(seconds.into())),
         (false, None) => Stop::Ask,
     };
-    let done = progress::show(|listener| unit::stop(root, &names, how, listener))?;
+    let done = progress::show(host, |host| host.stop(&machines, how))?;
     output::warn(&done.iter().filter_map(was_killed).collect::<Vec<_>>());
     Ok(finish(done))
 }

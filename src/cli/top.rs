@@ -9,12 +9,12 @@ use nix::poll::{PollFd, PollFlags};
 
 use super::output::{self, Format, Reader};
 use super::terminal::RawTerminal;
+use crate::cancellation::Cancellation;
 use crate::error::{Context, Result};
-use crate::machine::inspect::activity::{Load, Order, loads};
-use crate::machine::inspect::registry::{self, Filter};
+use crate::machine::Host;
+use crate::machine::inspect::activity::{Activity, Order, activities};
+use crate::machine::inspect::registry::Filter;
 use crate::machine::pattern::Pattern;
-use crate::paths::Root;
-use crate::sys::interrupt::Interrupt;
 use crate::sys::poll::poll;
 
 /// Show the load of running containers, updated continuously
@@ -65,32 +65,33 @@ impl From<Sort> for Order {
 const CLEAR: &str = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J";
 const KEYS: &str = "c cpu  m memory  i io  t tasks  n name  q quit";
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     let patterns = args.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?;
     let filter = Filter { patterns, ..Filter::default() };
-    let interrupt = Interrupt::catch()?;
+    let cancellation = host.cancellation();
+    cancellation.check()?;
     let scripted = args.batch || args.once || args.json || !stdout().is_terminal();
     let mut terminal = if scripted { None } else { RawTerminal::enter()? };
     if let Some(terminal) = &mut terminal {
         terminal.shows(CLEAR.as_bytes());
     }
     let mut order = Order::from(args.sort);
-    let (mut before, mut looked) = (registry::list(root, &filter)?, Instant::now());
+    let (mut before, mut looked) = (host.list(&filter)?, Instant::now());
     loop {
         let wait = Duration::from_secs(args.delay.into());
-        match key_within(wait, terminal.is_some(), &interrupt)? {
-            Heard::Quit => return Ok(()),
-            Heard::Sort(by) => order = by,
-            Heard::Nothing => {}
+        match key_within(wait, terminal.is_some(), cancellation)? {
+            Key::Quit => return Ok(()),
+            Key::Sort(by) => order = by,
+            Key::None => {}
         }
-        let (after, now) = (registry::list(root, &filter)?, Instant::now());
-        let loads = loads(&before, &after, now - looked, order);
+        let (after, now) = (host.list(&filter)?, Instant::now());
+        let rows = activities(&before, &after, now - looked, order);
         let text = match Format::new(args.json) {
-            Format::Json => output::json_line(&loads)?,
+            Format::Json => output::json_line(&rows)?,
             Format::Table if terminal.is_some() => {
-                format!("{CLEAR}{}\n{KEYS}\n", table(&loads)).replace('\n', "\r\n")
+                format!("{CLEAR}{}\n{KEYS}\n", table(&rows)).replace('\n', "\r\n")
             }
-            Format::Table => table(&loads) + if args.once { "" } else { "\n" },
+            Format::Table => table(&rows) + if args.once { "" } else { "\n" },
         };
         if output::offer(&text)? == Reader::Gone || args.once {
             return Ok(());
@@ -102,40 +103,42 @@ pub fn run(root: &Root, args: &Args) -> Result<()> {
     }
 }
 
-enum Heard {
-    Nothing,
+/// The meaning of a key.
+enum Key {
+    None,
     Sort(Order),
     Quit,
 }
 
 /// Waits for a key or for the time to run out.
-fn key_within(wait: Duration, keys: bool, interrupt: &Interrupt) -> Result<Heard> {
+fn key_within(wait: Duration, keys: bool, cancellation: &Cancellation) -> Result<Key> {
     let stdin = stdin();
-    let mut fds = vec![PollFd::new(interrupt.fd(), PollFlags::POLLIN)];
+    let mut fds: Vec<PollFd> =
+        cancellation.fd()?.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     if keys {
         fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
     }
     if poll(&mut fds, Some(wait)).context(|| "failed to wait for a key")? == 0 {
-        return Ok(Heard::Nothing);
+        return Ok(Key::None);
     }
-    if interrupt.check().is_err() {
-        return Ok(Heard::Quit);
+    if cancellation.check().is_err() {
+        return Ok(Key::Quit);
     }
     let mut byte = [0; 1];
     let read = rustix::io::read(&stdin, &mut byte).context(|| "failed to read a key")?;
     Ok(match (read, byte[0]) {
-        (0, _) | (_, b'q' | 0x03) => Heard::Quit,
-        (_, b'c') => Heard::Sort(Order::Cpu),
-        (_, b'm') => Heard::Sort(Order::Memory),
-        (_, b'i') => Heard::Sort(Order::Io),
-        (_, b't') => Heard::Sort(Order::Tasks),
-        (_, b'n') => Heard::Sort(Order::Name),
-        _ => Heard::Nothing,
+        (0, _) | (_, b'q' | 0x03) => Key::Quit,
+        (_, b'c') => Key::Sort(Order::Cpu),
+        (_, b'm') => Key::Sort(Order::Memory),
+        (_, b'i') => Key::Sort(Order::Io),
+        (_, b't') => Key::Sort(Order::Tasks),
+        (_, b'n') => Key::Sort(Order::Name),
+        _ => Key::None,
     })
 }
 
-fn table(loads: &[Load]) -> String {
-    let row = |load: &Load| {
+fn table(rows: &[Activity]) -> String {
+    let row = |load: &Activity| {
         [
             load.name.clone(),
             output::or_dash(load.cpu_percent.map(|percent| format!("{percent:.1}"))),
@@ -144,5 +147,5 @@ fn table(loads: &[Load]) -> String {
             output::bytes(load.io_bytes_per_second),
         ]
     };
-    output::table(["NAME", "CPU%", "MEMORY", "TASKS", "IO/S"], loads.iter().map(row))
+    output::table(["NAME", "CPU%", "MEMORY", "TASKS", "IO/S"], rows.iter().map(row))
 }

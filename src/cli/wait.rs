@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use super::Machine;
+use super::Target;
 use crate::error::Result;
-use crate::machine::inspect::events;
-use crate::paths::Root;
-use crate::runtime::run_state::RunState;
+use crate::machine::{Host, RunState};
 
 /// Wait until a container reaches a state
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    machine: Machine,
+    machine: Target,
     /// States to wait for, such as running or stopped|failed
     #[arg(long, value_name = "STATE[|STATE…]", default_value = "running")]
     state: String,
@@ -21,8 +19,9 @@ pub struct Args {
     timeout: Option<u32>,
 }
 
-pub fn run(root: &Root, args: &Args) -> Result<()> {
+pub fn run(host: &Host, args: &Args) -> Result<()> {
     let states: Result<Vec<RunState>> = args.state.split('|').map(|state| state.trim().parse()).collect();
     let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
-    events::wait(root, &args.machine.name()?, &states?, limit).map(drop)
+    let (name, states) = (args.machine.name()?, states?);
+    host.machine(&name)?.wait(&states, limit).map(drop)
 }

@@ -17,7 +17,6 @@ use super::options::{Given, Options};
 use super::selection;
 use super::service::Service;
 use super::work::{self, Job, Worker};
-use crate::config;
 use crate::dbus::packet::{Values, unpack};
 use crate::systemd::label;
 
@@ -52,7 +51,7 @@ async fn judge(service: &Arc<Service>, message: &Message, header: &Header<'_>) -
     match (interface, member) {
         (Some("org.freedesktop.DBus.Peer"), "Ping") => return here(reply().build(&())),
         (Some("org.freedesktop.DBus.Peer"), "GetMachineId") => {
-            let id = std::fs::read_to_string(service.root.path("/etc/machine-id")).unwrap_or_default();
+            let id = std::fs::read_to_string(service.host.root().path("/etc/machine-id")).unwrap_or_default();
             return here(reply().build(&id.trim()));
         }
         _ => {}
@@ -120,8 +119,8 @@ async fn about(
                 authorize(&service.bus, header, Action::Look, &occasion).await?;
             }
             let service = service.clone();
-            let machines = zruntime::unblock(move || selection.machines(&service.root)).await?;
-            Ok(machines.iter().map(ToString::to_string).collect())
+            let machines = zruntime::unblock(move || service.host.select(&selection)).await?;
+            Ok(machines.iter().map(|machine| machine.name().to_string()).collect())
         }
     }
 }
@@ -135,9 +134,7 @@ async fn children(service: &Service, node: &Node, header: &Header<'_>) -> Vec<St
         Node::Containers => {
             let occasion = Occasion { containers: &[], method: "Introspect" };
             match authorize(&service.bus, header, Action::Look, &occasion).await {
-                Ok(()) => {
-                    config::names(&service.root).iter().map(|name| label::encode(name.as_str())).collect()
-                }
+                Ok(()) => service.host.names().iter().map(|name| label::encode(name.as_str())).collect(),
                 Err(_) => Vec::new(),
             }
         }

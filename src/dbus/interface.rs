@@ -11,8 +11,8 @@ use super::caller::Action;
 use super::fault::Fault;
 use crate::dbus::packet::{Values, pack, unpack};
 use crate::error::{Context, Error};
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// An argument or a result.
 pub struct Argument {
@@ -26,7 +26,7 @@ pub struct Argument {
 pub type Rest = Box<dyn FnOnce()>;
 
 /// What a method does to the containers that the call is about, on packed values.
-type Work = dyn Fn(&Root, &[String], &Values) -> Result<(Values, Option<Rest>), Fault> + Send + Sync;
+type Work = dyn Fn(&Host, &[String], &Values) -> Result<(Values, Option<Rest>), Fault> + Send + Sync;
 
 /// Where a method runs.
 pub enum Run {
@@ -92,13 +92,13 @@ impl Method {
         action: Action,
         takes: &[&'static str],
         gives: &[&'static str],
-        run: impl Fn(&Root, &str, I) -> Result<O, E> + Send + Sync + 'static,
+        run: impl Fn(&Host, &str, I) -> Result<O, E> + Send + Sync + 'static,
     ) -> Method
     where
         I: Type + Serialize + DeserializeOwned,
         O: Type + Serialize + DeserializeOwned,
     {
-        let ends = move |root: &Root, name: &str, values| run(root, name, values).map(|done| (done, None));
+        let ends = move |host: &Host, name: &str, values| run(host, name, values).map(|done| (done, None));
         Method::lasting(name, action, takes, gives, ends)
     }
 
@@ -108,15 +108,15 @@ impl Method {
         action: Action,
         takes: &[&'static str],
         gives: &[&'static str],
-        run: impl Fn(&Root, &str, I) -> Result<(O, Option<Rest>), E> + Send + Sync + 'static,
+        run: impl Fn(&Host, &str, I) -> Result<(O, Option<Rest>), E> + Send + Sync + 'static,
     ) -> Method
     where
         I: Type + Serialize + DeserializeOwned,
         O: Type + Serialize + DeserializeOwned,
     {
-        let packed = move |root: &Root, names: &[String], values: &Values| {
+        let packed = move |host: &Host, names: &[String], values: &Values| {
             let name = names.first().map_or("", String::as_str);
-            let (results, rest) = run(root, name, unpack(values).map_err(lost)?).map_err(Into::into)?;
+            let (results, rest) = run(host, name, unpack(values).map_err(lost)?).map_err(Into::into)?;
             Ok((pack(&results).map_err(lost)?, rest))
         };
         Method::with::<I, O>(name, action, takes, gives, Run::Process(Box::new(packed)))
@@ -128,15 +128,15 @@ impl Method {
         action: Action,
         takes: &[&'static str],
         gives: &[&'static str],
-        run: impl Fn(&Root, &[MachineName], I) -> Result<O, Error> + Send + Sync + 'static,
+        run: impl Fn(&Host, &[Machine], I) -> Result<O, Error> + Send + Sync + 'static,
     ) -> Method
     where
         I: Type + Serialize + DeserializeOwned,
         O: Type + Serialize + DeserializeOwned,
     {
-        let packed = move |root: &Root, names: &[String], values: &Values| {
+        let packed = move |host: &Host, names: &[String], values: &Values| {
             let names = names.iter().map(|name| MachineName::new(name)).collect::<Result<Vec<_>, _>>()?;
-            let results = run(root, &names, unpack(values).map_err(lost)?)?;
+            let results = run(host, &host.handles(&names), unpack(values).map_err(lost)?)?;
             Ok((pack(&results).map_err(lost)?, None))
         };
         Method::with::<I, O>(name, action, takes, gives, Run::Process(Box::new(packed)))
@@ -283,23 +283,23 @@ pub struct Interface {
 /// `org.freedesktop.DBus.Properties`, of an object whose one interface with properties is called `owner`.
 pub fn properties(
     owner: &'static str,
-    values: fn(&Root, &str) -> Result<PropertyValues, Error>,
+    values: fn(&Host, &str) -> Result<PropertyValues, Error>,
 ) -> Interface {
-    let all = move |root: &Root, name: &str, interface: &str| match interface == owner || interface.is_empty()
+    let all = move |host: &Host, name: &str, interface: &str| match interface == owner || interface.is_empty()
     {
-        true => values(root, name).map_err(Fault::from),
+        true => values(host, name).map_err(Fault::from),
         false => {
             Err(Fault::standard("UnknownInterface", format!("no properties of interface '{interface}'")))
         }
     };
-    let get = move |root: &Root, name: &str, (interface, property): (String, String)| {
-        let found = all(root, name, &interface)?.remove(&property).map(|value| (value,));
+    let get = move |host: &Host, name: &str, (interface, property): (String, String)| {
+        let found = all(host, name, &interface)?.remove(&property).map(|value| (value,));
         found.ok_or_else(|| Fault::standard("UnknownProperty", format!("unknown property '{property}'")))
     };
-    let get_all = move |root: &Root, name: &str, (interface,): (String,)| {
-        all(root, name, &interface).map(|values| (values,))
+    let get_all = move |host: &Host, name: &str, (interface,): (String,)| {
+        all(host, name, &interface).map(|values| (values,))
     };
-    let set = |_: &Root, _: &str, (_, property, _): (String, String, OwnedVariant)| {
+    let set = |_: &Host, _: &str, (_, property, _): (String, String, OwnedVariant)| {
         Err::<(), _>(Fault::standard("PropertyReadOnly", format!("property '{property}' cannot be set")))
     };
     let look = Action::Look;

@@ -12,8 +12,8 @@ use super::service::Service;
 use super::watch::Telling;
 use super::{NETWORK_PATH, network};
 use crate::error::{Context, Result};
-use crate::machine::change::network::{Changes, show};
-use crate::paths::Root;
+use crate::machine::Host;
+use crate::machine::change::network::Changes;
 
 /// A link changes several times when it comes or goes.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -32,13 +32,13 @@ struct Known {
 pub fn follow(service: &Arc<Service>) -> Result<()> {
     let changes = Changes::listen().context(|| "failed to listen for changes of links")?;
     // What cannot be seen yet is new when it can.
-    let mut known = look(&service.root).unwrap_or_default();
+    let mut known = look(&service.host).unwrap_or_default();
     let service = service.clone();
     let follow = move || {
         while changes.wait().is_ok() {
             sleep(PAUSE);
             // It cannot be told now; the next change tries again.
-            let Ok(found) = look(&service.root) else { continue };
+            let Ok(found) = look(&service.host) else { continue };
             tell(&service.watch.telling(&service), &known, &found);
             known = found;
         }
@@ -46,8 +46,8 @@ pub fn follow(service: &Arc<Service>) -> Result<()> {
     std::thread::Builder::new().spawn(follow).map(drop).context(|| "failed to start a thread")
 }
 
-fn look(root: &Root) -> Result<Known> {
-    let Some(network) = show(root)? else { return Ok(Known::default()) };
+fn look(host: &Host) -> Result<Known> {
+    let Some(network) = host.network()? else { return Ok(Known::default()) };
     let there = network.members.into_iter().filter(|member| member.port.is_some());
     let members = there.map(|member| {
         ((member.machine, member.interface), (member.ipv4.to_string(), member.ipv6.to_string()))

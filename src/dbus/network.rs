@@ -14,8 +14,8 @@ use crate::config::network::Port;
 use crate::error::{Context, Result};
 use crate::machine::change::device::Keep;
 use crate::machine::change::network::{self, Member};
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// Its name.
 pub const NAME: &str = "org.containerctl1.Network";
@@ -41,30 +41,30 @@ pub fn interfaces() -> Vec<Interface> {
             Signal { name: "MemberRemoved", tells: &[("container", "s"), ("interface", "s")] },
         ],
     };
-    vec![properties(NAME, |root, _| values(root)), network]
+    vec![properties(NAME, |host, _| values(host)), network]
 }
 
 fn methods() -> Vec<Method> {
     let (look, change) = (Action::Look, Action::Change);
     let link = &["container", "interface", "settings", "options"];
     vec![
-        Method::new("Describe", look, &[], &["json"], |root, _, ()| json(&network::show(root)?)),
+        Method::new("Describe", look, &[], &["json"], |host, _, ()| json(&host.network()?)),
         Method::new("ListMembers", look, &[], &["members"], members),
         Method::new("Attach", change, link, &["link"], attach).about(About::Argument),
         Method::new("Detach", change, &["container", "interface"], &[], detach).about(About::Argument),
         Method::new("AddPort", change, &["container", "port", "options"], &[], add_port)
             .about(About::Argument),
         Method::new("RemovePort", change, &["container", "port"], &[], remove_port).about(About::Argument),
-        Method::new("Restore", Action::Operate, &[], &["containers"], |root, _, ()| {
-            network::restore(root).map(|names| (names.iter().map(ToString::to_string).collect::<Vec<_>>(),))
+        Method::new("Restore", Action::Operate, &[], &["containers"], |host, _, ()| {
+            host.restore_rules().map(|names| (names.iter().map(ToString::to_string).collect::<Vec<_>>(),))
         }),
         Method::new("ListPorts", look, &["container"], &["ports"], ports).about(About::Argument),
     ]
 }
 
 /// Empty and down where no container has needed it yet.
-fn values(root: &Root) -> Result<PropertyValues> {
-    let found = network::show(root)?;
+fn values(host: &Host) -> Result<PropertyValues> {
+    let found = host.network()?;
     let text = |of: fn(&network::Network) -> &String| found.as_ref().map(of).cloned().unwrap_or_default();
     let values = [
         ("Name", Variant::from(network::BRIDGE)),
@@ -84,8 +84,8 @@ fn packed(values: Vec<(&str, Variant<'_>)>) -> Result<HashMap<String, OwnedVaria
     values.into_iter().map(pack).collect()
 }
 
-fn members(root: &Root, _: &str, (): ()) -> Result<(Vec<HashMap<String, OwnedVariant>>,)> {
-    let found = network::show(root)?.map(|network| network.members).unwrap_or_default();
+fn members(host: &Host, _: &str, (): ()) -> Result<(Vec<HashMap<String, OwnedVariant>>,)> {
+    let found = host.network()?.map(|network| network.members).unwrap_or_default();
     found.into_iter().map(member).collect::<Result<_>>().map(|members| (members,))
 }
 
@@ -111,13 +111,17 @@ fn member(member: Member) -> Result<HashMap<String, OwnedVariant>> {
 }
 
 fn attach(
-    root: &Root,
+    host: &Host,
     _: &str,
     (container, interface, settings, options): (String, String, Vec<String>, Given),
 ) -> Result<(String,)> {
     let keep = keep(options)?;
-    let link = network::attach(root, &MachineName::new(&container)?, &interface, &settings, keep)?;
+    let link = machine(host, &container)?.attach_link(&interface, &settings, keep)?;
     Ok((link.to_string(),))
+}
+
+fn machine(host: &Host, name: &str) -> Result<Machine> {
+    host.machine(&MachineName::new(name)?)
 }
 
 fn keep(options: Given) -> Result<Keep> {
@@ -127,26 +131,26 @@ fn keep(options: Given) -> Result<Keep> {
     Ok(if persist { Keep::Persistent } else { Keep::UntilStop })
 }
 
-fn detach(root: &Root, _: &str, (container, interface): (String, String)) -> Result<()> {
-    network::detach(root, &MachineName::new(&container)?, &interface)
+fn detach(host: &Host, _: &str, (container, interface): (String, String)) -> Result<()> {
+    machine(host, &container)?.detach_link(&interface)
 }
 
-fn add_port(root: &Root, _: &str, (container, port, options): (String, String, Given)) -> Result<()> {
+fn add_port(host: &Host, _: &str, (container, port, options): (String, String, Given)) -> Result<()> {
     let (port, keep): (Port, Keep) = (network::port(&port)?, keep(options)?);
-    network::add_port(root, &MachineName::new(&container)?, port, keep)
+    machine(host, &container)?.add_port(port, keep)
 }
 
-fn remove_port(root: &Root, _: &str, (container, port): (String, String)) -> Result<()> {
-    network::remove_port(root, &MachineName::new(&container)?, network::port(&port)?)
+fn remove_port(host: &Host, _: &str, (container, port): (String, String)) -> Result<()> {
+    machine(host, &container)?.remove_port(network::port(&port)?)
 }
 
 /// Protocol, port of the host, container, its address, its port.
 type Ports = Vec<(String, u16, String, String, u16)>;
 
 /// No name is all containers.
-fn ports(_: &Root, _: &str, (container,): (String,)) -> Result<(Ports,)> {
+fn ports(host: &Host, _: &str, (container,): (String,)) -> Result<(Ports,)> {
     let name = (!container.is_empty()).then(|| MachineName::new(&container)).transpose()?;
-    let forwards = network::forwards(name.as_ref())?.into_iter();
+    let forwards = host.forwards(name.as_ref())?.into_iter();
     let row = |one: network::Forward| (one.protocol, one.host, one.machine, one.address, one.container);
     Ok((forwards.map(row).collect(),))
 }

@@ -20,6 +20,7 @@ use super::node::Node;
 use super::watch::Watch;
 use super::work::Worker;
 use crate::error::{Context, Error, Result};
+use crate::machine::Host;
 use crate::paths::Root;
 use crate::systemd::{connect, notify};
 
@@ -30,8 +31,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub struct Service {
     /// The system bus.
     pub bus: Connection,
-    /// The host.
-    pub root: Root,
+    /// The host, on the same bus.
+    pub host: Host,
     /// Who is told of changes.
     pub watch: Arc<Watch>,
     manager: Vec<Interface>,
@@ -56,8 +57,8 @@ pub fn serve(root: Root, idle: Duration) -> Result<()> {
         let bus = connect().await?;
         let mut messages = MessageStream::from(&bus);
         let service = Arc::new(Service {
+            host: Host::new(root).on(bus.clone().into()),
             bus,
-            root,
             watch: Arc::default(),
             manager: Node::Manager.interfaces(),
             network: Node::Network.interfaces(),

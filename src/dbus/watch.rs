@@ -17,9 +17,10 @@ use super::node::path_of;
 use super::service::Service;
 use super::{NAME, PATH, container, members};
 use crate::error::{Context, Result};
-use crate::machine::inspect::registry::{self, Filter};
+use crate::machine::Host;
+use crate::machine::inspect::registry::Filter;
 use crate::name::MachineName;
-use crate::systemd::{block_on, label, manager::Manager};
+use crate::systemd::{Bus, block_on, label};
 
 /// What we ask the bus for: units that change, definitions that were read anew, callers that leave.
 const RULES: [&str; 3] = [
@@ -80,9 +81,9 @@ impl Watch {
                 add_match(service, rule).await?;
             }
             // systemd tells only where somebody asked it to.
-            Manager::on(&service.bus).await?.subscribe().await
+            Bus::from(service.bus.clone()).subscribe().await
         })?;
-        *known = Some(states(service)?);
+        *known = Some(states(&service.host)?);
         members::follow(service)
     }
 
@@ -117,12 +118,12 @@ impl Watch {
         let Some(known) = &mut *known else { return };
         let found = match name {
             Some(name) if !known.contains_key(name.as_str()) => return,
-            Some(name) => registry::state(&service.root, &name).map(|state| {
+            Some(name) => service.host.handles(&[name.clone()])[0].state().map(|state| {
                 let mut found = known.clone();
                 found.insert(name.to_string(), state.to_string());
                 found
             }),
-            None => states(service),
+            None => states(&service.host),
         };
         // It cannot be told now; the next change tries again.
         let Ok(found) = found else { return };
@@ -158,8 +159,9 @@ async fn ask_driver(service: &Service, method: &str, argument: &str) -> zbus::Re
     service.bus.call_method(driver, "/org/freedesktop/DBus", driver, method, &argument).await
 }
 
-fn states(service: &Service) -> Result<BTreeMap<String, String>> {
-    Ok(registry::list(&service.root, &Filter::default())?
+fn states(host: &Host) -> Result<BTreeMap<String, String>> {
+    Ok(host
+        .list(&Filter::default())?
         .into_iter()
         .map(|entry| (entry.name, entry.state.to_string()))
         .collect())

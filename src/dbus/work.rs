@@ -10,9 +10,12 @@ use std::process::{Child, Command, Stdio};
 use super::fault::Fault;
 use super::interface::{Program, Rest, Run};
 use super::node::Node;
+use crate::cancellation::Cancellation;
 use crate::dbus::packet::{self, Request, Response, Values, inner};
 use crate::error::{Cause, Context, Error, Result};
+use crate::machine::Host;
 use crate::paths::Root;
+use crate::sys::interrupt;
 use crate::worker::sealed;
 
 /// A process that has answered, and may have more to do.
@@ -120,7 +123,10 @@ fn make(
     let interfaces = Node::of(path).map(|node| node.interfaces()).unwrap_or_default();
     let table = interfaces.iter().find(|table| table.name == interface);
     match table.and_then(|table| table.methods.iter().find(|row| row.name == method)).map(|row| &row.run) {
-        Some(Run::Process(run)) => run(&Root::system(), names, values),
+        Some(Run::Process(run)) => {
+            let host = Host::new(Root::system()).cancelled_by(Cancellation::by(interrupt::catch));
+            run(&host, names, values)
+        }
         _ => Err(Fault::standard("UnknownMethod", format!("unknown method '{method}'"))),
     }
 }

@@ -4,16 +4,16 @@ use std::path::Path;
 use std::process::Command;
 
 use super::tool;
+use crate::cancellation::Cancellation;
 use crate::error::{Error, Kind, Result};
 use crate::name::MachineName;
 use crate::progress::{Amount, Listener};
 use crate::storage::tree::Tree;
-use crate::sys::interrupt::Interrupt;
 
 /// Packages that a container needs to boot and for logins.
 const PACKAGES: [&str; 4] = ["systemd", "systemd-sysv", "dbus", "libpam-systemd"];
 
-/// Options of `create --template debian`.
+/// Choices of the template `debian`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Debian {
     /// `--release`, a suite such as `trixie`.
@@ -29,14 +29,14 @@ pub fn build(
     debian: &Debian,
     name: &MachineName,
     rootfs: &Path,
-    interrupt: Interrupt,
-    mut listener: Listener,
+    cancellation: &Cancellation,
+    listener: &Listener,
 ) -> Result<()> {
     debian.check()?;
     let mut command = debian.command(rootfs)?;
     let what = format!("'{}' failed", command.get_program().to_string_lossy());
     let work = format!("building '{name}'");
-    tool::execute(&mut command, &what, interrupt, |line| listener.tell(&work, Amount::Unknown, line))?;
+    tool::execute(&mut command, &what, cancellation, |line| listener.report(&work, Amount::Unknown, line))?;
     // Empty, so that the first boot makes the id, and takes the one that the host gives (machine-id(5)).
     Tree::open(rootfs)?.replace_file("/etc/machine-id", 0o444, "")
 }
@@ -89,7 +89,7 @@ fn is_word(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.~:".contains(c))
 }
 
-/// Whether mmdebstrap(1) takes it as a mirror: a URL, or a line `deb [OPTIONS] URL SUITE COMPONENT…`.
+/// Whether mmdebstrap(1) takes it as a mirror: a URL, or a whole line `deb [OPTIONS] URL SUITE COMPONENT…`.
 fn is_mirror(text: &str) -> bool {
     let url = ["http://", "https://", "file:///", "copy:/"].iter().any(|scheme| text.starts_with(scheme));
     let graphic = |c: char| c.is_ascii_graphic();

@@ -1,4 +1,4 @@
-//! One external program: run in a process group of its own, watched, and ended when we are interrupted.
+//! One external program: run in a process group of its own, watched, and ended when the operation is cancelled.
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -11,18 +11,18 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
+use crate::cancellation::Cancellation;
 use crate::error::{Context, Error, Result};
-use crate::sys::interrupt::Interrupt;
 use crate::sys::poll::{happened, poll};
 
-/// Interval between calls of the watch, in milliseconds.
+/// Interval between calls of the watch.
 const TICK: Duration = Duration::from_millis(100);
 /// Time between the polite signal and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
-/// Bytes of standard error that are kept.
+/// Bytes that are kept of the end of a program's standard error.
 const TAIL_BYTES: usize = 8192;
 
-/// The reason for ending a program early.
+/// The signals that end a program early.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// SIGTERM, so that it cleans up its mounts; SIGKILL later.
@@ -31,7 +31,7 @@ pub enum End {
     Kill,
 }
 
-/// The outcome of a program.
+/// The end of a program.
 pub enum Outcome {
     /// Exit status 0; the end of its standard error.
     Success(String),
@@ -45,32 +45,32 @@ pub struct Running {
     what: String,
 }
 
-/// Runs `command` to its end; `what` begins the sentence of a failure, what it complained of ends it. `hear` gets its
-/// last line ten times a second.
+/// Runs `command` to its end. `what` begins the message of a failure, the cause in the program's standard error ends it.
+/// `report` gets the last line of its standard error ten times a second.
 pub fn execute(
     command: &mut Command,
     what: &str,
-    interrupt: Interrupt,
-    mut hear: impl FnMut(&str),
+    cancellation: &Cancellation,
+    mut report: impl FnMut(&str),
 ) -> Result<()> {
-    let watch = |said: &[u8]| {
-        hear(last_line(&String::from_utf8_lossy(said)));
+    let watch = |tail: &[u8]| {
+        report(last_line(&String::from_utf8_lossy(tail)));
         Ok(())
     };
-    match start(command, what)?.wait(End::Terminate, interrupt, watch)? {
+    match start(command, what)?.wait(End::Terminate, cancellation, watch)? {
         Outcome::Success(_) => Ok(()),
         Outcome::Failure(complaints) => Err(Error::failed(format!("{what}: {}", cause(&complaints)))),
     }
 }
 
 /// The last line that is complete.
-fn last_line(said: &str) -> &str {
-    let complete = said.rfind('\n').map_or("", |end| &said[..end]);
+fn last_line(text: &str) -> &str {
+    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
     complete.lines().next_back().unwrap_or_default().trim()
 }
 
-/// The line that says why: Debian's tools mark errors by `E:`, and the first brings about the others; of any other
-/// tool the last one.
+/// The line that names the cause. Debian's tools mark errors by `E:`, and the first causes the others; of any other
+/// tool it is the last line.
 fn cause(complaints: &str) -> &str {
     let mut lines = complaints.lines().map(str::trim).filter(|line| !line.is_empty());
     let error = lines.clone().find(|line| line.starts_with("E: "));
@@ -85,16 +85,16 @@ pub fn start(command: &mut Command, what: &str) -> Result<Running> {
 }
 
 impl Running {
-    /// Waits for its end. `watch` is asked ten times a second and shown the end of what the program has said; its error
-    /// ends the program, as `end` says.
+    /// Waits for the program's end. `watch` is called ten times a second with the tail of the program's standard error;
+    /// an error that it returns ends the program, as `end` says.
     pub fn wait(
         mut self,
         end: End,
-        interrupt: Interrupt,
+        cancellation: &Cancellation,
         mut watch: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<Outcome> {
         let mut complaints = Vec::new();
-        let watched = follow(&mut self.child, &mut complaints, interrupt, &mut watch);
+        let watched = follow(&mut self.child, &mut complaints, cancellation, &mut watch);
         if watched.is_err() && end == End::Terminate {
             terminate(&self.child);
         }
@@ -110,11 +110,12 @@ impl Running {
     }
 }
 
-/// Waits for the end of the child's leader; what it leaves in its pipe then is read, but not waited for.
+/// Waits for the end of the child. Its pipe is read as far as it is filled by then; processes that still hold it are not
+/// waited for.
 fn follow(
     child: &mut Child,
     complaints: &mut Vec<u8>,
-    interrupt: Interrupt,
+    cancellation: &Cancellation,
     watch: &mut impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let failed = || "failed to wait for a program";
@@ -123,15 +124,15 @@ fn follow(
     let Some(mut stderr) = child.stderr.take() else { return Err(Error::failed(failed())) };
     rustix::io::ioctl_fionbio(&stderr, true).context(failed)?;
     loop {
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
             PollFd::new(stderr.as_fd(), PollFlags::POLLIN),
-            PollFd::new(interrupt.fd(), PollFlags::POLLIN),
         ];
+        fds.extend(cancellation.fd()?.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         poll(&mut fds, Some(TICK)).context(failed)?;
         let ended = happened(&fds[0]);
         read_some(&mut stderr, complaints);
-        interrupt.check()?;
+        cancellation.check()?;
         if ended {
             return Ok(());
         }
@@ -139,7 +140,7 @@ fn follow(
     }
 }
 
-/// Keeps the tail; a program that floods us costs us no memory, and no more than one turn of the loop.
+/// Keeps the tail, so that a flood of output costs no memory, and no more than one turn of the loop.
 fn read_some(from: &mut impl Read, tail: &mut Vec<u8>) {
     let mut buffer = [0u8; 4096];
     for _ in 0..16 {
@@ -151,7 +152,7 @@ fn read_some(from: &mut impl Read, tail: &mut Vec<u8>) {
     tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
 }
 
-/// Politely, and not for long.
+/// Sends SIGTERM, and waits for [`GRACE`].
 fn terminate(child: &Child) {
     let _ = killpg(group(child), Signal::SIGTERM);
     let pid = rustix::process::Pid::from_child(child);
@@ -171,10 +172,9 @@ mod tests {
     use crate::error::Kind;
 
     fn sh(script: &str, watch: impl FnMut(&[u8]) -> Result<()>) -> Result<Outcome> {
-        let interrupt = Interrupt::catch().unwrap();
         start(Command::new("sh").args(["-c", script]), "failed to try")?.wait(
             End::Terminate,
-            interrupt,
+            &Cancellation::never(),
             watch,
         )
     }
@@ -183,7 +183,7 @@ mod tests {
     fn the_last_complaint_is_the_error() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo first >&2; echo 'E: no such suite' >&2; exit 3"]);
-        let error = execute(&mut command, "failed to try", Interrupt::catch().unwrap(), |_| ()).unwrap_err();
+        let error = execute(&mut command, "failed to try", &Cancellation::never(), |_| ()).unwrap_err();
         assert_eq!(error.message(), "failed to try: E: no such suite");
     }
 

@@ -1,12 +1,15 @@
-//! The core: operations on containers. Every front-end calls this and nothing below it.
+//! The core: operations on containers. Front-ends call this room, and none below it.
+//!
+//! [`Host`] and [`Machine`] are the handles; an operation is a method of one of them, in the folder of what it is about.
+//! The room prints nothing, catches no signals and ends no process, and its handles may be used from any thread.
 
+/// Calls of the bus in a thread of their own.
+mod background;
 /// Making, changing and destroying containers.
 pub mod change;
-/// A call of the bus that a deadline or a signal can end.
-pub mod conversation;
 /// Commands in running containers, consoles.
 pub mod enter;
-/// The host's requirements and settings.
+/// The host's containers, requirements and settings.
 pub mod host;
 /// Looking at containers.
 pub mod inspect;
@@ -14,24 +17,66 @@ pub mod inspect;
 pub mod lifecycle;
 /// Patterns of container names.
 pub mod pattern;
-/// The containers that a verb means.
+/// Selecting containers by name and group.
 pub mod select;
 
-use crate::error::Result;
-use crate::paths::Root;
-use crate::storage;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
-/// Finishes renames that crashed, deletes what other operations left, and takes back what was booked on it. Returns
-/// warnings.
-fn sweep(root: &Root) -> Result<Vec<String>> {
-    let mut warnings = change::rename::finish(root);
-    warnings.extend(storage::store::sweep(root, |owner| storage::ids::release(root, owner))?);
-    Ok(warnings)
+pub use host::Host;
+
+use crate::config::{self, Definition};
+use crate::error::{Error, Kind, Result};
+use crate::name::MachineName;
+use crate::paths::Root;
+
+pub use crate::runtime::run_state::RunState;
+
+/// A container of a host. Its definition is read when an operation first needs it, and once, also for clones.
+#[derive(Clone)]
+pub struct Machine {
+    host: Host,
+    name: MachineName,
+    definition: Arc<OnceLock<Result<Definition>>>,
 }
 
-/// Makes the image entries of all containers, after finishing renames that crashed. Returns warnings.
-pub fn link_images(root: &Root) -> Result<Vec<String>> {
-    let mut warnings = change::rename::finish(root);
-    warnings.extend(storage::image_entry::refresh(root)?);
-    Ok(warnings)
+impl Machine {
+    /// A handle of a container that need not be defined.
+    pub(in crate::machine) fn new(host: &Host, name: &MachineName) -> Machine {
+        Machine { host: host.clone(), name: name.clone(), definition: Arc::default() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &MachineName {
+        &self.name
+    }
+
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn root(&self) -> &Root {
+        self.host.root()
+    }
+
+    /// The definition, without the defaults of the image. Errors are those of [`config::load`].
+    fn definition(&self) -> Result<&Definition> {
+        let definition = self.definition.get_or_init(|| config::load(self.root(), &self.name));
+        definition.as_ref().map_err(Error::clone)
+    }
+
+    /// The main file of the definition, of several the one that counts.
+    fn file(&self) -> Option<PathBuf> {
+        let files =
+            self.root().definition_dirs().map(|directory| directory.join(format!("{}.conf", self.name)));
+        files.into_iter().find(|file| file.symlink_metadata().is_ok())
+    }
+
+    /// Fails unless the container is defined. Returns the main file of its definition.
+    fn require(&self) -> Result<PathBuf> {
+        self.file().ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("there is no container '{}'", self.name))
+                .hint("'containerctl list' shows those there are")
+        })
+    }
 }

@@ -1,78 +1,82 @@
-//! Which machines a verb means: by name, by group, or all.
+//! Selecting containers by name, by group, or all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config;
 use crate::error::{Error, Kind, Result};
-use crate::machine::inspect::registry;
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
-use crate::paths::Root;
 
-/// What was asked for; each adds to the others.
+/// A selection of containers; each field adds to the others.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// By name; whether they are there is for the verb to find.
+    /// By name. They need not be defined; the operation has an error for each that is not.
     pub names: Vec<MachineName>,
     /// Members of these groups.
     pub groups: Vec<String>,
-    /// Everything that is defined.
+    /// All that are defined.
     pub all: bool,
 }
 
-impl Selection {
-    /// The machines, each once: those that were named in their order, then the others by name.
-    pub fn machines(&self, root: &Root) -> Result<Vec<MachineName>> {
+impl Host {
+    /// The selected containers, each once: those that were named in their order, then the others by name.
+    pub fn select(&self, selection: &Selection) -> Result<Vec<Machine>> {
         let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
-        let mut add = |name: MachineName| {
-            if seen.insert(name.clone()) {
-                found.push(name);
+        let mut add = |machine: Machine| {
+            if seen.insert(machine.name.clone()) {
+                found.push(machine);
             }
         };
-        self.names.iter().cloned().for_each(&mut add);
-        for group in &self.groups {
-            members(root, group)?.into_iter().for_each(&mut add);
+        self.handles(&selection.names).into_iter().for_each(&mut add);
+        for group in &selection.groups {
+            self.members(group)?.into_iter().for_each(&mut add);
         }
-        if self.all {
-            config::names(root).into_iter().for_each(add);
+        if selection.all {
+            self.machines().into_iter().for_each(add);
+        }
+        Ok(found)
+    }
+
+    /// Handles of containers by name, which need not be defined.
+    pub fn handles(&self, names: &[MachineName]) -> Vec<Machine> {
+        names.iter().map(|name| Machine::new(self, name)).collect()
+    }
+
+    /// All groups and their members.
+    pub fn groups(&self) -> BTreeMap<String, Vec<MachineName>> {
+        let mut groups: BTreeMap<String, Vec<MachineName>> = BTreeMap::new();
+        for machine in self.machines() {
+            let Ok(definition) = machine.definition() else { continue };
+            for group in &definition.settings.container.groups {
+                groups.entry(group.clone()).or_default().push(machine.name.clone());
+            }
+        }
+        groups
+    }
+
+    fn members(&self, group: &str) -> Result<Vec<Machine>> {
+        let mut found = self.machines();
+        found.retain(|machine| machine.is_member(group) && machine.file().is_some());
+        if found.is_empty() {
+            let missing = format!("no container is in group '{}'", group.escape_debug());
+            return Err(Error::new(Kind::NotFound, missing)
+                .hint("Groups= in [Container] of a definition names its groups"));
         }
         Ok(found)
     }
 }
 
-/// Whether a machine is in a group; one whose definition is broken is in none.
-pub fn is_member(root: &Root, name: &MachineName, group: &str) -> bool {
-    let settings = config::load(root, name).map(|definition| definition.settings);
-    settings.is_ok_and(|settings| settings.container.groups.iter().any(|own| own == group))
-}
-
-/// All groups and who is in them.
-pub fn groups(root: &Root) -> BTreeMap<String, Vec<MachineName>> {
-    let mut groups: BTreeMap<String, Vec<MachineName>> = BTreeMap::new();
-    for name in config::names(root) {
-        let Ok(definition) = config::load(root, &name) else { continue };
-        for group in definition.settings.container.groups {
-            groups.entry(group).or_default().push(name.clone());
-        }
+impl Machine {
+    /// Whether it is in a group; one whose definition is broken is in none.
+    pub(in crate::machine) fn is_member(&self, group: &str) -> bool {
+        let groups = self.definition().map(|definition| &definition.settings.container.groups);
+        groups.is_ok_and(|groups| groups.iter().any(|own| own == group))
     }
-    groups
-}
-
-fn members(root: &Root, group: &str) -> Result<Vec<MachineName>> {
-    let mut found = config::names(root);
-    found.retain(|name| is_member(root, name, group) && registry::definition(root, name).is_some());
-    if found.is_empty() {
-        return Err(Error::new(
-            Kind::NotFound,
-            format!("no container is in group '{}'", group.escape_debug()),
-        )
-        .hint("Groups= in [Container] of a definition names its groups"));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::Root;
 
     #[test]
     fn names_groups_and_all_add_up_and_each_comes_once() {
@@ -86,13 +90,14 @@ mod tests {
         let machines = |names: &[&str], groups: &[&str], all| {
             let names = names.iter().map(|name| MachineName::new(name).expect("valid")).collect();
             let groups = groups.iter().map(ToString::to_string).collect();
-            let found = Selection { names, groups, all }.machines(&root);
-            found.map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            let found = Host::new(root.clone()).select(&Selection { names, groups, all });
+            found.map(|found| found.iter().map(|one| one.name.to_string()).collect::<Vec<_>>().join(" "))
         };
         assert_eq!(machines(&["b"], &["db"], false).expect("found"), "b a");
         // A definition that cannot be read is in no group.
         assert_eq!(machines(&[], &["web"], false).expect("found"), "a");
-        let all: Vec<_> = groups(&root).into_iter().map(|(group, members)| (group, members.len())).collect();
+        let groups = Host::new(root.clone()).groups();
+        let all: Vec<_> = groups.into_iter().map(|(group, members)| (group, members.len())).collect();
         assert_eq!(all, [("db".to_string(), 2), ("web".to_string(), 1)]);
         assert_eq!(machines(&["c"], &[], true).expect("found"), "c a b d");
         assert_eq!(machines(&[], &["nosuch"], false).expect_err("refused").kind(), Kind::NotFound);

@@ -1,10 +1,53 @@
-//! The system bus: connecting, and its errors in our words and kinds.
+//! The system bus: one connection for all calls of a host, and its errors in our words and kinds.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::manager::Manager;
 use crate::error::{Cause, Error, Kind, Result};
 
-/// Time limit for a bus that is being restarted.
+/// The system bus. The connection is made by the first call, and again by the next call after it was lost. Clones share
+/// it, also between threads.
+#[derive(Clone, Default)]
+pub struct Bus(Arc<Mutex<Option<zbus::Connection>>>);
+
+impl Bus {
+    /// The connection, which is open as far as is known.
+    pub(crate) async fn connection(&self) -> Result<zbus::Connection> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(connection) = known.filter(|connection| !connection.is_closed()) {
+            return Ok(connection);
+        }
+        let connection = connect().await?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Subscribes to systemd's signals.
+    pub async fn subscribe(&self) -> Result<()> {
+        let subscribed = self.manager().await?.subscribe().await;
+        subscribed.map_err(|error| told("failed to subscribe to systemd", &error))
+    }
+
+    /// systemd's manager on this bus.
+    pub async fn manager(&self) -> Result<Manager> {
+        Manager::on(&self.connection().await?).await
+    }
+}
+
+impl From<zbus::Connection> for Bus {
+    fn from(connection: zbus::Connection) -> Bus {
+        Bus(Arc::new(Mutex::new(Some(connection))))
+    }
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bus")
+    }
+}
+
+/// Time for which a bus that is being restarted is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 fn is_restarting(error: &std::io::Error) -> bool {
@@ -35,7 +78,8 @@ pub(super) fn is(error: &zbus::Error, name: &str) -> bool {
     matches!(error, zbus::Error::MethodError(found, _, _) if found.as_str() == name)
 }
 
-/// Whether the bus or who was asked has gone away, as both do when they are restarted: asked again, they answer.
+/// Whether the bus or the called service has gone away. Both do when they are restarted, and answer when they are called
+/// again.
 pub(super) fn is_lost(error: &zbus::Error) -> bool {
     let gone = ["NoReply", "Disconnected", "ServiceUnknown", "NameHasNoOwner"];
     match error {

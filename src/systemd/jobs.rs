@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath};
 
-use super::bus::{is_lost, told};
+use super::bus::{Bus, is_lost, told};
 use super::manager::Manager;
 use crate::error::{Error, Result};
 
-/// Time limit for a bus that went away.
+/// Time for which a bus that went away is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The type of a job.
@@ -38,7 +38,7 @@ impl Job {
         }
     }
 
-    /// The progressive form of the verb, for messages.
+    /// Its present participle, for messages.
     pub fn progressive(self) -> &'static str {
         match self {
             Job::Start => "starting",
@@ -47,7 +47,7 @@ impl Job {
         }
     }
 
-    /// Whether a unit in this `ActiveState` is what the job was to bring about.
+    /// Whether a unit in this `ActiveState` is as the job was to make it.
     fn is_reached(self, active: &str) -> bool {
         match self {
             Job::Stop => matches!(active, "inactive" | "failed"),
@@ -61,12 +61,12 @@ impl Job {
 pub struct JobResult(pub String);
 
 impl JobResult {
-    /// Whether what was asked for is so now.
+    /// Whether the unit is now as was asked for.
     pub fn is_done(&self) -> bool {
         self.0 == "done"
     }
 
-    /// An error that begins with `failed`, unless what was asked for is so now.
+    /// An error that begins with `failed`, unless the job is done.
     pub(super) fn require(self, failed: impl FnOnce() -> String) -> Result<()> {
         match self.is_done() {
             true => Ok(()),
@@ -75,7 +75,8 @@ impl JobResult {
     }
 }
 
-/// The ends of jobs as they are told. Made before a job is asked for: a quick one's end would be missed otherwise.
+/// The ends of jobs, as systemd signals them. Made before a job is asked for: the end of a quick one would be missed
+/// otherwise.
 ///
 /// A plain match is one round trip; a proxy's stream would also ask who owns the name, and watch it.
 pub(super) struct JobEnds(MessageStream);
@@ -108,7 +109,7 @@ impl JobEnds {
         }
     }
 
-    /// The next job that ends, whosever it is.
+    /// The next job of any unit that ends.
     async fn next(&mut self) -> zbus::Result<(OwnedObjectPath, JobResult)> {
         let message = poll_fn(|context| Pin::new(&mut self.0).poll_next(context)).await;
         let message = message.ok_or_else(gone)??;
@@ -120,6 +121,7 @@ impl JobEnds {
 
 /// Jobs under way, one for each of several units.
 pub struct Jobs<'a> {
+    bus: &'a Bus,
     job: Job,
     units: &'a [String],
     manager: Manager,
@@ -130,8 +132,8 @@ pub struct Jobs<'a> {
 
 impl<'a> Jobs<'a> {
     /// Asks for all of them, in mode `replace`.
-    pub async fn begin(job: Job, units: &'a [String]) -> Result<Jobs<'a>> {
-        let mut jobs = Jobs::listen(job, units).await?;
+    pub async fn begin(bus: &'a Bus, job: Job, units: &'a [String]) -> Result<Jobs<'a>> {
+        let mut jobs = Jobs::listen(bus, job, units).await?;
         for (index, unit) in units.iter().enumerate() {
             match jobs.ask(unit).await {
                 Ok(path) => _ = jobs.waited_for.insert(path, index),
@@ -144,15 +146,15 @@ impl<'a> Jobs<'a> {
         Ok(jobs)
     }
 
-    /// Asks for one of them; again where systemd or the bus was restarted before it answered. Whether it has heard the
-    /// first time does not matter.
+    /// Asks for one of them; again where systemd or the bus was restarted before the answer. A job that is asked for twice
+    /// is one job.
     async fn ask(&mut self, unit: &str) -> zbus::Result<OwnedObjectPath> {
         let began = Instant::now();
         loop {
             match self.manager.queue_job(self.job, unit).await {
                 Err(error) if is_lost(&error) && began.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(100));
-                    if let Ok(again) = Jobs::listen(self.job, self.units).await {
+                    if let Ok(again) = Jobs::listen(self.bus, self.job, self.units).await {
                         (self.manager, self.ends) = (again.manager, again.ends);
                     }
                 }
@@ -161,10 +163,10 @@ impl<'a> Jobs<'a> {
         }
     }
 
-    async fn listen(job: Job, units: &'a [String]) -> Result<Jobs<'a>> {
+    async fn listen(bus: &'a Bus, job: Job, units: &'a [String]) -> Result<Jobs<'a>> {
         let began = Instant::now();
         let (manager, ends) = loop {
-            let manager = Manager::connect().await?;
+            let manager = bus.manager().await?;
             match manager.job_ends().await {
                 Ok(ends) => break (manager, ends),
                 Err(error) if is_lost(&error) && began.elapsed() < PATIENCE => {
@@ -173,7 +175,7 @@ impl<'a> Jobs<'a> {
                 Err(error) => return Err(told("failed to listen to systemd", &error)),
             }
         };
-        Ok(Jobs { job, units, manager, ends, waited_for: HashMap::new(), ended: Vec::new() })
+        Ok(Jobs { bus, job, units, manager, ends, waited_for: HashMap::new(), ended: Vec::new() })
     }
 
     /// The manager that was asked.
@@ -216,7 +218,7 @@ impl<'a> Jobs<'a> {
     }
 
     async fn find(&mut self, open: &[usize]) -> Result<()> {
-        let again = Jobs::listen(self.job, self.units).await?;
+        let again = Jobs::listen(self.bus, self.job, self.units).await?;
         (self.manager, self.ends) = (again.manager, again.ends);
         let mut ended = Vec::new();
         for index in open.iter().copied() {

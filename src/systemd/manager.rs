@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
-use super::bus::{self, told};
+use super::bus::{self, Bus, told};
 use super::jobs::{Job, JobEnds};
 use crate::config::resources::{Property, Value};
 use crate::error::Result;
@@ -168,27 +168,30 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Connects to the system bus.
-    pub async fn connect() -> Result<Manager> {
+    /// On a connection of its own.
+    pub(super) async fn connect() -> Result<Manager> {
         Manager::on(&bus::connect().await?).await
     }
 
-    /// On a connection that there is.
-    pub(crate) async fn on(bus: &zbus::Connection) -> Result<Manager> {
+    /// On this connection.
+    pub(super) async fn on(bus: &zbus::Connection) -> Result<Manager> {
         let proxy = SystemdManagerProxy::new(bus).await;
         let proxy = proxy.map_err(|error| told("failed to reach systemd", &error))?;
         Ok(Manager { proxy, connection: bus.clone() })
     }
 
-    /// `Subscribe`: signals are sent from now on, to this connection's end.
-    pub async fn subscribe(&self) -> Result<()> {
-        self.proxy.subscribe().await.map_err(|error| told("failed to subscribe to systemd", &error))
+    /// `Subscribe`: signals are sent from now on, until this connection ends. It may be subscribed already.
+    pub(super) async fn subscribe(&self) -> zbus::Result<()> {
+        match self.proxy.subscribe().await {
+            Err(error) if bus::is(&error, "org.freedesktop.systemd1.AlreadySubscribed") => Ok(()),
+            subscribed => subscribed,
+        }
     }
 
-    /// Hears of jobs that end, from now on.
+    /// Listens for jobs that end, from now on.
     pub(super) async fn job_ends(&self) -> zbus::Result<JobEnds> {
         let ends = JobEnds::listen(&self.connection).await?;
-        self.proxy.subscribe().await?;
+        self.subscribe().await?;
         Ok(ends)
     }
 
@@ -280,10 +283,10 @@ impl Manager {
 
     /// `ListUnitsByPatterns`: the loaded units whose name matches one of `patterns`. Asked again where the bus is
     /// restarted before there is an answer.
-    pub async fn find_units(patterns: &[&str]) -> Result<Vec<UnitState>> {
+    pub async fn find_units(bus: &Bus, patterns: &[&str]) -> Result<Vec<UnitState>> {
         let began = Instant::now();
         loop {
-            match Manager::connect().await?.proxy.list_units_by_patterns(&[], patterns).await {
+            match bus.manager().await?.proxy.list_units_by_patterns(&[], patterns).await {
                 Ok(units) => return Ok(units.into_iter().map(UnitState::from).collect()),
                 Err(error) if bus::is_lost(&error) && began.elapsed() < bus::PATIENCE => {
                     std::thread::sleep(Duration::from_millis(100));

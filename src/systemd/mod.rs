@@ -22,6 +22,7 @@ pub mod restart;
 /// Changes of units.
 pub mod watch;
 
+pub use bus::Bus;
 pub(crate) use bus::connect;
 
 /// Runs one verb's conversation with the bus; for callers without a loop of their own.

@@ -11,10 +11,10 @@ use futures_core::Stream;
 use zbus::message::Sequence;
 use zbus::{MatchRule, Message, MessageStream, ObjectPath, Variant};
 
-use super::bus::{self, told};
+use super::bus::{Bus, told};
 use super::jobs::QUEUE;
 use super::label;
-use super::manager::{ListedUnit, SystemdManagerProxy, UnitState};
+use super::manager::{ListedUnit, Manager, SystemdManagerProxy, UnitState};
 use crate::error::{Error, Result};
 
 /// Everything that systemd says of its units and of itself.
@@ -49,13 +49,12 @@ pub struct Watch {
 
 impl Watch {
     /// Listens from now on.
-    pub async fn begin() -> Result<Watch> {
-        let connection = bus::connect().await?;
+    pub async fn begin(bus: &Bus) -> Result<Watch> {
+        let connection = bus.connection().await?;
         let failed = |error| told("failed to listen to systemd", &error);
         let rule = MatchRule::try_from(RULE).map_err(failed)?;
         let stream = MessageStream::for_match_rule(rule, &connection, Some(QUEUE)).await.map_err(failed)?;
-        let manager = SystemdManagerProxy::new(&connection).await.map_err(failed)?;
-        manager.subscribe().await.map_err(failed)?;
+        Manager::on(&connection).await?.subscribe().await.map_err(failed)?;
         Ok(Watch { connection, stream, seen: Sequence::default() })
     }
 

@@ -1,4 +1,4 @@
-//! What whoever has a container entered and the entrant say to each other, over a socket of sequenced packets that is
+//! Messages between the process that has a container entered and the entrant, over a socket of sequenced packets that is
 //! the entrant's standard input.
 //!
 //! | from | letter | with | meaning |
@@ -32,16 +32,16 @@ use crate::sys::tty::WindowSize;
 /// The largest message: a letter, a kind, and a sentence.
 const LONGEST: usize = 4096;
 
-/// What to enter, as whom, and what to run there.
+/// A command to run in a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// `CLONE_NEW*` of the namespaces to join.
     pub namespaces: i32,
-    /// What may be done there; none keeps all that the caller may do in these namespaces.
+    /// Rights; `None` keeps those of the caller in these namespaces.
     pub rights: Option<Rights>,
-    /// As whom.
+    /// User and group.
     pub user: UserSpec,
-    /// Where; the user's home by default.
+    /// Working directory; the user's home by default.
     pub working_directory: Option<OsString>,
     /// Variables beside those that follow from the user, which these override.
     pub environment: Vec<(OsString, OsString)>,
@@ -62,7 +62,7 @@ impl Entry {
     }
 }
 
-/// Sends what an entrant needs.
+/// Sends an entrant all that it needs.
 pub fn send(socket: impl AsFd, entry: &Entry, fds: &[(u8, &OwnedFd)]) -> Result<()> {
     let failed = || "failed to tell the entering process what to do";
     let text = serde_json::to_vec(entry).map_err(std::io::Error::from).context(failed)?;
@@ -74,13 +74,13 @@ pub fn send(socket: impl AsFd, entry: &Entry, fds: &[(u8, &OwnedFd)]) -> Result<
     fds.iter().chain(&last).try_for_each(|(letter, fd)| pass(&socket, *letter, fd)).context(failed)
 }
 
-/// Everything that a caller sends.
+/// The messages of a caller.
 pub struct Received {
     /// The leader's pidfd.
     pub leader: OwnedFd,
-    /// Streams that are no terminal.
+    /// Streams that are not a terminal.
     pub streams: [Option<OwnedFd>; 3],
-    /// The rest.
+    /// The command.
     pub entry: Entry,
 }
 
@@ -105,17 +105,17 @@ pub fn receive(socket: impl AsFd) -> Result<Received> {
     }
 }
 
-/// What an entrant tells.
-pub enum Told {
-    /// The listener of a system call filter, which the supervisor is to have before anything else is done.
+/// A report of the entrant.
+pub enum Report {
+    /// The listener of a system call filter, for the supervisor, which must have it before the entrant goes on.
     Listener(OwnedFd),
     /// The master of a terminal.
     Terminal(OwnedFd),
-    /// The command runs.
+    /// The command runs; its pidfd.
     Runs(OwnedFd),
     /// It could not be run.
     Failed(Error),
-    /// It ended without a word.
+    /// The entrant ended without a report.
     Nothing,
 }
 
@@ -124,8 +124,8 @@ pub fn pass(socket: impl AsFd, letter: u8, fd: &OwnedFd) -> Result<(), Errno> {
     scm::send(socket, &[letter], Some(fd.as_raw_fd()))
 }
 
-/// Tells why the command could not be run. Nobody may be there to hear it.
-pub fn tell_failure(socket: impl AsFd, error: &Error) {
+/// Reports why the command could not be run. The caller may be gone.
+pub fn report_failure(socket: impl AsFd, error: &Error) {
     let _ = scm::send(socket, &failure(error.kind(), &error.to_string()), None);
 }
 
@@ -136,22 +136,22 @@ pub fn failure(kind: Kind, text: &str) -> Vec<u8> {
     message
 }
 
-/// The caller's side: the next thing that the entrant tells.
-pub fn hear(socket: impl AsFd) -> Result<Told> {
+/// The caller's side: receives the next report.
+pub fn receive_report(socket: impl AsFd) -> Result<Report> {
     let mut message = [0; LONGEST];
     let (len, fd) = match scm::receive(socket, &mut message) {
         Err(Errno::ECONNRESET) => (0, None),
-        received => received.context(|| "failed to hear of the entering process")?,
+        received => received.context(|| "failed to receive from the entering process")?,
     };
     Ok(match (&message[..len], fd) {
-        ([b'N'], Some(fd)) => Told::Listener(fd),
-        ([b'T'], Some(fd)) => Told::Terminal(fd),
-        ([b'P'], Some(fd)) => Told::Runs(fd),
+        ([b'N'], Some(fd)) => Report::Listener(fd),
+        ([b'T'], Some(fd)) => Report::Terminal(fd),
+        ([b'P'], Some(fd)) => Report::Runs(fd),
         ([b'F', kind, text @ ..], _) => {
             let kind = Kind::of_exit_code(u64::from(*kind));
-            Told::Failed(Error::new(kind, String::from_utf8_lossy(text).into_owned()))
+            Report::Failed(Error::new(kind, String::from_utf8_lossy(text).into_owned()))
         }
-        _ => Told::Nothing,
+        _ => Report::Nothing,
     })
 }
 
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn a_failure_keeps_its_kind_and_its_words() {
         let (ours, theirs) = scm::pair().expect("pair");
-        tell_failure(&theirs, &Error::new(Kind::NotFound, "no 'x'").hint("make one"));
+        report_failure(&theirs, &Error::new(Kind::NotFound, "no 'x'").hint("make one"));
         drop(theirs);
-        let Told::Failed(error) = hear(&ours).expect("told") else { panic!("no failure") };
+        let Report::Failed(error) = receive_report(&ours).expect("a report") else { panic!("no failure") };
         assert_eq!((error.kind(), error.to_string().as_str()), (Kind::NotFound, "no 'x'; make one"));
-        assert!(matches!(hear(&ours).expect("end"), Told::Nothing));
+        assert!(matches!(receive_report(&ours).expect("end"), Report::Nothing));
     }
 }

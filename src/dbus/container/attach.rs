@@ -16,12 +16,9 @@ use crate::dbus::caller::Action;
 use crate::dbus::interface::{Method, Rest};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Context, Error, Result};
-use crate::machine::enter::attach::{self, Attached, Environment, Power, Request, Stream, Streams};
-use crate::machine::lifecycle::execute::Execution;
-use crate::name::MachineName;
-use crate::paths::Root;
-use crate::runtime::execution::Changes;
-use crate::runtime::namespaces::Namespace;
+use crate::machine::Machine;
+use crate::machine::enter::attach::{Attached, Environment, Namespace, Power, Request, Stream, Streams};
+use crate::machine::lifecycle::execute::Changes;
 use crate::sys::poll::{happened, poll};
 
 /// A descriptor on the bus.
@@ -34,8 +31,8 @@ pub fn methods() -> Vec<Method> {
     let (elevate, shell) = (Action::Elevate, Action::Shell);
     let (command, pipes) = (&["command", "options"], &["input", "output", "error", "status"]);
     let terminal = &["terminal", "status"];
-    let open = |power| move |root: &Root, name: &MachineName, values| open_shell(root, name, values, power);
-    let execute = |power| move |root: &Root, name: &MachineName, values| execute(root, name, values, power);
+    let open = |power| move |machine: &Machine, values| open_shell(machine, values, power);
+    let execute = |power| move |machine: &Machine, values| execute(machine, values, power);
     vec![
         lasting("OpenShell", shell, &["options"], terminal, open(Power::Payload)),
         lasting("Execute", shell, command, pipes, execute(Power::Payload)),
@@ -47,15 +44,14 @@ pub fn methods() -> Vec<Method> {
 
 /// The login shell, or a command, on a terminal.
 fn open_shell(
-    root: &Root,
-    name: &MachineName,
+    machine: &Machine,
     (options,): (Given,),
     power: Power,
 ) -> Result<((Handle, Handle), Option<Rest>)> {
     let mut options = Options::from(options);
     let command: Vec<String> = options.take("Command")?.unwrap_or_default();
     let request = request(command, options, power)?;
-    let mut attached = attach::attach(root, name, &request, terminal())?;
+    let mut attached = machine.attach(&request, terminal())?;
     let terminal = master(&mut attached)?;
     let (status, rest) = tell_end(attached)?;
     Ok(((terminal.into(), status), Some(rest)))
@@ -63,23 +59,21 @@ fn open_shell(
 
 /// A command with a pipe for each of its streams.
 fn execute(
-    root: &Root,
-    name: &MachineName,
+    machine: &Machine,
     (command, options): (Vec<String>, Given),
     power: Power,
 ) -> Result<(Pipes, Option<Rest>)> {
     require(&command)?;
     let request = request(command, Options::from(options), power)?;
     let (streams, [input, output, error]) = pipes()?;
-    let attached = attach::attach(root, name, &request, streams)?;
+    let attached = machine.attach(&request, streams)?;
     let (status, rest) = tell_end(attached)?;
     Ok(((input, output, error, status), Some(rest)))
 }
 
 /// A command in a container that is started for it alone; told of when the container has ended.
 fn execute_alone(
-    root: &Root,
-    name: &MachineName,
+    machine: &Machine,
     (command, options): (Vec<String>, Given),
 ) -> Result<(Pipes, Option<Rest>)> {
     require(&command)?;
@@ -87,7 +81,7 @@ fn execute_alone(
     let changes = Changes::when_ephemeral(options.take("Ephemeral")?.unwrap_or(false));
     let on_terminal = options.take("Terminal")?.unwrap_or(false);
     let request = request(command, options, Power::Payload)?;
-    let execution = Execution::begin(root, name, changes)?;
+    let execution = machine.execute(changes)?;
     let (attached, ends) = match on_terminal {
         true => {
             let mut attached = execution.run(&request, terminal())?;

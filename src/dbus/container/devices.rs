@@ -4,27 +4,20 @@ use super::row;
 use crate::dbus::caller::Action;
 use crate::dbus::interface::Method;
 use crate::error::Result;
-use crate::machine::change::device::{self, Keep, Request};
-use crate::name::MachineName;
-use crate::paths::Root;
+use crate::machine::Machine;
+use crate::machine::change::device::{Keep, Request};
 
 /// The methods.
 pub fn methods() -> Vec<Method> {
     let (add, remove) = (&["device", "path", "access", "persist"], &["device", "path", "persist"]);
     vec![
-        row(
-            "AddDevice",
-            Action::Change,
-            add,
-            &["warnings"],
-            |root, name, (device, path, access, persist)| {
-                device::add(root, name, &request(device, path, access)?, keep(persist))
-                    .map(|warnings| (warnings,))
-            },
-        ),
-        row("RemoveDevice", Action::Change, remove, &["warnings"], |root, name, (device, path, persist)| {
+        row("AddDevice", Action::Change, add, &["warnings"], |machine, (device, path, access, persist)| {
+            let request = request(device, path, access)?;
+            machine.add_device(&request, keep(persist)).map(|warnings| (warnings,))
+        }),
+        row("RemoveDevice", Action::Change, remove, &["warnings"], |machine, (device, path, persist)| {
             let request = request(device, path, String::new())?;
-            device::remove(root, name, &request, keep(persist)).map(|warnings| (warnings,))
+            machine.remove_device(&request, keep(persist)).map(|warnings| (warnings,))
         }),
         row("ListDevices", Action::Look, &[], &["devices"], list),
     ]
@@ -43,7 +36,7 @@ fn keep(persist: bool) -> Keep {
 /// Device, and a node's access, of each.
 type Devices = Vec<(String, String)>;
 
-fn list(root: &Root, name: &MachineName, (): ()) -> Result<(Devices,)> {
-    let given = device::list(root, name)?.into_iter();
+fn list(machine: &Machine, (): ()) -> Result<(Devices,)> {
+    let given = machine.devices()?.into_iter();
     Ok((given.map(|one| (one.device, one.access.unwrap_or_default())).collect(),))
 }

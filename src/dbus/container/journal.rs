@@ -9,9 +9,8 @@ use crate::dbus::caller::Action;
 use crate::dbus::interface::{Method, Rest};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Cause, Context, Error, Kind, Result};
-use crate::machine::inspect::logs::{self, Since, Source};
-use crate::name::MachineName;
-use crate::paths::Root;
+use crate::machine::Machine;
+use crate::machine::inspect::logs::{Since, Source};
 
 /// Strings that journalctl takes as they are: options of ours and of its own. None of them names a file.
 const TEXTS: [(&str, &str); 5] = [
@@ -30,8 +29,8 @@ pub fn method() -> Method {
 /// Ends of the pipes from it, and of the one that tells its exit status.
 type Pipes = (Handle, Handle, Handle);
 
-fn open(root: &Root, name: &MachineName, (options,): (Given,)) -> Result<(Pipes, Option<Rest>)> {
-    let arguments = arguments(root, name, Options::from(options))?;
+fn open(machine: &Machine, (options,): (Given,)) -> Result<(Pipes, Option<Rest>)> {
+    let arguments = arguments(machine, Options::from(options))?;
     let (theirs, ours) = pipe()?;
     let (mut child, output, error) = start(&arguments).map_err(|error| {
         Error::new(Kind::Unsupported, format!("failed to run 'journalctl': {}", error.cause()))
@@ -60,7 +59,7 @@ fn start(arguments: &[String]) -> std::io::Result<(Child, ChildStdout, ChildStde
     }
 }
 
-fn arguments(root: &Root, name: &MachineName, mut options: Options) -> Result<Vec<String>> {
+fn arguments(machine: &Machine, mut options: Options) -> Result<Vec<String>> {
     let source = source(options.take::<String>("Source")?.as_deref().unwrap_or("all"))?;
     let since = if options.take("SinceStart")?.unwrap_or(false) { Since::Start } else { Since::Ever };
     let mut own = Vec::new();
@@ -72,7 +71,7 @@ fn arguments(root: &Root, name: &MachineName, mut options: Options) -> Result<Ve
         own.extend(options.take::<String>(option)?.map(|text| format!("{theirs}={text}")));
     }
     options.refuse_rest()?;
-    let mut arguments = logs::arguments(root, name, source, since)?;
+    let mut arguments = machine.journal_arguments(source, since)?;
     arguments.append(&mut own);
     Ok(arguments)
 }

@@ -1,35 +1,28 @@
 //! Starting, stopping, freezing, signals.
 
-use std::slice::from_ref;
 use std::time::Duration;
 
 use super::row;
 use crate::dbus::caller::Action;
 use crate::dbus::interface::Method;
 use crate::error::{Error, Result};
-use crate::machine::lifecycle::freeze;
-use crate::machine::lifecycle::signal::{self, Target};
-use crate::machine::lifecycle::unit::{self, Stop, one};
-use crate::progress::Listener;
+use crate::machine::lifecycle::signal::Target;
+use crate::machine::lifecycle::unit::Stop;
 
 /// The methods.
 pub fn methods() -> Vec<Method> {
     let operate = Action::Operate;
     vec![
-        row("Start", operate, &[], &[], |root, name, ()| {
-            one(unit::start(root, from_ref(name), Listener::nobody())?)
+        row("Start", operate, &[], &[], |machine, ()| machine.start()),
+        row("Stop", operate, &["timeout_usec"], &[], |machine, (usec,): (u64,)| {
+            machine.stop(how(usec)).map(drop)
         }),
-        row("Stop", operate, &["timeout_usec"], &[], |root, name, (usec,): (u64,)| {
-            one(unit::stop(root, from_ref(name), how(usec), Listener::nobody())?).map(drop)
+        row("Restart", operate, &[], &[], |machine, ()| machine.restart()),
+        row("Kill", operate, &["whom", "signal"], &[], |machine, (whom, signal): (String, i32)| {
+            machine.kill(target(&whom)?, number(signal)?)
         }),
-        row("Restart", operate, &[], &[], |root, name, ()| {
-            one(unit::restart(root, from_ref(name), Listener::nobody())?)
-        }),
-        row("Kill", operate, &["whom", "signal"], &[], |root, name, (whom, signal): (String, i32)| {
-            signal::send(root, name, target(&whom)?, number(signal)?)
-        }),
-        row("Freeze", operate, &[], &[], |root, name, ()| freeze::freeze(root, name)),
-        row("Thaw", operate, &[], &[], |root, name, ()| freeze::thaw(root, name)),
+        row("Freeze", operate, &[], &[], |machine, ()| machine.freeze()),
+        row("Thaw", operate, &[], &[], |machine, ()| machine.thaw()),
     ]
 }
 

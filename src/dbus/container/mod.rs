@@ -8,7 +8,7 @@ pub mod life;
 mod properties;
 mod wait;
 
-use std::slice::from_ref;
+use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,15 +19,11 @@ use super::interface::{self, Interface, Method, Rest, json};
 use super::options::{Given, Options};
 use crate::config::tty::{self, Tty};
 use crate::error::{Error, Result};
-use crate::machine::change::{configuration as core, limits};
-use crate::machine::enter::console;
-use crate::machine::inspect::scrollback::{self, Scrollback};
-use crate::machine::inspect::{audit, info, plan, processes, registry};
-use crate::machine::lifecycle::unit::{self, one};
+use crate::machine::Machine;
+use crate::machine::change::limits::{self, Lasting};
+use crate::machine::inspect::audit;
+use crate::machine::inspect::scrollback::Scrollback;
 use crate::name::MachineName;
-use crate::paths::Root;
-use crate::runtime::timings;
-use crate::systemd::manager::Lasting;
 
 /// Its name.
 pub const NAME: &str = "org.containerctl1.Container";
@@ -46,8 +42,8 @@ fn methods() -> Vec<Method> {
 fn change() -> Vec<Method> {
     let change = Action::Change;
     vec![
-        row("Enable", change, &[], &[], |root, name, ()| one(unit::enable(root, from_ref(name))?)),
-        row("Disable", change, &[], &[], |root, name, ()| one(unit::disable(root, from_ref(name))?)),
+        row("Enable", change, &[], &[], |machine, ()| machine.enable()),
+        row("Disable", change, &[], &[], |machine, ()| machine.disable()),
         row("SetLimits", change, &["changes", "runtime"], &[], set_limits),
         row("SetConfig", change, &["changes", "unset"], &["changed", "warnings"], configuration::set),
         row("WriteDefinition", change, &["before", "text"], &["changed", "warnings"], configuration::write),
@@ -66,20 +62,18 @@ fn enter() -> Vec<Method> {
 fn look() -> Vec<Method> {
     let (look, text) = (Action::Look, &["json"]);
     vec![
-        row("Describe", look, &[], text, |root, name, ()| json(&info::info(root, name)?)),
-        row("DescribeProcesses", look, &[], text, |root, name, ()| {
-            json(&processes::list(root, from_ref(name))?)
-        }),
-        row("DescribeLimits", look, &[], text, |root, name, ()| json(&limits::list(root, name)?)),
-        row("DescribePlan", look, &[], &["json", "warnings"], |root, name, ()| {
-            let (plan, warnings) = plan::plan(root, name)?;
+        row("Describe", look, &[], text, |machine, ()| json(&machine.info()?)),
+        row("DescribeProcesses", look, &[], text, |machine, ()| json(&machine.processes()?)),
+        row("DescribeLimits", look, &[], text, |machine, ()| json(&machine.limits()?)),
+        row("DescribePlan", look, &[], &["json", "warnings"], |machine, ()| {
+            let (plan, warnings) = machine.plan()?;
             json(&plan).map(|(text,)| (text, warnings))
         }),
         row("GetConfig", look, &["key"], &["values"], configuration::get),
-        row("DescribeConfig", look, &[], text, |root, name, ()| json(&core::show(root, name)?)),
+        row("DescribeConfig", look, &[], text, |machine, ()| json(&machine.assignments()?)),
         row("ReadDefinition", look, &[], &["file", "text"], configuration::read),
         row("ListTimings", look, &[], &["stages"], timings),
-        row("Audit", Action::Operate, &[], text, |root, name, ()| json(&audit::audit(root, name)?)).sealed(),
+        row("Audit", Action::Operate, &[], text, |machine, ()| json(&audit::audit(machine)?)).sealed(),
         journal::method(),
         wait::method(),
     ]
@@ -91,15 +85,13 @@ fn row<I, O>(
     action: Action,
     takes: &[&'static str],
     gives: &[&'static str],
-    run: impl Fn(&Root, &MachineName, I) -> Result<O> + Send + Sync + 'static,
+    run: impl Fn(&Machine, I) -> Result<O> + Send + Sync + 'static,
 ) -> Method
 where
     I: Type + Serialize + DeserializeOwned,
     O: Type + Serialize + DeserializeOwned,
 {
-    lasting(name, action, takes, gives, move |root, name, values| {
-        run(root, name, values).map(|done| (done, None))
-    })
+    lasting(name, action, takes, gives, move |machine, values| run(machine, values).map(|done| (done, None)))
 }
 
 /// The row of a method that goes on after its answer.
@@ -108,29 +100,28 @@ fn lasting<I, O>(
     action: Action,
     takes: &[&'static str],
     gives: &[&'static str],
-    run: impl Fn(&Root, &MachineName, I) -> Result<(O, Option<Rest>)> + Send + Sync + 'static,
+    run: impl Fn(&Machine, I) -> Result<(O, Option<Rest>)> + Send + Sync + 'static,
 ) -> Method
 where
     I: Type + Serialize + DeserializeOwned,
     O: Type + Serialize + DeserializeOwned,
 {
-    Method::lasting(name, action, takes, gives, move |root, name, values| -> Result<_> {
-        run(root, &MachineName::new(name)?, values)
+    Method::lasting(name, action, takes, gives, move |host, name, values| -> Result<_> {
+        run(&host.machine(&MachineName::new(name)?)?, values)
     })
 }
 
-fn set_limits(root: &Root, name: &MachineName, (changes, runtime): (Vec<String>, bool)) -> Result<()> {
+fn set_limits(machine: &Machine, (changes, runtime): (Vec<String>, bool)) -> Result<()> {
     let changes = changes.iter().map(|text| limits::change(text)).collect::<Result<Vec<_>>>()?;
-    limits::set(root, name, &changes, if runtime { Lasting::Runtime } else { Lasting::Persistent })
+    machine.set_limits(&changes, if runtime { Lasting::Runtime } else { Lasting::Persistent })
 }
 
 /// A connection to the supervisor, on which the caller speaks for himself: nothing of ours stands in between.
-fn open_console(root: &Root, name: &MachineName, (options,): (Given,)) -> Result<(zbus::OwnedFd,)> {
-    registry::require(root, name)?;
+fn open_console(machine: &Machine, (options,): (Given,)) -> Result<(zbus::OwnedFd,)> {
     let mut options = Options::from(options);
     let tty = options.take("TTY")?.map(tty).transpose()?;
     options.refuse_rest()?;
-    console::connect(root, name, tty).map(|connection| (connection.into(),))
+    machine.console(tty).map(|console| (OwnedFd::from(console).into(),))
 }
 
 fn tty(number: u32) -> Result<Tty> {
@@ -138,19 +129,17 @@ fn tty(number: u32) -> Result<Tty> {
     tty.ok_or_else(|| Error::config(format!("there is no terminal {number}; they are 1 to {}", tty::MOST)))
 }
 
-fn read_scrollback(root: &Root, name: &MachineName, (options,): (Given,)) -> Result<(Vec<u8>,)> {
+fn read_scrollback(machine: &Machine, (options,): (Given,)) -> Result<(Vec<u8>,)> {
     let mut options = Options::from(options);
     let wanted = if options.take("Clear")?.unwrap_or(false) { Scrollback::Take } else { Scrollback::Show };
     options.refuse_rest()?;
-    registry::require(root, name)?;
-    let console = console::connect(root, name, None)?;
-    scrollback::fetch(name, &console, wanted).map(|content| (content,))
+    machine.scrollback(wanted).map(|content| (content,))
 }
 
 /// Stages of the last start, and the microseconds that they took.
 type Timings = Vec<(String, u64)>;
 
-fn timings(root: &Root, name: &MachineName, (): ()) -> Result<(Timings,)> {
-    let stages = timings::of(root, name)?.into_iter();
+fn timings(machine: &Machine, (): ()) -> Result<(Timings,)> {
+    let stages = machine.timings()?.into_iter();
     Ok((stages.map(|(stage, took)| (stage, took.as_micros() as u64)).collect(),))
 }

@@ -6,9 +6,9 @@ use zbus::{OwnedVariant, Variant};
 
 use crate::dbus::interface::{Changes, Property, PropertyValues};
 use crate::error::{Context, Result};
-use crate::machine::inspect::info::{self, Info};
+use crate::machine::Host;
+use crate::machine::inspect::info::Info;
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// A property and where its value is.
 struct Field {
@@ -22,8 +22,8 @@ pub fn all() -> Vec<Property> {
 }
 
 /// Their values now.
-pub fn values(root: &Root, name: &str) -> Result<PropertyValues> {
-    let info = info::info(root, &MachineName::new(name)?)?;
+pub fn values(host: &Host, name: &str) -> Result<PropertyValues> {
+    let info = host.machine(&MachineName::new(name)?)?.info()?;
     let value = |field: &Field| {
         let value = OwnedVariant::try_from((field.value)(info.clone()));
         Ok((field.property.name.to_string(), value.context(|| "failed to pack a value")?))

@@ -7,31 +7,23 @@ use super::lasting;
 use crate::dbus::caller::Action;
 use crate::dbus::interface::{Method, Rest};
 use crate::error::{Error, Result};
-use crate::machine::inspect::{events, registry};
-use crate::name::MachineName;
-use crate::paths::Root;
-use crate::runtime::run_state::RunState;
+use crate::machine::{Machine, RunState};
 
 /// The method.
 pub fn method() -> Method {
     lasting("Wait", Action::Look, &["states", "timeout_usec"], &["reached"], wait)
 }
 
-fn wait(
-    root: &Root,
-    name: &MachineName,
-    (states, usec): (Vec<String>, u64),
-) -> Result<((Handle,), Option<Rest>)> {
-    registry::require(root, name)?;
+fn wait(machine: &Machine, (states, usec): (Vec<String>, u64)) -> Result<((Handle,), Option<Rest>)> {
     let states = states.iter().map(|state| state.parse()).collect::<Result<Vec<RunState>>>()?;
     if states.is_empty() {
         return Err(Error::config("there is no state to wait for").hint("for example running"));
     }
     let limit = Some(usec).filter(|usec| *usec != u64::MAX).map(Duration::from_micros);
     let (theirs, ours) = pipe()?;
-    let (root, name) = (root.clone(), name.clone());
+    let machine = machine.clone();
     let rest = move || {
-        if let Ok(state) = events::wait_for_reader(&root, &name, &states, limit, &ours) {
+        if let Ok(state) = machine.wait_for_reader(&states, limit, &ours) {
             tell(ours, state);
         }
     };

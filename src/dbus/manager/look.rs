@@ -8,15 +8,10 @@ use crate::dbus::interface::{Method, json};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Error, Result};
 use crate::generator;
-use crate::machine::host::{requirements, settings};
 use crate::machine::inspect::activity::{self, Order};
-use crate::machine::inspect::processes;
-use crate::machine::inspect::registry::{self, Filter};
-use crate::machine::lifecycle::autostart;
+use crate::machine::inspect::registry::Filter;
 use crate::machine::pattern::Pattern;
-use crate::machine::select;
-use crate::paths::Root;
-use crate::runtime::run_state::RunState;
+use crate::machine::{Host, RunState};
 
 /// The longest time between two looks.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -26,19 +21,19 @@ pub fn methods() -> Vec<Method> {
     let (look, text) = (Action::Look, &["json"]);
     vec![
         Method::new("DescribeContainers", look, &["filter"], text, containers),
-        Method::new("DescribeProcesses", look, &[], text, |root, _, ()| json(&processes::list(root, &[])?)),
+        Method::new("DescribeProcesses", look, &[], text, |host, _, ()| json(&host.processes()?)),
         Method::new("DescribeLoad", look, &["options"], text, load),
         Method::new("ListGroups", look, &[], &["groups"], groups),
         Method::new("ListAutostart", look, &[], &["containers"], started),
-        Method::new("DescribeUnits", look, &[], &["text"], |root, _, ()| {
-            generator::dry_run(root).map(|text| (text,))
+        Method::new("DescribeUnits", look, &[], &["text"], |host, _, ()| {
+            generator::dry_run(host.root()).map(|text| (text,))
         }),
-        Method::new("CheckHost", look, &[], text, |root, _, ()| json(&requirements::check(root))),
-        Method::new("ExamineHost", look, &[], text, |root, _, ()| json(&settings::examine(root))),
+        Method::new("CheckHost", look, &[], text, |host, _, ()| json(&host.check())),
+        Method::new("ExamineHost", look, &[], text, |host, _, ()| json(&host.settings())),
     ]
 }
 
-fn containers(root: &Root, _: &str, (filter,): (Given,)) -> Result<(String,)> {
+fn containers(host: &Host, _: &str, (filter,): (Given,)) -> Result<(String,)> {
     let mut options = Options::from(filter);
     let states: Vec<String> = options.take("States")?.unwrap_or_default();
     let filter = Filter {
@@ -47,7 +42,7 @@ fn containers(root: &Root, _: &str, (filter,): (Given,)) -> Result<(String,)> {
         groups: options.take("Groups")?.unwrap_or_default(),
     };
     options.refuse_rest()?;
-    json(&registry::list(root, &filter)?)
+    json(&host.list(&filter)?)
 }
 
 fn patterns(options: &mut Options) -> Result<Vec<Pattern>> {
@@ -56,7 +51,7 @@ fn patterns(options: &mut Options) -> Result<Vec<Pattern>> {
 }
 
 /// Two looks, and what was between them.
-fn load(root: &Root, _: &str, (options,): (Given,)) -> Result<(String,)> {
+fn load(host: &Host, _: &str, (options,): (Given,)) -> Result<(String,)> {
     let mut options = Options::from(options);
     let filter = Filter { patterns: patterns(&mut options)?, ..Filter::default() };
     let interval = options.take("IntervalUSec")?.map_or(Duration::from_secs(1), Duration::from_micros);
@@ -68,10 +63,10 @@ fn load(root: &Root, _: &str, (options,): (Given,)) -> Result<(String,)> {
             LONGEST.as_micros()
         )));
     }
-    let (before, looked) = (registry::list(root, &filter)?, Instant::now());
+    let (before, looked) = (host.list(&filter)?, Instant::now());
     sleep(interval);
-    let after = registry::list(root, &filter)?;
-    json(&activity::loads(&before, &after, looked.elapsed(), order))
+    let after = host.list(&filter)?;
+    json(&activity::activities(&before, &after, looked.elapsed(), order))
 }
 
 fn order(word: &str) -> Result<Order> {
@@ -93,15 +88,15 @@ fn order(word: &str) -> Result<Order> {
 /// Each group and its members.
 type Groups = Vec<(String, Vec<String>)>;
 
-fn groups(root: &Root, _: &str, (): ()) -> Result<(Groups,)> {
-    let groups = select::groups(root).into_iter();
+fn groups(host: &Host, _: &str, (): ()) -> Result<(Groups,)> {
+    let groups = host.groups().into_iter();
     Ok((groups.map(|(group, members)| (group, members.iter().map(ToString::to_string).collect())).collect(),))
 }
 
 /// Name, priority, delay in microseconds and groups, in the order of their starts.
 type Started = Vec<(String, i32, u64, Vec<String>)>;
 
-fn started(root: &Root, _: &str, (): ()) -> Result<(Started,)> {
-    let entries = autostart::list(root)?.into_iter();
+fn started(host: &Host, _: &str, (): ()) -> Result<(Started,)> {
+    let entries = host.autostart()?.into_iter();
     Ok((entries.map(|one| (one.name, one.priority, one.delay_usec, one.groups)).collect(),))
 }

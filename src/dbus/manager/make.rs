@@ -9,14 +9,10 @@ use crate::dbus::caller::Action;
 use crate::dbus::interface::{About, Method};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Context, Error, Result};
-use crate::image::debian::Debian;
-use crate::machine::change::create::{self, Finishing, Request, Source};
-use crate::machine::change::destroy::{self, IfRunning};
-use crate::machine::change::rename;
+use crate::machine::Host;
+use crate::machine::change::create::{Debian, Finishing, Request, Source};
+use crate::machine::change::destroy::IfRunning;
 use crate::name::MachineName;
-use crate::paths::Root;
-use crate::progress::Listener;
-use crate::sys::interrupt::Interrupt;
 
 /// The methods.
 pub fn methods() -> Vec<Method> {
@@ -33,19 +29,19 @@ pub fn methods() -> Vec<Method> {
 /// The object, and warnings.
 type Made = (OwnedObjectPath, Vec<String>);
 
-fn create_container(root: &Root, _: &str, (name, options): (String, Given)) -> Result<Made> {
+fn create_container(host: &Host, _: &str, (name, options): (String, Given)) -> Result<Made> {
     let request = request(&name, Options::from(options))?;
-    let warnings = create::create(root, &request, Interrupt::catch()?, Listener::nobody())?;
+    let warnings = host.create(&request)?;
     Ok((object(&name)?, warnings))
 }
 
-fn destroy_container(root: &Root, _: &str, (name, if_running): (String, String)) -> Result<(Vec<String>,)> {
+fn destroy_container(host: &Host, _: &str, (name, if_running): (String, String)) -> Result<(Vec<String>,)> {
     let name = MachineName::new(&name)?;
-    Ok((destroy::destroy(root, &name, parse_if_running(&if_running)?)?,))
+    Ok((host.destroy(&name, parse_if_running(&if_running)?)?,))
 }
 
-fn rename_container(root: &Root, _: &str, (old, new): (String, String)) -> Result<Made> {
-    let warnings = rename::rename(root, &MachineName::new(&old)?, &MachineName::new(&new)?)?;
+fn rename_container(host: &Host, _: &str, (old, new): (String, String)) -> Result<Made> {
+    let warnings = host.machine(&MachineName::new(&old)?)?.rename(&MachineName::new(&new)?)?;
     Ok((object(&new)?, warnings))
 }
 

@@ -12,9 +12,9 @@ use super::interface::{
 };
 use super::node::path_of;
 use crate::error::{Context, Result};
-use crate::machine::inspect::registry::{self, Filter};
+use crate::machine::Host;
+use crate::machine::inspect::registry::Filter;
 use crate::name::MachineName;
-use crate::paths::Root;
 
 const NAME: &str = "org.containerctl1.Manager";
 
@@ -51,16 +51,16 @@ fn own() -> Vec<Method> {
 /// Name, state and object of each.
 type Listed = Vec<(String, String, OwnedObjectPath)>;
 
-fn list(root: &Root, _: &str, (): ()) -> Result<(Listed,)> {
-    let entries = registry::list(root, &Filter::default())?.into_iter();
+fn list(host: &Host, _: &str, (): ()) -> Result<(Listed,)> {
+    let entries = host.list(&Filter::default())?.into_iter();
     let listed: Result<Listed> = entries
         .map(|entry| object(&entry.name).map(|path| (entry.name, entry.state.to_string(), path)))
         .collect();
     listed.map(|listed| (listed,))
 }
 
-fn get(root: &Root, _: &str, (name,): (String,)) -> Result<(OwnedObjectPath,)> {
-    registry::require(root, &MachineName::new(&name)?)?;
+fn get(host: &Host, _: &str, (name,): (String,)) -> Result<(OwnedObjectPath,)> {
+    host.machine(&MachineName::new(&name)?)?;
     object(&name).map(|path| (path,))
 }
 

@@ -7,26 +7,22 @@ use crate::dbus::fault::Fault;
 use crate::dbus::interface::Method;
 use crate::dbus::options::{Given, Options};
 use crate::error::{Error, Result};
-use crate::machine::lifecycle::unit::{self, Done, Stop, Stopped, each};
-use crate::machine::lifecycle::{freeze, signal};
-use crate::name::MachineName;
-use crate::paths::Root;
-use crate::progress::Listener;
-use crate::systemd::jobs::Job;
+use crate::machine::lifecycle::unit::{Done, Stop, Stopped, each};
+use crate::machine::{Host, Machine};
 
 /// The methods.
 pub fn methods() -> Vec<Method> {
     let (operate, change) = (Action::Operate, Action::Change);
     let whom = &["selection", "whom", "signal"];
     vec![
-        simple("StartContainers", operate, |root, names| unit::start(root, names, Listener::nobody())),
+        simple("StartContainers", operate, Host::start),
         Method::many("StopContainers", operate, &["selection", "options"], &["failures", "killed"], stop),
-        simple("RestartContainers", operate, |root, names| unit::restart(root, names, Listener::nobody())),
-        simple("FreezeContainers", operate, |root, names| Ok(each(names, |name| freeze::freeze(root, name)))),
-        simple("ThawContainers", operate, |root, names| Ok(each(names, |name| freeze::thaw(root, name)))),
+        simple("RestartContainers", operate, Host::restart),
+        simple("FreezeContainers", operate, |_, machines| Ok(each(machines, Machine::freeze))),
+        simple("ThawContainers", operate, |_, machines| Ok(each(machines, Machine::thaw))),
         Method::many("KillContainers", operate, whom, &["failures"], kill),
-        simple("EnableContainers", change, unit::enable),
-        simple("DisableContainers", change, unit::disable),
+        simple("EnableContainers", change, Host::enable),
+        simple("DisableContainers", change, Host::disable),
     ]
 }
 
@@ -36,10 +32,10 @@ type Failures = Vec<(String, String, String)>;
 fn simple(
     name: &'static str,
     action: Action,
-    run: impl Fn(&Root, &[MachineName]) -> Result<Vec<Done<()>>> + Send + Sync + 'static,
+    run: impl Fn(&Host, &[Machine]) -> Result<Vec<Done<()>>> + Send + Sync + 'static,
 ) -> Method {
-    Method::many(name, action, &["selection"], &["failures"], move |root, names, _: (Given,)| {
-        Ok((failures(run(root, names)?),))
+    Method::many(name, action, &["selection"], &["failures"], move |host, machines, _: (Given,)| {
+        Ok((failures(run(host, machines)?),))
     })
 }
 
@@ -48,7 +44,7 @@ fn failures<T>(done: Vec<Done<T>>) -> Failures {
     failed.map(|(name, fault)| (name.to_string(), fault.name, fault.text)).collect()
 }
 
-fn stop(root: &Root, names: &[MachineName], (_, options): (Given, Given)) -> Result<(Failures, Vec<String>)> {
+fn stop(host: &Host, machines: &[Machine], (_, options): (Given, Given)) -> Result<(Failures, Vec<String>)> {
     let mut options = Options::from(options);
     let limit: Option<u64> = options.take("TimeoutUSec")?;
     let no_wait = options.take("NoWait")?.unwrap_or(false);
@@ -57,16 +53,16 @@ fn stop(root: &Root, names: &[MachineName], (_, options): (Given, Given)) -> Res
         (true, Some(_)) => {
             return Err(Error::config("the options 'NoWait' and 'TimeoutUSec' exclude each other"));
         }
-        (true, None) => return Ok((failures(unit::ask(root, Job::Stop, names)?), Vec::new())),
+        (true, None) => return Ok((failures(host.request_stop(machines)?), Vec::new())),
         (false, limit) => limit.map_or(Stop::Ask, life::how),
     };
-    let done = unit::stop(root, names, how, Listener::nobody())?;
+    let done = host.stop(machines, how)?;
     let killed = done.iter().filter(|done| matches!(done.result, Ok(Stopped::Killed)));
     let killed = killed.map(|done| done.name.to_string()).collect();
     Ok((failures(done), killed))
 }
 
-fn kill(root: &Root, names: &[MachineName], (_, whom, signal): (Given, String, i32)) -> Result<(Failures,)> {
+fn kill(_: &Host, machines: &[Machine], (_, whom, signal): (Given, String, i32)) -> Result<(Failures,)> {
     let (target, number) = (life::target(&whom)?, life::number(signal)?);
-    Ok((failures(each(names, |name| signal::send(root, name, target, number))),))
+    Ok((failures(each(machines, |machine| machine.kill(target, number))),))
 }

@@ -23,6 +23,7 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 
 use super::tool::{self, End, Outcome};
+use crate::cancellation::Cancellation;
 use crate::error::{Context, Error, Result};
 use crate::paths::Root;
 use crate::progress::{Amount, Listener};
@@ -33,7 +34,6 @@ use crate::storage::tree::Tree;
 use crate::sys::clone::require_one_thread;
 use crate::sys::exec::close_on_exec_from;
 use crate::sys::idmap::IdRange;
-use crate::sys::interrupt::Interrupt;
 
 /// Part of the file system that an archive must leave free.
 const RESERVE: u64 = 20;
@@ -59,8 +59,8 @@ pub fn build(
     archive: &Path,
     rootfs: &Path,
     ids: IdRange,
-    interrupt: Interrupt,
-    mut listener: Listener,
+    cancellation: &Cancellation,
+    listener: &Listener,
 ) -> Result<Vec<String>> {
     let what = format!("failed to unpack '{}'", archive.display());
     DirBuilder::new()
@@ -69,7 +69,7 @@ pub fn build(
         .context(|| format!("failed to make '{}'", rootfs.display()))?;
     let mut input = open(archive)?;
     let reading = Reading::of(&input);
-    let start = read_start(&mut input, archive, interrupt)?;
+    let start = read_start(&mut input, archive, cancellation)?;
     let room = Room::of(rootfs)?;
     let work = Work {
         tree: rootfs.to_path_buf(),
@@ -86,10 +86,10 @@ pub fn build(
     feeder.start();
     let unpacking = format!("unpacking '{}'", archive.display());
     let watch = |_: &[u8]| {
-        listener.tell(&unpacking, reading.amount(), "");
+        listener.report(&unpacking, reading.amount(), "");
         Room::of(rootfs)?.check(archive)
     };
-    match worker.wait(End::Kill, interrupt, watch)? {
+    match worker.wait(End::Kill, cancellation, watch)? {
         Outcome::Success(_) if is_empty(rootfs)? => {
             Err(Error::failed(format!("{what}: there is nothing in it")))
         }
@@ -165,11 +165,11 @@ fn open(archive: &Path) -> Result<File> {
     })
 }
 
-fn read_start(input: &mut File, archive: &Path, interrupt: Interrupt) -> Result<Vec<u8>> {
+fn read_start(input: &mut File, archive: &Path, cancellation: &Cancellation) -> Result<Vec<u8>> {
     let mut start = vec![0u8; Compression::MAGIC];
     let mut count = 0;
     while count < start.len() {
-        interrupt.wait_readable(input.as_fd())?;
+        cancellation.wait_readable(input.as_fd())?;
         let read = input.read(&mut start[count..]);
         match read.context(|| format!("failed to read '{}'", archive.display()))? {
             0 => break,
@@ -322,7 +322,7 @@ mod tests {
         let (theirs, ours) = rustix::pipe::pipe().unwrap();
         std::thread::spawn(move || rustix::io::write(&ours, b"hello world").unwrap());
         let mut input = File::from(theirs);
-        let start = read_start(&mut input, Path::new("-"), Interrupt::catch().unwrap()).unwrap();
+        let start = read_start(&mut input, Path::new("-"), &Cancellation::never()).unwrap();
         assert_eq!(start, b"hello ");
         let (stdin, feeder) = rewind(input, start).unwrap();
         feeder.start();

@@ -1,6 +1,6 @@
-//! A machine's definition, read and changed key by key.
+//! A container's definition, read and changed key by key.
 //!
-//! What is changed is the administrator's: `/etc/containerctl/NAME.conf`, or a drop-in of his where the main file is
+//! Changes are made to the administrator's file: `/etc/containerctl/NAME.conf`, or a drop-in where the main file is
 //! somebody else's. A change is tried on the whole definition before it is written.
 
 use std::fs::File;
@@ -9,19 +9,16 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 
-use super::limits;
 use crate::config::key::{self, Effect};
 use crate::config::{self, Assigned, Definition, edit};
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::defaults;
-use crate::machine::inspect::registry;
-use crate::machine::lifecycle::unit;
-use crate::name::MachineName;
+use crate::machine::Machine;
 use crate::paths::Root;
 use crate::replace::replace_definition;
 use crate::sandbox::seccomp;
 
-/// The administrator's drop-in, where he has no main file.
+/// The administrator's drop-in, where the main file is somebody else's.
 const DROP_IN: &str = "50-config.conf";
 
 /// A key of a definition.
@@ -60,7 +57,7 @@ impl Key {
 /// A change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// `KEY=VALUE`: this value alone; an empty one takes back what weaker files say, too.
+    /// `KEY=VALUE`: this value alone; an empty one takes back the values of weaker files, too.
     Set(Key, String),
     /// `KEY+=VALUE`: one more.
     Add(Key, String),
@@ -100,7 +97,7 @@ impl Change {
         }
     }
 
-    /// Whether it came to what was meant; a stronger file may say otherwise.
+    /// Fails if a stronger file overrides the change.
     fn refuse_overruled(&self, path: &Path, after: &Definition) -> Result<()> {
         let counts = || after.assigned().iter().filter(|one| self.key().is(one));
         let other = match self {
@@ -120,33 +117,45 @@ impl Change {
     }
 }
 
-/// Every assignment that counts, with its place; those of the image as well.
-pub fn show(root: &Root, name: &MachineName) -> Result<Vec<Assigned>> {
-    registry::require(root, name)?;
-    Ok(defaults::load(root, name)?.assigned().to_vec())
-}
-
-/// The values of a key; a list has many. Fails with `NotFound` where it is not set.
-pub fn get(root: &Root, name: &MachineName, key: &Key) -> Result<Vec<String>> {
-    let values = show(root, name)?.into_iter().filter(|one| key.is(one)).map(|one| one.value);
-    match values.collect::<Vec<_>>() {
-        values if values.is_empty() => {
-            Err(Error::new(Kind::NotFound, format!("'{}=' is not set for '{name}'", key.name))
-                .hint("containerctl.conf(5) says what holds then"))
-        }
-        values => Ok(values),
+impl Machine {
+    /// Every assignment that counts, with its place; those of the image as well.
+    pub fn assignments(&self) -> Result<Vec<Assigned>> {
+        Ok(defaults::load(self.root(), &self.name)?.assigned().to_vec())
     }
-}
 
-/// Makes all changes, or none.
-pub fn change(root: &Root, name: &MachineName, changes: &[Change]) -> Result<Outcome> {
-    registry::require(root, name)?;
-    let _lock = lock(root)?;
-    let draft = Draft::open(root, name)?;
-    let text = changes.iter().try_fold(draft.text.clone(), |text, change| change.apply(&text))?;
-    let after = draft.check(root, name, &text)?;
-    changes.iter().try_for_each(|change| change.refuse_overruled(&draft.path, &after))?;
-    draft.write(root, name, &text, &after)
+    /// The values of a key; a list has many. Fails with kind `NotFound` where it is not set.
+    pub fn values(&self, key: &Key) -> Result<Vec<String>> {
+        let values = self.assignments()?.into_iter().filter(|one| key.is(one)).map(|one| one.value);
+        match values.collect::<Vec<_>>() {
+            values if values.is_empty() => {
+                Err(Error::new(Kind::NotFound, format!("'{}=' is not set for '{}'", key.name, self.name))
+                    .hint("containerctl.conf(5) says what holds then"))
+            }
+            values => Ok(values),
+        }
+    }
+
+    /// Makes all changes of the definition, or none.
+    pub fn change(&self, changes: &[Change]) -> Result<Outcome> {
+        let _lock = lock(self.root())?;
+        let draft = self.draft()?;
+        let text = changes.iter().try_fold(draft.text.clone(), |text, change| change.apply(&text))?;
+        let after = draft.check(self, &text)?;
+        changes.iter().try_for_each(|change| change.refuse_overruled(&draft.path, &after))?;
+        draft.write(self, &text, &after)
+    }
+
+    /// Reads the administrator's file of the definition.
+    pub fn draft(&self) -> Result<Draft> {
+        let main = self.require()?;
+        let own = self.root().definition(&self.name);
+        let path = if main == own { own } else { own.with_extension("conf.d").join(DROP_IN) };
+        let text = match config::read_text(&path) {
+            Err(error) if error.kind() == Kind::NotFound => String::new(),
+            text => text?,
+        };
+        Ok(Draft { path, text })
+    }
 }
 
 /// The administrator's file, to be changed as a whole.
@@ -159,21 +168,9 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reads the file.
-    pub fn open(root: &Root, name: &MachineName) -> Result<Draft> {
-        let main = registry::require(root, name)?;
-        let own = root.definition(name);
-        let path = if main == own { own } else { own.with_extension("conf.d").join(DROP_IN) };
-        let text = match config::read_text(&path) {
-            Err(error) if error.kind() == Kind::NotFound => String::new(),
-            text => text?,
-        };
-        Ok(Draft { path, text })
-    }
-
     /// The definition as it would be with `text` in the file's place. Errors are `Config`, with file, line and column.
-    pub fn check(&self, root: &Root, name: &MachineName, text: &str) -> Result<Definition> {
-        let after = config::load_with(root, name, &self.path, text)?;
+    pub fn check(&self, machine: &Machine, text: &str) -> Result<Definition> {
+        let after = config::load_with(machine.root(), &machine.name, &self.path, text)?;
         for one in after.assigned() {
             if let Err(wrong) = key::check(&one.section, &one.key, &one.value) {
                 let (file, line) = (one.file.display(), one.line);
@@ -185,52 +182,53 @@ impl Draft {
     }
 
     /// Writes `text`, which was checked, unless the file was changed meanwhile.
-    pub fn replace(self, root: &Root, name: &MachineName, text: &str) -> Result<Outcome> {
-        let _lock = lock(root)?;
-        let after = self.check(root, name, text)?;
-        if Draft::open(root, name)? != self {
+    pub fn replace(self, machine: &Machine, text: &str) -> Result<Outcome> {
+        let _lock = lock(machine.root())?;
+        let after = self.check(machine, text)?;
+        if machine.draft()? != self {
             return Err(Error::new(Kind::Busy, format!("'{}' was changed meanwhile", self.path.display()))
                 .hint("nothing was written, begin again"));
         }
-        self.write(root, name, text, &after)
+        self.write(machine, text, &after)
     }
 
-    fn write(self, root: &Root, name: &MachineName, text: &str, after: &Definition) -> Result<Outcome> {
-        let before =
-            config::load(root, name).map(|definition| definition.assigned().to_vec()).unwrap_or_default();
+    fn write(self, machine: &Machine, text: &str, after: &Definition) -> Result<Outcome> {
+        // Read under the lock: the machine's own may be older.
+        let before = config::load(machine.root(), &machine.name);
+        let before = before.map(|definition| definition.assigned().to_vec()).unwrap_or_default();
         let changed = changed(&before, after.assigned());
         let mut warnings: Vec<String> = after.warnings.iter().map(ToString::to_string).collect();
-        warnings.extend(changed.iter().filter_map(|change| overruled(root, name, change)));
+        warnings.extend(changed.iter().filter_map(|change| overruled(machine, change)));
         if text != self.text {
             replace_definition(&self.path, text)?;
-            warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
+            warnings.extend(machine.host().reload().err().map(|error| error.to_string()));
         }
-        let runs = !registry::state(root, name)?.is_down();
+        let runs = !machine.state()?.is_down();
         Ok(Outcome { file: self.path, changed, runs, warnings })
     }
 }
 
-/// What came of a change.
+/// The result of a change.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// The file that was written.
     pub file: PathBuf,
-    /// The keys that have other values now.
+    /// The keys with other values than before.
     pub changed: Vec<Changed>,
-    /// Whether the machine runs, so that a change may have to wait.
+    /// Whether the container runs, so that a change may take effect later.
     pub runs: bool,
-    /// What is to be known beside.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
-/// A key that has another value.
+/// A key with another value than before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Changed {
     /// Its section.
     pub section: String,
     /// Its name.
     pub key: String,
-    /// When that takes effect.
+    /// The time at which that takes effect.
     pub effect: Effect,
 }
 
@@ -250,16 +248,16 @@ fn changed(before: &[Assigned], after: &[Assigned]) -> Vec<Changed> {
     changed
 }
 
-/// A limit that was set is not touched by the definition.
-fn overruled(root: &Root, name: &MachineName, change: &Changed) -> Option<String> {
-    let set = change.section == "Resources" && limits::is_set(root, name, &change.key);
+/// The warning that a limit was set, for which the definition does not count.
+fn overruled(machine: &Machine, change: &Changed) -> Option<String> {
+    let set = change.section == "Resources" && machine.has_set_limit(&change.key);
     set.then(|| {
-        let key = &change.key;
+        let (key, name) = (&change.key, &machine.name);
         format!("'{key}=' was set by 'containerctl limit' or systemctl, which wins; 'containerctl limit {name} {key}=' takes that back")
     })
 }
 
-/// Whoever changes definitions queues here, for a moment.
+/// Taken for every change of a definition.
 fn lock(root: &Root) -> Result<Flock<File>> {
     let directory = root.path("/etc/containerctl");
     let failed = || format!("failed to lock '{}'", directory.display());
@@ -271,6 +269,8 @@ fn lock(root: &Root) -> Result<Flock<File>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Host;
+    use crate::name::MachineName;
     use std::fs;
 
     /// A host with one machine, whose files these are.
@@ -288,6 +288,14 @@ mod tests {
     fn set(root: &Root, name: &MachineName, changes: &[&str]) -> Result<Outcome> {
         let changes = changes.iter().map(|text| Change::new(text)).collect::<Result<Vec<_>>>()?;
         change(root, name, &changes)
+    }
+
+    fn change(root: &Root, name: &MachineName, changes: &[Change]) -> Result<Outcome> {
+        Host::new(root.clone()).machine(name)?.change(changes)
+    }
+
+    fn get(root: &Root, name: &MachineName, key: &Key) -> Result<Vec<String>> {
+        Host::new(root.clone()).machine(name)?.values(key)
     }
 
     #[test]
@@ -360,11 +368,12 @@ mod tests {
     #[test]
     fn a_draft_is_not_written_over_what_another_wrote() {
         let (_dir, root, name) = host(&[("etc/containerctl/p1.conf", "[Exec]\n")]);
-        let draft = Draft::open(&root, &name).unwrap();
+        let machine = Host::new(root.clone()).machine(&name).unwrap();
+        let draft = machine.draft().unwrap();
         set(&root, &name, &["Hostname=b"]).unwrap();
-        let error = draft.clone().replace(&root, &name, "[Exec]\nBoot=no\n").unwrap_err();
+        let error = draft.clone().replace(&machine, "[Exec]\nBoot=no\n").unwrap_err();
         assert_eq!(error.kind(), Kind::Busy);
-        let error = draft.check(&root, &name, "[Exec]\nBoot=perhaps\n").unwrap_err();
+        let error = draft.check(&machine, "[Exec]\nBoot=perhaps\n").unwrap_err();
         assert!(error.message().contains("p1.conf:2:6: Boot=: 'perhaps'"), "{error}");
     }
 

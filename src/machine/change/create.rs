@@ -1,4 +1,4 @@
-//! A name and a source → a machine, or nothing at all.
+//! Creates a container from a template, a tree or an archive. A failure leaves nothing behind.
 
 use std::path::{Path, PathBuf};
 
@@ -7,38 +7,36 @@ use crate::error::{Error, Kind, Result};
 use crate::image::finish::{self, Origin};
 use crate::image::{busybox, debian, defaults, in_place, tar};
 use crate::machine::change::first_definition;
-use crate::machine::inspect::registry;
-use crate::machine::lifecycle::unit;
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
-use crate::paths::Root;
-use crate::progress::Listener;
 use crate::sandbox::init;
 use crate::storage::store::{Partial, Published};
 use crate::storage::tree::Tree;
 use crate::storage::{ids, image_entry};
-use crate::sys::interrupt::Interrupt;
 
-/// Where the root file system comes from.
+pub use crate::image::debian::Debian;
+
+/// The source of a root file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The host's static busybox.
     Busybox,
     /// A Debian system with systemd.
-    Debian(debian::Debian),
+    Debian(Debian),
     /// A tree that exists, used in place and never deleted.
     Rootfs(PathBuf),
     /// An archive; `-` is standard input.
     Tar(PathBuf),
 }
 
-/// What to create.
+/// A container to create.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The new machine's name.
+    /// Its name.
     pub name: MachineName,
     /// Its root file system.
     pub source: Source,
-    /// What runs instead of an init; empty to boot.
+    /// The command that runs instead of an init; empty to boot.
     pub command: Vec<String>,
     /// Names, name servers and machine-id of the tree.
     pub finishing: Finishing,
@@ -54,45 +52,47 @@ pub enum Finishing {
     AsIs,
 }
 
-/// Creates the machine. Returns warnings; an error means that nothing was changed.
-pub fn create(
-    root: &Root,
-    request: &Request,
-    interrupt: Interrupt,
-    listener: Listener,
-) -> Result<Vec<String>> {
-    let name = &request.name;
-    refuse_taken(root, name)?;
+impl Host {
+    /// Creates a container. Returns warnings; an error means that nothing was changed.
+    pub fn create(&self, request: &Request) -> Result<Vec<String>> {
+        self.cancellation().check()?;
+        create(self, request)
+    }
+}
+
+fn create(host: &Host, request: &Request) -> Result<Vec<String>> {
+    let (root, name) = (host.root(), &request.name);
+    refuse_taken(host, name)?;
     let in_place = match &request.source {
         Source::Rootfs(path) => Some(path.as_path()),
         _ => None,
     };
-    // Before the long part: all that can be wrong with the arguments is told now.
+    // Before the long part: all checks of the arguments.
     let text = first_definition::text(in_place, &request.command)?;
-    let mut warnings = crate::machine::sweep(root)?;
-    let published = publish(root, request, &text, &mut warnings, interrupt, listener)?;
-    if let Err(error) = interrupt.check().and_then(|()| first_definition::write(root, name, &text)) {
+    let mut warnings = host.sweep()?;
+    let published = publish(host, request, &text, &mut warnings)?;
+    if let Err(error) = host.cancellation().check().and_then(|()| first_definition::write(root, name, &text))
+    {
         return match published.map_or(Ok(()), Published::undo) {
             Ok(()) => Err(error),
             Err(_) => Err(error.hint(format!("'containerctl destroy {name}' removes what is left of it"))),
         };
     }
-    // The machine exists. What fails now can be done again, and undoes nothing.
+    // The container exists. The rest can be done again, and its failure undoes nothing.
     let linked = image_entry::make(root, name);
     warnings.extend(linked.err().map(|error| format!("{error}, machinectl will not find its image")));
-    warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
+    warnings.extend(host.reload().err().map(|error| error.to_string()));
     Ok(warnings)
 }
 
 /// Builds the tree and puts it in its place; one that exists is only looked at. `text` is the definition.
 fn publish(
-    root: &Root,
+    host: &Host,
     request: &Request,
     text: &str,
     warnings: &mut Vec<String>,
-    interrupt: Interrupt,
-    listener: Listener,
 ) -> Result<Option<Published>> {
+    let root = host.root();
     if let Source::Rootfs(path) = &request.source {
         let tree = in_place::open(root, path)?;
         warnings.extend(require_command(text, &tree, path)?);
@@ -102,9 +102,9 @@ fn publish(
         return Ok(None);
     }
     let partial = Partial::new(root, &request.name)?;
-    warnings.extend(build(root, request, &partial, interrupt, listener)?);
+    warnings.extend(build(host, request, &partial)?);
     let rootfs = partial.rootfs();
-    // The user knows his archive, not the directory that it was unpacked to.
+    // The user knows the archive, not the directory that it was unpacked to.
     let shown = if let Source::Tar(archive) = &request.source { archive } else { &rootfs };
     let tree = Tree::open(&rootfs)?;
     warnings.extend(require_command(text, &tree, shown)?);
@@ -113,27 +113,22 @@ fn publish(
         // Nobody knows what a template had before.
         warnings.extend(notes.into_iter().filter(|_| matches!(request.source, Source::Tar(_))));
     }
-    interrupt.check()?;
+    host.cancellation().check()?;
     partial.publish().map(Some)
 }
 
-/// Returns notes.
-fn build(
-    root: &Root,
-    request: &Request,
-    partial: &Partial,
-    interrupt: Interrupt,
-    listener: Listener,
-) -> Result<Vec<String>> {
+/// Builds the tree. Returns notes.
+fn build(host: &Host, request: &Request, partial: &Partial) -> Result<Vec<String>> {
+    let (cancellation, listener) = (host.cancellation(), host.listener());
     let rootfs = partial.rootfs();
     match &request.source {
         Source::Busybox => busybox::build(&request.name, &rootfs)?,
-        Source::Debian(debian) => debian::build(debian, &request.name, &rootfs, interrupt, listener)?,
+        Source::Debian(debian) => debian::build(debian, &request.name, &rootfs, cancellation, listener)?,
         Source::Tar(archive) => {
             // Ids that nobody else has, for as long as foreign bytes are being unpacked.
-            let range = ids::range_of(root, partial.owner())?;
-            let built = tar::build(archive, &rootfs, range, interrupt, listener);
-            let released = ids::release(root, partial.owner());
+            let range = ids::range_of(host.root(), partial.owner())?;
+            let built = tar::build(archive, &rootfs, range, cancellation, listener);
+            let released = ids::release(host.root(), partial.owner());
             let mut notes = built?;
             released?;
             notes.extend(tar::lift(&rootfs)?);
@@ -144,8 +139,8 @@ fn build(
     Ok(Vec::new())
 }
 
-/// Something must run: the command, what the image says, or an init of the tree that messages call `shown`. Returns
-/// what in the image's advice is passed over.
+/// Fails where nothing would run: neither the command, nor one of the image's defaults, nor an init of the tree that
+/// messages call `shown`. Returns warnings about the image's defaults.
 fn require_command(text: &str, tree: &Tree, shown: &Path) -> Result<Vec<String>> {
     let mut definition = config::parse(Path::new("the definition"), text)?;
     defaults::advise(&mut definition, tree, shown);
@@ -158,13 +153,13 @@ fn require_command(text: &str, tree: &Tree, shown: &Path) -> Result<Vec<String>>
 }
 
 /// Fails where a definition or a tree has the name, and for `localhost`.
-pub(super) fn refuse_taken(root: &Root, name: &MachineName) -> Result<()> {
+pub(super) fn refuse_taken(host: &Host, name: &MachineName) -> Result<()> {
     if name.as_str() == "localhost" {
         return Err(Error::config("a container cannot be called 'localhost', which names every host itself")
             .hint("choose another name"));
     }
-    let tree = root.store_of(name);
-    let taken = registry::definition(root, name).or_else(|| tree.symlink_metadata().is_ok().then_some(tree));
+    let tree = host.root().store_of(name);
+    let taken = Machine::new(host, name).file().or_else(|| tree.symlink_metadata().is_ok().then_some(tree));
     match taken {
         None => Ok(()),
         Some(path) => {

@@ -1,41 +1,47 @@
-//! A machine → nothing. Each step can be done again: after a crash, the next destroy goes on.
+//! Destroys a container. Idempotent: a destroy that was cut short is finished by the next one.
 //!
-//! The root file system goes first and the definition last, so that what is half gone is still listed.
+//! The root file system goes first and the definition last, so that the container is listed until all of it is gone.
 
 use std::path::PathBuf;
 
 use super::journals;
 use crate::error::{Error, Kind, Result};
-use crate::machine::inspect::registry;
-use crate::machine::lifecycle::unit::{self, Stop};
+use crate::machine::lifecycle::unit::Stop;
 use crate::machine::lifecycle::unit_files;
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
 use crate::network::{managed, setup};
 use crate::paths::Root;
-use crate::progress::Listener;
 use crate::replace::{remove_directory, remove_file};
 use crate::runtime::{lock, state};
 use crate::storage::store::{self, Trash};
 use crate::storage::{ids, image_entry};
 
-/// What to do with a machine that runs.
+/// Treatment of a container that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfRunning {
-    /// Leave all as it is.
+    /// It is an error.
     Refuse,
-    /// Stop it first.
+    /// It is stopped first.
     Stop,
 }
 
-/// Destroys the machine, but for a root file system that was there before it. Returns warnings.
-pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<Vec<String>> {
-    require_remains(root, name)?;
-    end(root, name, if_running)?;
-    // The supervisor's own: no start comes in between.
+impl Host {
+    /// Destroys a container, or what is left of it, but for a root file system that it used in place. Returns warnings.
+    pub fn destroy(&self, name: &MachineName, if_running: IfRunning) -> Result<Vec<String>> {
+        destroy(&Machine::new(self, name), if_running)
+    }
+}
+
+fn destroy(machine: &Machine, if_running: IfRunning) -> Result<Vec<String>> {
+    let (host, root, name) = (machine.host(), machine.root(), &machine.name);
+    require_remains(machine)?;
+    end(machine, if_running)?;
+    // The supervisor's own lock: no start comes in between.
     let _lock = lock::take(root, name)?;
     state::refuse_running(root, name)?;
-    let mut warnings = crate::machine::sweep(root)?;
-    let target = registry::rootfs(root, name).unwrap_or_else(|_| root.rootfs(name));
+    let mut warnings = host.sweep()?;
+    let target = machine.rootfs().unwrap_or_else(|_| root.rootfs(name));
     let trash = store::trash(root, name)?;
     unit_files::remove(root, name)?;
     image_entry::remove(root, name, &target)?;
@@ -46,36 +52,35 @@ pub fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result
     }
     managed::release(root, name)?;
     warnings.extend(remove_definition(root, name)?);
-    warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
-    warnings.extend(unit::forget_failure(root, name).err().map(|error| error.to_string()));
-    // The machine is gone. What cannot be deleted now is swept later.
+    warnings.extend(host.reload().err().map(|error| error.to_string()));
+    warnings.extend(machine.forget_failure().err().map(|error| error.to_string()));
+    // The container is gone. The rest is swept later, if it cannot be deleted now.
     let deleted = trash.map_or(Ok(()), Trash::remove).and_then(|()| remove_directory(&root.runtime_of(name)));
     warnings.extend(deleted.err().map(|error| error.to_string()));
     Ok(warnings)
 }
 
-/// Something of it must be there: a definition, a tree, or a range of ids.
-fn require_remains(root: &Root, name: &MachineName) -> Result<()> {
+/// Fails with kind `NotFound` where there is neither a definition, nor a tree, nor a range of ids.
+fn require_remains(machine: &Machine) -> Result<()> {
+    let (root, name) = (machine.root(), &machine.name);
     let has_tree = root.store_of(name).symlink_metadata().is_ok();
     match has_tree || ids::find(root, name.as_str())?.is_some() {
         true => Ok(()),
-        false => registry::require(root, name).map(drop),
+        false => machine.require().map(drop),
     }
 }
 
-fn end(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<()> {
-    let state = registry::state(root, name)?;
+fn end(machine: &Machine, if_running: IfRunning) -> Result<()> {
+    let (name, state) = (&machine.name, machine.state()?);
     match if_running {
         _ if state.is_down() => Ok(()),
-        IfRunning::Stop => {
-            unit::one(unit::stop(root, std::slice::from_ref(name), Stop::Ask, Listener::nobody())?).map(drop)
-        }
+        IfRunning::Stop => machine.stop(Stop::Ask).map(drop),
         IfRunning::Refuse => Err(Error::new(Kind::Busy, format!("'{name}' is {state}"))
             .hint(format!("'containerctl stop {name}' first, or destroy it with '--force'"))),
     }
 }
 
-/// What the administrator and the run time define goes; what a package defines stays, and is told.
+/// Removes the files of the administrator and of the run time. Returns a warning about a package's, which stay.
 fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> {
     let [admin, runtime, packaged] = root.definition_dirs();
     for directory in [&admin, &runtime] {
@@ -91,8 +96,8 @@ fn remove_definition(root: &Root, name: &MachineName) -> Result<Option<String>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::change::create::{self, Request, Source};
-    use crate::sys::interrupt::Interrupt;
+    use crate::machine::change::create::{Finishing, Request, Source};
+    use crate::machine::inspect::registry::Filter;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
@@ -114,9 +119,13 @@ mod tests {
             name,
             source: Source::Rootfs(tree.into()),
             command: Vec::new(),
-            finishing: create::Finishing::AsIs,
+            finishing: Finishing::AsIs,
         };
-        create::create(root, &request, Interrupt::catch().unwrap(), Listener::nobody())
+        Host::new(root.clone()).create(&request)
+    }
+
+    fn destroy(root: &Root, name: &MachineName, if_running: IfRunning) -> Result<Vec<String>> {
+        Host::new(root.clone()).destroy(name, if_running)
     }
 
     #[test]
@@ -131,7 +140,7 @@ mod tests {
         symlink("/usr/lib/systemd/system/container@.service", wants.join(name.service())).unwrap();
         destroy(&root, &name, IfRunning::Refuse).unwrap();
         assert!(tree.join("sbin/init").exists());
-        assert!(registry::list(&root, &registry::Filter::default()).unwrap().is_empty());
+        assert!(Host::new(root.clone()).list(&Filter::default()).unwrap().is_empty());
         assert_eq!(ids::find(&root, "p1").unwrap(), None);
         assert!(root.image_link(&name).symlink_metadata().is_err());
         assert_eq!(fs::read_dir(wants).unwrap().count(), 0);

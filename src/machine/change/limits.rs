@@ -1,8 +1,8 @@
-//! A machine's limits: properties of its slice, beside what it uses of them.
+//! Limits of a container: properties of its slice, and the amounts in use.
 //!
-//! They come from two places. `[Resources]` of the definition is the one that the administrator writes; what is set
-//! while the machine is there is systemd's to keep, in the same files that `systemctl set-property` writes, and wins.
-//! So both commands say and change the same, also of a machine that does not run, and destroy removes all of it.
+//! They come from two places: `[Resources]` of the definition, and the files that `systemctl set-property` writes, which
+//! win. Limits that are set by an operation go to those files, so that both commands show and change the same, also of
+//! a container that does not run, and destroy removes all of it.
 
 use std::path::PathBuf;
 
@@ -11,17 +11,13 @@ use serde::Serialize;
 use crate::config::resources::{self, Kind, Property};
 use crate::config::verbatim;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::machine::inspect::registry;
-use crate::machine::inspect::usage::{self, Usage};
-use crate::machine::lifecycle::unit;
+use crate::machine::Machine;
+use crate::machine::inspect::usage::Usage;
 use crate::machine::lifecycle::unit_files;
-use crate::name::MachineName;
-use crate::paths::Root;
 use crate::replace::remove_file;
-use crate::systemd::{
-    self,
-    manager::{Lasting, Manager, UnitProperties},
-};
+use crate::systemd::manager::UnitProperties;
+
+pub use crate::systemd::manager::Lasting;
 
 /// One limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,13 +26,13 @@ pub struct Limit {
     pub key: String,
     /// Its value, as it can be set; `infinity` is none.
     pub value: String,
-    /// What is in use of it, in bytes, tasks, or for CPUQuota in microseconds since the slice began.
+    /// The amount in use, in bytes, tasks, or for CPUQuota in microseconds since the slice began.
     pub used: Option<u64>,
-    /// Who says so.
+    /// The place where it is set.
     pub from: Origin,
 }
 
-/// Where a limit comes from.
+/// The place where a limit is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
@@ -58,7 +54,7 @@ const ALWAYS: [&str; 5] = ["MemoryMax", "MemoryHigh", "MemorySwapMax", "CPUQuota
 pub enum Change {
     /// To this value.
     Set(String, Property),
-    /// Back to what the definition says.
+    /// Back to the value of the definition.
     Reset(String),
 }
 
@@ -85,86 +81,87 @@ pub fn change(text: &str) -> Result<Change> {
     }
 }
 
-/// Makes the changes, all or none of those that set something; in effect at once, and kept as `lasting` says.
-pub fn set(root: &Root, name: &MachineName, changes: &[Change], lasting: Lasting) -> Result<()> {
-    registry::require(root, name)?;
-    unit::require_systemd(root)?;
-    let mut properties = Vec::new();
-    for change in changes {
-        if let Change::Set(key, property) = change {
-            refuse_hidden(root, name, key, lasting)?;
-            properties.push(property.clone());
+impl Machine {
+    /// Changes limits: those that are set all or none, in effect at once, and kept as `lasting` says.
+    pub fn set_limits(&self, changes: &[Change], lasting: Lasting) -> Result<()> {
+        self.host().require_systemd()?;
+        let mut properties = Vec::new();
+        for change in changes {
+            if let Change::Set(key, property) = change {
+                self.refuse_hidden(key, lasting)?;
+                properties.push(property.clone());
+            }
         }
-    }
-    if !properties.is_empty() {
-        let slice = name.slice();
-        systemd::block_on(async {
-            Manager::connect().await?.set_unit_properties(&slice, lasting, &properties).await
-        })?;
-    }
-    let mut removed = false;
-    for change in changes {
-        let Change::Reset(key) = change else { continue };
-        for (path, _) in files(root, name, key) {
-            removed |= remove_file(&path)?;
+        if !properties.is_empty() {
+            let slice = self.name.slice();
+            self.host()
+                .systemd(async |manager| manager.set_unit_properties(&slice, lasting, &properties).await)?;
         }
-    }
-    if removed { unit::reload(root) } else { Ok(()) }
-}
-
-/// What is set until the boot would last until systemd reads its files again, no longer.
-fn refuse_hidden(root: &Root, name: &MachineName, key: &str, lasting: Lasting) -> Result<()> {
-    let [(path, _), _] = files(root, name, key);
-    if lasting == Lasting::Persistent || !path.exists() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Busy, format!("'{key}' is set for good in '{}'", path.display()))
-        .hint(format!("take that back with 'containerctl limit {name} {key}=' first")))
-}
-
-/// The files that `SetUnitProperties` writes for a key, the stronger first.
-fn files(root: &Root, name: &MachineName, key: &str) -> [(PathBuf, Origin); 2] {
-    let [lasting, runtime] = unit_files::CONTROL
-        .map(|path| root.path(path).join(format!("{}.d", name.slice())).join(format!("50-{key}.conf")));
-    [(lasting, Origin::Set), (runtime, Origin::SetUntilBoot)]
-}
-
-/// Whether a limit was set, so that the definition does not matter for it.
-pub(super) fn is_set(root: &Root, name: &MachineName, key: &str) -> bool {
-    files(root, name, key).iter().any(|(path, _)| path.exists())
-}
-
-/// The limits of a machine, those that somebody has set and the commonest; they need not be in effect.
-pub fn list(root: &Root, name: &MachineName) -> Result<Vec<Limit>> {
-    registry::require(root, name)?;
-    unit::require_systemd(root)?;
-    let slice =
-        systemd::block_on(async { Manager::connect().await?.properties(&name.slice(), "Slice").await })?;
-    Ok(of(root, name, &slice))
-}
-
-/// As [`list`], of the slice's properties.
-pub(in crate::machine) fn of(root: &Root, name: &MachineName, slice: &UnitProperties) -> Vec<Limit> {
-    let usage = usage::of(root, name);
-    let defined = crate::config::load(root, name).map(|definition| definition.settings.resources);
-    let defined = defined.unwrap_or_default();
-    let row = |key: &'static str| {
-        let set = files(root, name, key).into_iter().find(|(path, _)| path.exists()).map(|(_, from)| from);
-        let written = defined.iter().rfind(|(written, _)| written == key).map(|(_, text)| text);
-        let from = set.or(written.map(|_| Origin::Definition));
-        if from.is_none() && !ALWAYS.contains(&key) {
-            return None;
+        let mut removed = false;
+        for change in changes {
+            let Change::Reset(key) = change else { continue };
+            for (path, _) in self.limit_files(key) {
+                removed |= remove_file(&path)?;
+            }
         }
-        let value = if resources::kind(key) == Kind::Unread { written.cloned() } else { shown(key, slice) };
-        Some(Limit {
-            key: key.to_string(),
-            value: value.unwrap_or_else(|| "infinity".to_string()),
-            used: used(key, &usage),
-            from: from.unwrap_or(Origin::Default),
-        })
-    };
-    let rest = verbatim::RESOURCES.into_iter().filter(|key| !ALWAYS.contains(key));
-    ALWAYS.into_iter().chain(rest).filter_map(row).collect()
+        if removed { self.host().reload() } else { Ok(()) }
+    }
+
+    /// A limit that is set until the boot beside one that is set for good would last until systemd reads its files again.
+    fn refuse_hidden(&self, key: &str, lasting: Lasting) -> Result<()> {
+        let [(path, _), _] = self.limit_files(key);
+        if lasting == Lasting::Persistent || !path.exists() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Busy, format!("'{key}' is set for good in '{}'", path.display()))
+            .hint(format!("take that back with 'containerctl limit {} {key}=' first", self.name)))
+    }
+
+    /// The files that `SetUnitProperties` writes for a key, the stronger first.
+    fn limit_files(&self, key: &str) -> [(PathBuf, Origin); 2] {
+        let (directory, file) = (format!("{}.d", self.name.slice()), format!("50-{key}.conf"));
+        let [lasting, runtime] =
+            unit_files::CONTROL.map(|path| self.root().path(path).join(&directory).join(&file));
+        [(lasting, Origin::Set), (runtime, Origin::SetUntilBoot)]
+    }
+
+    /// Whether a limit was set, so that the definition does not count for it.
+    pub(super) fn has_set_limit(&self, key: &str) -> bool {
+        self.limit_files(key).iter().any(|(path, _)| path.exists())
+    }
+
+    /// The limits that somebody has set, and the commonest; they need not be in effect.
+    pub fn limits(&self) -> Result<Vec<Limit>> {
+        self.host().require_systemd()?;
+        let slice = self.name.slice();
+        let slice = self.host().systemd(async |manager| manager.properties(&slice, "Slice").await)?;
+        Ok(self.limits_of(&slice))
+    }
+
+    /// As [`Machine::limits`], from the slice's properties.
+    pub(in crate::machine) fn limits_of(&self, slice: &UnitProperties) -> Vec<Limit> {
+        let usage = self.usage();
+        let defined =
+            self.definition().map(|definition| &definition.settings.resources[..]).unwrap_or_default();
+        let row = |key: &'static str| {
+            let set = self.limit_files(key).into_iter().find(|(path, _)| path.exists()).map(|(_, from)| from);
+            let written = defined.iter().rfind(|(written, _)| written == key).map(|(_, text)| text);
+            let from = set.or(written.map(|_| Origin::Definition));
+            if from.is_none() && !ALWAYS.contains(&key) {
+                return None;
+            }
+            let value =
+                if resources::kind(key) == Kind::Unread { written.cloned() } else { shown(key, slice) };
+            Some(Limit {
+                key: key.to_string(),
+                value: value.unwrap_or_else(|| "infinity".to_string()),
+                used: used(key, &usage),
+                from: from.unwrap_or(Origin::Default),
+            })
+        };
+        let rest = verbatim::RESOURCES.into_iter().filter(|key| !ALWAYS.contains(key));
+        ALWAYS.into_iter().chain(rest).filter_map(row).collect()
+    }
 }
 
 /// A property as it could be set.

@@ -1,5 +1,5 @@
-//! A machine under another name. It is many files, so the intent is written down first, and every step can be done
-//! again: after a crash whoever comes next finishes what was begun.
+//! Renames a container. The name is in many files, so the intent is recorded first, and every step can be repeated: a
+//! rename that was cut short is finished by the next create, destroy or rename.
 //!
 //! ```text
 //! .rename-p1 ─► root file system ─► ids and addresses ─► definition ─► unit files ─► links ─► no .rename-p1
@@ -12,11 +12,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::{create, journals};
-use crate::config;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::inspect::registry;
-use crate::machine::lifecycle::unit;
 use crate::machine::lifecycle::unit_files;
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
 use crate::network::managed;
 use crate::paths::Root;
@@ -25,39 +23,54 @@ use crate::replace::{remove_directory, remove_file};
 use crate::runtime::{lock, state};
 use crate::storage::{ids, image_entry};
 
-/// What the store holds of a rename that is under way; the rest of the name is the old machine's.
+/// Beginning of the name of a file in the store that records a rename; the rest is the container's old name.
 const INTENT: &str = ".rename-";
 
-/// Renames a machine that does not run. Returns warnings; an error means that nothing was changed, unless it says so.
-pub fn rename(root: &Root, old: &MachineName, new: &MachineName) -> Result<Vec<String>> {
-    let main = registry::require(root, old)?;
-    let state = registry::state(root, old)?;
+impl Machine {
+    /// Gives a container that does not run another name. Returns warnings; an error means that nothing was changed, unless
+    /// it says so.
+    pub fn rename(&self, new: &MachineName) -> Result<Vec<String>> {
+        rename(self, new)
+    }
+}
+
+fn rename(machine: &Machine, new: &MachineName) -> Result<Vec<String>> {
+    let (host, root, old) = (machine.host(), machine.root(), &machine.name);
+    let main = machine.require()?;
+    let state = machine.state()?;
     if !state.is_down() {
         return Err(Error::new(Kind::Busy, format!("'{old}' is {state}"))
             .hint(format!("'containerctl stop {old}' first")));
     }
-    let mut warnings = crate::machine::sweep(root)?;
-    create::refuse_taken(root, new)?;
-    refuse_fixed(root, old, &main)?;
+    let mut warnings = host.sweep()?;
+    create::refuse_taken(host, new)?;
+    refuse_fixed(machine, &main)?;
     let _locks = [lock::take(root, old)?, lock::take(root, new)?];
     state::refuse_running(root, old)?;
     refuse_in_the_way(root, old, new)?;
     let intent = root.store().join(format!("{INTENT}{old}"));
     crate::storage::store::make(root)?;
     replace(&intent, new.as_str())?;
-    let unlinked = carry_out(root, old, new, &intent).map_err(|error| {
+    let unlinked = carry_out(machine, new, &intent).map_err(|error| {
         error.hint(format!(
             "'containerctl rename' begun with '{old}' goes on with the next create, destroy or rename"
         ))
     })?;
     warnings.extend(unlinked);
-    warnings.extend(unit::reload(root).err().map(|error| error.to_string()));
-    warnings.extend(mentions(root, old));
+    warnings.extend(host.reload().err().map(|error| error.to_string()));
+    warnings.extend(mentions(host, old));
     Ok(warnings)
 }
 
-/// Finishes what crashed. Returns warnings.
-pub(in crate::machine) fn finish(root: &Root) -> Vec<String> {
+impl Host {
+    /// Finishes renames that were cut short. Returns warnings.
+    pub(in crate::machine) fn finish_renames(&self) -> Vec<String> {
+        finish(self)
+    }
+}
+
+fn finish(host: &Host) -> Vec<String> {
+    let root = host.root();
     let entries = fs::read_dir(root.store()).into_iter().flatten().flatten();
     let mut warnings = Vec::new();
     for entry in entries {
@@ -68,8 +81,8 @@ pub(in crate::machine) fn finish(root: &Root) -> Vec<String> {
         let done = read.and_then(|new| {
             let (old, new) = (MachineName::new(old)?, MachineName::new(new.trim())?);
             let _locks = [lock::take(root, &old)?, lock::take(root, &new)?];
-            carry_out(root, &old, &new, &intent)?;
-            unit::reload(root)?;
+            carry_out(&Machine::new(host, &old), &new, &intent)?;
+            host.reload()?;
             Ok(format!("'{old}' is called '{new}' now: a rename that was cut short is done"))
         });
         warnings.push(done.unwrap_or_else(|error| error.to_string()));
@@ -77,9 +90,10 @@ pub(in crate::machine) fn finish(root: &Root) -> Vec<String> {
     warnings
 }
 
-/// Every step; each is nothing where it was done before. Returns why machinectl will not find the image, if so.
-fn carry_out(root: &Root, old: &MachineName, new: &MachineName, intent: &Path) -> Result<Option<String>> {
-    let target = registry::rootfs(root, old).unwrap_or_else(|_| root.rootfs(old));
+/// Does every step; a step that was done before does nothing. Returns a warning if machinectl will not find the image.
+fn carry_out(machine: &Machine, new: &MachineName, intent: &Path) -> Result<Option<String>> {
+    let (root, old) = (machine.root(), &machine.name);
+    let target = machine.rootfs().unwrap_or_else(|_| root.rootfs(old));
     journals::rename(root, old, new, &target)?;
     image_entry::remove(root, old, &target)?;
     for (from, to) in moves(root, old, new) {
@@ -94,7 +108,7 @@ fn carry_out(root: &Root, old: &MachineName, new: &MachineName, intent: &Path) -
     Ok(unlinked.map(|error| format!("{error}, machinectl will not find its image")))
 }
 
-/// From where to where, the root file system first: a definition without one says so.
+/// The old and the new path of everything, the root file system first: a definition without one says so.
 fn moves(root: &Root, old: &MachineName, new: &MachineName) -> Vec<(PathBuf, PathBuf)> {
     let mut moves = vec![(root.store_of(old), root.store_of(new))];
     let [admin, runtime, _] = root.definition_dirs();
@@ -116,13 +130,15 @@ fn shift(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// A definition of a package keeps its name, and one that names the place of its root file system would lose it.
-fn refuse_fixed(root: &Root, old: &MachineName, main: &Path) -> Result<()> {
+fn refuse_fixed(machine: &Machine, main: &Path) -> Result<()> {
+    let (root, old) = (machine.root(), &machine.name);
     if main.starts_with(root.path("/usr")) {
         return Err(Error::new(Kind::Busy, format!("'{}' belongs to a package", main.display()))
             .hint("write a definition of the new name yourself"));
     }
     // One that is broken may be renamed, too.
-    let said = config::load(root, old).ok().and_then(|definition| definition.settings.files.root_directory);
+    let definition = machine.definition().ok();
+    let said = definition.and_then(|definition| definition.settings.files.root_directory.as_ref());
     match said.filter(|said| said.starts_with(root.store_of(old))) {
         None => Ok(()),
         Some(said) => Err(Error::config(format!("RootDirectory= of '{old}' is '{}'", said.display()))
@@ -130,7 +146,7 @@ fn refuse_fixed(root: &Root, old: &MachineName, main: &Path) -> Result<()> {
     }
 }
 
-/// What has the new name already is somebody else's.
+/// Fails where something has the new name already: it is another's.
 fn refuse_in_the_way(root: &Root, old: &MachineName, new: &MachineName) -> Result<()> {
     let exists = |path: &Path| path.symlink_metadata().is_ok();
     let in_the_way = moves(root, old, new).into_iter().find(|(from, to)| exists(from) && exists(to));
@@ -146,12 +162,12 @@ fn refuse_in_the_way(root: &Root, old: &MachineName, new: &MachineName) -> Resul
     }
 }
 
-/// Definitions that name the old unit, which nobody has any more.
-fn mentions(root: &Root, old: &MachineName) -> Vec<String> {
+/// Warnings about definitions that name the old unit, which is gone.
+fn mentions(host: &Host, old: &MachineName) -> Vec<String> {
     let unit = old.service();
     let mut found = Vec::new();
-    for name in config::names(root) {
-        let Ok(definition) = config::load(root, &name) else { continue };
+    for machine in host.machines() {
+        let Ok(definition) = machine.definition() else { continue };
         let named =
             definition.assigned().iter().filter(|one| one.value.split_whitespace().any(|word| word == unit));
         found
@@ -188,6 +204,10 @@ mod tests {
         symlink("/x", wants.join(names[0].service())).unwrap();
         image_entry::make(&root, &names[0]).unwrap();
         (dir, root, names)
+    }
+
+    fn rename(root: &Root, old: &MachineName, new: &MachineName) -> Result<Vec<String>> {
+        Host::new(root.clone()).machine(old)?.rename(new)
     }
 
     /// Every path with what it holds.
@@ -244,7 +264,7 @@ mod tests {
             for (from, to) in moves(&root, &old, &new).iter().take(done) {
                 shift(from, to).unwrap();
             }
-            let warnings = crate::machine::sweep(&root).unwrap();
+            let warnings = Host::new(root.clone()).sweep().unwrap();
             assert!(warnings[0].contains("'web-1' is called 'p1' now"), "{warnings:?}");
             assert_eq!(look(&root), expected, "after {done} steps");
         }

@@ -1,4 +1,4 @@
-//! Whether this host can run containers: what is needed of kernel, cgroups and systemd, and what is good to have.
+//! Features of the host: those that containers need of kernel, cgroups and systemd, and those that some functions need.
 
 use std::borrow::Cow;
 use std::fs;
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::exposure;
 use crate::error::{Context, Result};
+use crate::machine::Host;
 use crate::machine::change::network;
 use crate::network::probe::{Outcome, Packet};
 use crate::paths::Root;
@@ -18,7 +19,7 @@ use crate::sandbox::lsm::Support;
 use crate::sandbox::userns::userns;
 use crate::sys::idmap::IdRange;
 use crate::sys::mount::{Depth, MountAttr, mount_setattr};
-use crate::systemd::{self, manager::Manager};
+use crate::systemd;
 
 /// The oldest systemd and kernel that are supported.
 const SYSTEMD: u64 = 257;
@@ -69,16 +70,18 @@ impl Feature {
     }
 }
 
-/// Looks at everything. Nothing stays changed: what is made to try something out goes again.
-pub fn check(root: &Root) -> Vec<Feature> {
-    // First, as it clones, and the bus leaves a thread.
-    let mut features = kernel(root);
-    features.extend(host(root));
-    features.extend(installed(root));
-    features.extend(tools(root));
-    features.extend(packets(root));
-    features.extend(exposure::check(root));
-    features
+impl Host {
+    /// Checks all features. Nothing stays changed.
+    pub fn check(&self) -> Vec<Feature> {
+        // The kernel first: it is tried in a clone, and a call of the bus leaves a thread.
+        let mut features = kernel(self.root());
+        features.extend(services(self));
+        features.extend(installed(self.root()));
+        features.extend(tools(self));
+        features.extend(packets(self.root()));
+        features.extend(exposure::check(self.root()));
+        features
+    }
 }
 
 fn needed(what: &str, found: Found, hint: &'static str) -> Feature {
@@ -94,8 +97,9 @@ pub(super) fn good(
     Feature { what: what.to_string(), only_for: Some(only_for), found, hint: hint.into() }
 }
 
-/// systemd and what comes with it.
-fn host(root: &Root) -> Vec<Feature> {
+/// systemd and its services.
+fn services(host: &Host) -> Vec<Feature> {
+    let root = host.root();
     let exists = |path: &str| Found::when(root.path(path).exists());
     let nss = fs::read_to_string(root.path("/etc/nsswitch.conf")).unwrap_or_default();
     let named = nss.lines().any(|line| line.starts_with("hosts:") && line.contains("mymachines"));
@@ -106,7 +110,7 @@ fn host(root: &Root) -> Vec<Feature> {
             Found::when(systemd::is_running(root)),
             "boot with systemd, containers are its units",
         ),
-        needed("systemd 257", systemd_version(root), "upgrade systemd, and have dbus run"),
+        needed("systemd 257", systemd_version(host), "upgrade systemd, and have dbus run"),
         good("systemd-machined", "machinectl", exists(machined), "install systemd-container"),
         good(
             "systemd-networkd",
@@ -124,11 +128,11 @@ fn host(root: &Root) -> Vec<Feature> {
     ]
 }
 
-fn systemd_version(root: &Root) -> Found {
-    if !systemd::is_running(root) {
+fn systemd_version(host: &Host) -> Found {
+    if !systemd::is_running(host.root()) {
         return Found::Missing(String::new());
     }
-    match systemd::block_on(async { Manager::connect().await?.version().await }) {
+    match host.systemd(async |manager| manager.version().await) {
         Ok(version) if number(&version) >= SYSTEMD => Found::Ok(version),
         Ok(version) => Found::Missing(version),
         Err(error) => Found::Missing(error.message().to_string()),
@@ -230,7 +234,8 @@ fn installed(root: &Root) -> Vec<Feature> {
     files.into_iter().map(of).collect()
 }
 
-fn tools(root: &Root) -> Vec<Feature> {
+fn tools(host: &Host) -> Vec<Feature> {
+    let root = host.root();
     let find = |name: &str| {
         let paths = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
             .map(|path| Path::new(path).join(name));
@@ -248,7 +253,7 @@ fn tools(root: &Root) -> Vec<Feature> {
         good(
             "names and DHCP for containers",
             "networks of containers",
-            service(root),
+            service(host),
             "see 'systemctl status containerctl-names'",
         ),
         good("busybox", "--template busybox", Found::of(find("busybox")), "install busybox-static"),
@@ -257,9 +262,9 @@ fn tools(root: &Root) -> Vec<Feature> {
     ]
 }
 
-/// Whether what answers guests of the managed network does so, once there is one.
-fn service(root: &Root) -> Found {
-    match network::show(root) {
+/// Whether the service for guests of the managed network works, once there is one.
+fn service(host: &Host) -> Found {
+    match host.network() {
         Ok(Some(network)) if !network.problems.is_empty() => Found::Missing(network.problems.join("; ")),
         Ok(_) => Found::Ok(String::new()),
         Err(_) => Found::Unknown,
@@ -291,7 +296,7 @@ fn packets(root: &Root) -> Vec<Feature> {
     }
 }
 
-/// Whether the packet filter has what it is to have; only root may look.
+/// Whether the packet filter has the rules of all running containers; only root may look.
 fn rules(root: &Root) -> Found {
     if !root.is_system() || !rustix::process::geteuid().is_root() {
         return Found::Unknown;
@@ -321,8 +326,8 @@ mod tests {
         fs::create_dir_all(root.path("/usr/lib/systemd/system")).unwrap();
         fs::write(root.path("/usr/lib/systemd/system/container@.service"), "").unwrap();
         assert_eq!(missing(&installed(&root)).len(), 2);
-        assert_eq!(missing(&host(&root)), ["systemd is PID 1", "systemd 257"]);
-        assert!(missing(&tools(&root)).is_empty(), "nobody needs them all");
+        assert_eq!(missing(&services(&Host::new(root.clone()))), ["systemd is PID 1", "systemd 257"]);
+        assert!(missing(&tools(&Host::new(root.clone()))).is_empty(), "nobody needs them all");
     }
 
     #[test]

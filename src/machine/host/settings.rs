@@ -1,10 +1,11 @@
-//! Settings of the host that hurt once there are many containers, or that let containers see or do more than they
-//! need. Only looked at: what to write where is for the administrator to read.
+//! Settings of the host that limit it once there are many containers, or that let containers see or do more than they
+//! need. They are only shown, with the lines that would change them.
 
 use std::fs;
 
 use serde::Serialize;
 
+use crate::machine::Host;
 use crate::paths::Root;
 
 /// The file in which [`Setting::line`] is to stand (sysctl.d(5)).
@@ -23,7 +24,7 @@ pub struct Setting {
     pub wanted: Wanted,
     /// The reason for the recommendation.
     pub why: &'static str,
-    /// Whether it is not as wanted.
+    /// Whether the value is not as recommended.
     pub hurts: bool,
     /// The line that would change it.
     pub line: String,
@@ -84,12 +85,18 @@ const SYSCTLS: [(&str, Wanted, &str); 21] = [
     ("fs.protected_regular", Wanted::AtLeast(1), "files in shared directories cannot trap anyone"),
 ];
 
-/// Open files of a process, the hard limit that units get.
+/// The hard limit of open files that units get.
 const NOFILE: (&str, Wanted, &str) =
     ("DefaultLimitNOFILE", Wanted::AtLeast(524_288), "the hard limit that containers start with");
 
-/// Looks at the host.
-pub fn examine(root: &Root) -> Vec<Setting> {
+impl Host {
+    /// The settings of the host that matter to containers.
+    pub fn settings(&self) -> Vec<Setting> {
+        examine(self.root())
+    }
+}
+
+fn examine(root: &Root) -> Vec<Setting> {
     let sysctl = |(name, wanted, why): &(&'static str, Wanted, &'static str)| {
         let line = format!("{name} = {}", wanted.number());
         setting(name, read(root, name), *wanted, why, line, SYSCTL_FILE)

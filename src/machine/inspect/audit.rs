@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use serde::Serialize;
 
-use super::registry;
 use crate::error::{Context, Error, Result};
+use crate::machine::Machine;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::preparation::{Purpose, prepare};
@@ -46,14 +46,15 @@ const STATUSES: [(i32, Finding); 3] = [(10, Finding::Allowed), (11, Finding::Ref
 
 /// Goes on as a sealed copy of our program without an environment, for a container whose root may write to files of the host's root; called
 /// by a program that does nothing else, before it audits.
-pub fn seal(root: &Root, name: &MachineName) -> Result<()> {
-    let exposed = state::read(root, name).is_some_and(|state| Memory::of(state.ids) == Memory::Own);
+pub fn seal(machine: &Machine) -> Result<()> {
+    let state = state::read(machine.root(), &machine.name);
+    let exposed = state.is_some_and(|state| Memory::of(state.ids) == Memory::Own);
     if exposed && !sealed::is_sealed() { Err(sealed::execute_ourselves(std::iter::empty())) } else { Ok(()) }
 }
 
-/// Audits a running machine.
-pub fn audit(root: &Root, name: &MachineName) -> Result<Vec<Row>> {
-    registry::require(root, name)?;
+/// Audits a running container.
+pub fn audit(machine: &Machine) -> Result<Vec<Row>> {
+    let (root, name) = (machine.root(), &machine.name);
     let (state, leader) = state::require_running(root, name)?;
     let promised = Promised::of(root, name, &state)?;
     let mut rows = kernel_rows(&state, &promised)?;

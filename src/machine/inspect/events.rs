@@ -1,4 +1,4 @@
-//! What machines do from now on, as systemd tells it; nothing is asked again and again.
+//! Changes of containers' states, as systemd signals them; nothing is polled.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,99 +8,90 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::poll::{PollFd, PollFlags};
 use serde::Serialize;
 
-use super::registry;
+use crate::cancellation::cancelled;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::conversation::{Conversation, Heard, Teller};
-use crate::machine::lifecycle::unit::require_systemd;
+use crate::machine::background::{Background, Received, Reporter};
+use crate::machine::{Host, Machine};
 use crate::name::{MachineName, UnitOf};
-use crate::paths::Root;
 use crate::runtime::run_state::{RunState, Scope, Service};
-use crate::sys::interrupt::interrupted;
 use crate::sys::poll::poll;
 use crate::systemd::{
-    self,
+    self, Bus,
     watch::{Change, Watch},
 };
 
-/// The units that make up machines.
+/// The units that make up containers.
 const PATTERNS: [&str; 2] = ["container@*.service", "machine-*.scope"];
-/// How long a bus that went away is waited for.
+/// Time for which a bus that went away is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A machine does something else than before.
+/// A change of a container's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
-    /// The machine.
+    /// The container.
     pub name: String,
-    /// What it does now.
+    /// The new state.
     pub state: RunState,
-    /// What it did before.
+    /// The state before.
     pub previous: RunState,
-    /// When we heard of it, in microseconds since 1970.
+    /// The time at which the change was signalled, in microseconds since 1970.
     pub time_usec: u64,
 }
 
-/// Waits until the machine is in one of `states`, and says in which.
-pub fn wait(
-    root: &Root,
-    name: &MachineName,
-    states: &[RunState],
-    limit: Option<Duration>,
-) -> Result<RunState> {
-    registry::require(root, name)?;
-    require_systemd(root)?;
-    let wanted = name.clone();
-    let conversation = Conversation::begin(move |teller| follow(teller, &|name| *name == wanted))?;
-    hear_of(name, conversation, states, limit)
-}
+impl Machine {
+    /// Waits until the container is in one of `states`, and returns that one. Fails with kind `TimedOut` after `limit`.
+    pub fn wait(&self, states: &[RunState], limit: Option<Duration>) -> Result<RunState> {
+        self.host().require_systemd()?;
+        let (bus, wanted) = (self.host().bus().clone(), self.name.clone());
+        let follow = move |reporter: &_| follow(reporter, &bus, &|name| *name == wanted);
+        self.wait_for(states, limit, Background::start(self.host().cancellation(), follow)?)
+    }
 
-/// The same, given up as soon as nobody reads from the pipe any more.
-pub fn wait_for_reader(
-    root: &Root,
-    name: &MachineName,
-    states: &[RunState],
-    limit: Option<Duration>,
-    pipe: &OwnedFd,
-) -> Result<RunState> {
-    registry::require(root, name)?;
-    require_systemd(root)?;
-    let pipe = pipe.try_clone().context(|| "failed to copy a descriptor")?;
-    let wanted = name.clone();
-    let conversation = Conversation::begin_both(
-        move |teller| follow(teller, &|name| *name == wanted),
-        move |teller| {
-            // A pipe without a reader is an error, which is always told.
+    /// As [`Machine::wait`], given up as soon as nobody reads from the pipe any more.
+    pub fn wait_for_reader(
+        &self,
+        states: &[RunState],
+        limit: Option<Duration>,
+        pipe: &OwnedFd,
+    ) -> Result<RunState> {
+        self.host().require_systemd()?;
+        let pipe = pipe.try_clone().context(|| "failed to copy a descriptor")?;
+        let (bus, wanted) = (self.host().bus().clone(), self.name.clone());
+        let follow = move |reporter: &_| follow(reporter, &bus, &|name| *name == wanted);
+        let await_close = move |reporter: &Reporter<Result<Report>>| {
+            // A pipe without a reader is in error, which poll(2) always reports.
             let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
             let _ = poll(&mut fds, None);
-            teller.tell(Err(interrupted()));
-        },
-    )?;
-    hear_of(name, conversation, states, limit)
-}
+            reporter.report(Err(cancelled()));
+        };
+        let background = Background::start_two(self.host().cancellation(), follow, await_close)?;
+        self.wait_for(states, limit, background)
+    }
 
-fn hear_of(
-    name: &MachineName,
-    mut conversation: Conversation<Result<Told>>,
-    states: &[RunState],
-    limit: Option<Duration>,
-) -> Result<RunState> {
-    let end = limit.map(|limit| Instant::now() + limit);
-    let mut state = RunState::default();
-    loop {
-        match conversation.next(end)? {
-            Heard::News(Ok(Told::Found(found))) => {
-                state = found;
-                continue;
+    fn wait_for(
+        &self,
+        states: &[RunState],
+        limit: Option<Duration>,
+        mut background: Background<Result<Report>>,
+    ) -> Result<RunState> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut state = RunState::default();
+        loop {
+            match background.next(deadline)? {
+                Received::Report(Ok(Report::Found(found))) => {
+                    state = found;
+                    continue;
+                }
+                Received::Report(Ok(Report::Looked)) => {}
+                Received::Report(Ok(Report::Changed(event))) => state = event.state,
+                Received::Report(Err(error)) => return Err(error),
+                Received::Cancelled => return Err(cancelled()),
+                Received::Late => return Err(late(&self.name, state)),
+                Received::End => return Err(lost()),
             }
-            Heard::News(Ok(Told::Looked)) => {}
-            Heard::News(Ok(Told::Changed(event))) => state = event.state,
-            Heard::News(Err(error)) => return Err(error),
-            Heard::Interrupted => return Err(interrupted()),
-            Heard::Late => return Err(late(name, state)),
-            Heard::End => return Err(lost()),
-        }
-        if states.contains(&state) {
-            return Ok(state);
+            if states.contains(&state) {
+                return Ok(state);
+            }
         }
     }
 }
@@ -110,27 +101,32 @@ fn late(name: &MachineName, state: RunState) -> Error {
         .hint(format!("see 'containerctl info {name}'"))
 }
 
-/// Tells of every change of the machines that `wants` picks, until `tell` returns false or the user interrupts.
-pub fn monitor(
-    root: &Root,
-    wants: impl Fn(&MachineName) -> bool + Send + 'static,
-    mut tell: impl FnMut(&Event) -> Result<bool>,
-) -> Result<()> {
-    require_systemd(root)?;
-    let root = root.clone();
-    let wanted = move |name: &MachineName| wants(name) && registry::definition(&root, name).is_some();
-    let mut conversation = Conversation::begin(move |teller| follow(teller, &wanted))?;
-    loop {
-        match conversation.next(None)? {
-            Heard::News(Ok(Told::Changed(event))) => {
-                if !tell(&event)? {
-                    return Ok(());
+impl Host {
+    /// Passes every change of the containers that `wants` picks to `receive`, until `receive` returns false or the
+    /// operation is cancelled.
+    pub fn monitor(
+        &self,
+        wants: impl Fn(&MachineName) -> bool + Send + 'static,
+        mut receive: impl FnMut(&Event) -> Result<bool>,
+    ) -> Result<()> {
+        self.require_systemd()?;
+        let host = self.clone();
+        let wanted = move |name: &MachineName| wants(name) && Machine::new(&host, name).file().is_some();
+        let bus = self.bus().clone();
+        let mut background =
+            Background::start(self.cancellation(), move |reporter| follow(reporter, &bus, &wanted))?;
+        loop {
+            match background.next(None)? {
+                Received::Report(Ok(Report::Changed(event))) => {
+                    if !receive(&event)? {
+                        return Ok(());
+                    }
                 }
+                Received::Report(Ok(Report::Found(_) | Report::Looked)) | Received::Late => {}
+                Received::Report(Err(error)) => return Err(error),
+                Received::Cancelled => return Ok(()),
+                Received::End => return Err(lost()),
             }
-            Heard::News(Ok(Told::Found(_) | Told::Looked)) | Heard::Late => {}
-            Heard::News(Err(error)) => return Err(error),
-            Heard::Interrupted => return Ok(()),
-            Heard::End => return Err(lost()),
         }
     }
 }
@@ -139,43 +135,43 @@ fn lost() -> Error {
     Error::failed("the system bus went away").hint("see 'systemctl status dbus.service'")
 }
 
-/// What the thread tells.
-enum Told {
-    /// What a machine does when the thread looks for the first time, if it is not stopped.
+/// A report of the thread that follows containers.
+enum Report {
+    /// The state of a container at the first look, if it is not stopped.
     Found(RunState),
-    /// All of them were looked at.
+    /// All containers were looked at.
     Looked,
-    /// One does something else.
+    /// A container's state changed.
     Changed(Event),
 }
 
-/// In the thread: follows the machines, also over a restart of the bus.
-fn follow(teller: &Teller<Result<Told>>, wants: &dyn Fn(&MachineName) -> bool) {
+/// In the thread: follows the containers, also over a restart of the bus.
+fn follow(reporter: &Reporter<Result<Report>>, bus: &Bus, wants: &dyn Fn(&MachineName) -> bool) {
     let mut machines = Machines { wants, known: HashMap::new(), looked: None };
     loop {
-        let Err(error) = systemd::block_on(listen(teller, &mut machines)) else { return };
+        let Err(error) = systemd::block_on(listen(reporter, bus, &mut machines)) else { return };
         // The first connection must come about; a later one is waited for.
         if machines.looked.is_none_or(|looked| looked.elapsed() > PATIENCE) {
-            teller.tell(Err(error));
+            reporter.report(Err(error));
             return;
         }
         sleep(Duration::from_millis(100));
     }
 }
 
-/// Fails when the bus goes away; ends well when nobody listens to us any more.
-async fn listen(teller: &Teller<Result<Told>>, machines: &mut Machines<'_>) -> Result<()> {
-    let mut watch = Watch::begin().await?;
-    machines.look(&mut watch, teller).await?;
+/// Fails when the bus goes away; returns when nobody receives reports any more.
+async fn listen(reporter: &Reporter<Result<Report>>, bus: &Bus, machines: &mut Machines<'_>) -> Result<()> {
+    let mut watch = Watch::begin(bus).await?;
+    machines.look(&mut watch, reporter).await?;
     loop {
         let change = watch.next().await;
         machines.looked = Some(Instant::now());
         let goes_on = match change? {
-            Change::Reloaded => machines.look(&mut watch, teller).await?,
+            Change::Reloaded => machines.look(&mut watch, reporter).await?,
             // It may have ended, or only be loaded anew.
-            Change::Gone(unit) if machines.has(&unit) => machines.look(&mut watch, teller).await?,
+            Change::Gone(unit) if machines.has(&unit) => machines.look(&mut watch, reporter).await?,
             Change::Gone(_) => true,
-            Change::Unit { name, properties } => machines.update(teller, &name, &properties),
+            Change::Unit { name, properties } => machines.update(reporter, &name, &properties),
         };
         if !goes_on {
             return Ok(());
@@ -183,7 +179,7 @@ async fn listen(teller: &Teller<Result<Told>>, machines: &mut Machines<'_>) -> R
     }
 }
 
-/// The units of one machine.
+/// The units of one container.
 #[derive(Clone, Default)]
 struct Units {
     service: Service,
@@ -213,7 +209,7 @@ impl Units {
     }
 }
 
-/// What is known of all that are wanted.
+/// The known units of the containers that are followed.
 struct Machines<'a> {
     wants: &'a dyn Fn(&MachineName) -> bool,
     known: HashMap<MachineName, Units>,
@@ -221,8 +217,8 @@ struct Machines<'a> {
 }
 
 impl Machines<'_> {
-    /// Looks at all of them, and tells what is new; false once nobody listens.
-    async fn look(&mut self, watch: &mut Watch, teller: &Teller<Result<Told>>) -> Result<bool> {
+    /// Looks at all of them, and reports changes; false once nobody receives.
+    async fn look(&mut self, watch: &mut Watch, reporter: &Reporter<Result<Report>>) -> Result<bool> {
         let mut seen: HashMap<MachineName, Units> = HashMap::new();
         for unit in watch.look(&PATTERNS).await? {
             let Some((name, kind)) = MachineName::of_unit(&unit.name).filter(|(name, _)| (self.wants)(name))
@@ -246,22 +242,22 @@ impl Machines<'_> {
                 (self.known.get(&name).map(Units::state).unwrap_or_default(), units.state());
             self.known.insert(name.clone(), units);
             if previous != state {
-                let told =
-                    if first { Told::Found(state) } else { Told::Changed(event(&name, previous, state)) };
-                teller.tell(Ok(told));
+                let report =
+                    if first { Report::Found(state) } else { Report::Changed(event(&name, previous, state)) };
+                reporter.report(Ok(report));
             }
         }
-        Ok(teller.tell(Ok(Told::Looked)))
+        Ok(reporter.report(Ok(Report::Looked)))
     }
 
     fn has(&self, unit: &str) -> bool {
         MachineName::of_unit(unit).is_some_and(|(name, _)| self.known.contains_key(&name))
     }
 
-    /// Takes in what has changed of a unit, and tells if that is another state; false once nobody listens.
+    /// Takes in changed properties of a unit, and reports a change of state; false once nobody receives.
     fn update(
         &mut self,
-        teller: &Teller<Result<Told>>,
+        reporter: &Reporter<Result<Report>>,
         unit: &str,
         properties: &HashMap<String, String>,
     ) -> bool {
@@ -273,7 +269,7 @@ impl Machines<'_> {
         let previous = units.state();
         units.take(kind, properties);
         let state = units.state();
-        previous == state || teller.tell(Ok(Told::Changed(event(&name, previous, state))))
+        previous == state || reporter.report(Ok(Report::Changed(event(&name, previous, state))))
     }
 }
 

@@ -1,45 +1,42 @@
-//! All that is known of one machine.
+//! Everything known of one container.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::usage::{self, Usage};
-use super::{addresses, registry};
-use crate::config::{self, settings::PrivateUsers};
+use super::addresses;
+use super::usage::Usage;
+use crate::config::settings::PrivateUsers;
 use crate::error::{Kind, Result};
-use crate::machine::change::limits::{self, Limit};
+use crate::machine::Machine;
+use crate::machine::change::limits::Limit;
 use crate::machine::lifecycle::unit_files;
-use crate::name::MachineName;
-use crate::paths::Root;
 use crate::runtime::run_state::RunState;
-use crate::runtime::state;
-use crate::runtime::state::State;
+use crate::runtime::state::{self, State};
+use crate::runtime::timings;
 use crate::storage::ids;
-use crate::systemd::{
-    self,
-    manager::{Manager, UnitProperties},
-};
+use crate::systemd::{self, manager::UnitProperties};
 
-/// What `containerctl info` shows.
+/// The content of `containerctl info`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Info {
-    /// The machine's name.
+    /// The container's name.
     pub name: String,
     /// Its definition.
     pub definition: PathBuf,
-    /// What it does.
+    /// Its state.
     pub state: RunState,
-    /// What the supervisor says that it does.
+    /// The status line of its supervisor.
     pub status: Option<String>,
-    /// Started at boot, or along with another unit.
+    /// Whether it is started at boot, or along with another unit.
     pub autostart: bool,
     /// PID of the payload's first process.
     pub leader: Option<u32>,
-    /// Terminals that it has beside its console.
+    /// Number of terminals beside its console.
     pub ttys: Option<u8>,
-    /// By which others reach it.
+    /// The addresses by which others reach it.
     pub addresses: Vec<IpAddr>,
     /// The service.
     pub unit: String,
@@ -51,26 +48,26 @@ pub struct Info {
     pub uids: Option<(u32, u32)>,
     /// `PrivateUsers=`, unless the definition is broken.
     pub private_users: Option<Users>,
-    /// What the kernel's security modules call its first process.
+    /// Labels of its first process, by the kernel's security modules.
     pub labels: Vec<Label>,
     /// Root file system, unless the definition is broken.
     pub root: Option<PathBuf>,
-    /// What is wrong with the definition, or with the root file system.
+    /// The mistake in the definition, or the fault of the root file system.
     pub problem: Option<String>,
     /// Seconds since its payload was started.
     pub uptime_seconds: Option<u64>,
-    /// What it uses of the host.
+    /// Resources that it uses.
     #[serde(flatten)]
     pub usage: Usage,
     /// Its limits, where systemd runs.
     pub limits: Vec<Limit>,
 }
 
-/// Which host ids a machine's ids are.
+/// The host ids behind a container's ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Users {
-    /// A range that no other machine has.
+    /// A range that no other container has.
     Private,
     /// A user namespace in which ids are the host's.
     Identity,
@@ -87,52 +84,72 @@ pub struct Label {
     pub label: String,
 }
 
-/// Looks at all of it; what does not run has less to tell.
-pub fn info(root: &Root, name: &MachineName) -> Result<Info> {
-    let definition = registry::require(root, name)?;
-    let units = units(root, name)?;
-    let service = units.as_ref().map(|(service, _)| service);
-    let text = |key: &str| service.map(|service| service.text(key)).filter(|text| !text.is_empty());
-    let state = registry::state(root, name)?;
-    let told = state::read(root, name).filter(|_| state.is_up());
-    let (rootfs, problem) = match registry::rootfs(root, name) {
-        Ok(path) if is_missing(&path) => (Some(path), Some("the root file system is missing".to_string())),
-        Ok(path) => (Some(path), None),
-        Err(error) if error.kind() == Kind::Denied => (None, None),
-        Err(error) => (None, Some(error.to_string())),
-    };
-    Ok(Info {
-        name: name.to_string(),
-        definition,
-        state,
-        status: text("StatusText"),
-        autostart: unit_files::wanted(root).contains(&name.service()),
-        leader: told.as_ref().and_then(State::leader),
-        ttys: told.as_ref().map(|state| state.ttys),
-        addresses: told.as_ref().map(addresses::of).unwrap_or_default(),
-        unit: name.service(),
-        slice: name.slice(),
-        scope: name.scope(),
-        uids: ids::find(root, name.as_str()).ok().flatten().map(|range| (range.base, range.size)),
-        private_users: private_users(root, name),
-        labels: told.as_ref().map(labels).unwrap_or_default(),
-        root: rootfs,
-        problem,
-        uptime_seconds: told.as_ref().and_then(State::uptime).map(|up| up.as_secs()),
-        usage: usage::of(root, name),
-        limits: units.as_ref().map(|(_, slice)| limits::of(root, name, slice)).unwrap_or_default(),
-    })
+impl Machine {
+    /// Everything known of the container; less of one that does not run.
+    pub fn info(&self) -> Result<Info> {
+        let (root, name) = (self.root(), &self.name);
+        let units = self.units()?;
+        let service = units.as_ref().map(|(service, _)| service);
+        let text = |key: &str| service.map(|service| service.text(key)).filter(|text| !text.is_empty());
+        let state = self.state()?;
+        let running = state::read(root, name).filter(|_| state.is_up());
+        let rootfs = self.rootfs();
+        let problem = match &rootfs {
+            Ok(path) if is_missing(path) => Some("the root file system is missing".to_string()),
+            Ok(_) => None,
+            Err(error) if error.kind() == Kind::Denied => None,
+            Err(error) => Some(error.to_string()),
+        };
+        Ok(Info {
+            name: name.to_string(),
+            definition: self.require()?,
+            state,
+            status: text("StatusText"),
+            autostart: unit_files::wanted(root).contains(&name.service()),
+            leader: running.as_ref().and_then(State::leader),
+            ttys: running.as_ref().map(|state| state.ttys),
+            addresses: running.as_ref().map(addresses::of).unwrap_or_default(),
+            unit: name.service(),
+            slice: name.slice(),
+            scope: name.scope(),
+            uids: ids::find(root, name.as_str()).ok().flatten().map(|range| (range.base, range.size)),
+            private_users: self.private_users(),
+            labels: running.as_ref().map(labels).unwrap_or_default(),
+            root: rootfs.ok(),
+            problem,
+            uptime_seconds: running.as_ref().and_then(State::uptime).map(|up| up.as_secs()),
+            usage: self.usage(),
+            limits: units.as_ref().map(|(_, slice)| self.limits_of(slice)).unwrap_or_default(),
+        })
+    }
+
+    /// Stages of the last start, and the time that each took.
+    pub fn timings(&self) -> Result<Vec<(String, Duration)>> {
+        timings::of(self.root(), &self.name)
+    }
+
+    fn private_users(&self) -> Option<Users> {
+        Some(match self.definition().ok()?.settings.exec.private_users {
+            PrivateUsers::Pick | PrivateUsers::Range { .. } => Users::Private,
+            PrivateUsers::Identity => Users::Identity,
+            PrivateUsers::No => Users::Host,
+        })
+    }
+
+    /// The properties of service and slice; `None` where systemd does not run.
+    fn units(&self) -> Result<Option<(UnitProperties, UnitProperties)>> {
+        if !systemd::is_running(self.root()) {
+            return Ok(None);
+        }
+        self.host().systemd(async |manager| {
+            let service = manager.properties(&self.name.service(), "Service").await?;
+            Ok(Some((service, manager.properties(&self.name.slice(), "Slice").await?)))
+        })
+    }
 }
 
-fn private_users(root: &Root, name: &MachineName) -> Option<Users> {
-    Some(match config::load(root, name).ok()?.settings.exec.private_users {
-        PrivateUsers::Pick | PrivateUsers::Range { .. } => Users::Private,
-        PrivateUsers::Identity => Users::Identity,
-        PrivateUsers::No => Users::Host,
-    })
-}
-
-/// As the kernel tells of the leader, while it is the leader. An `unconfined` AppArmor is told, too.
+/// The labels by which the kernel's security modules know the leader, while it is the leader. An `unconfined` of AppArmor
+/// is one.
 fn labels(state: &State) -> Vec<Label> {
     let read = |(module, file): (&'static str, &str)| {
         let text = std::fs::read(format!("/proc/{}/attr/{file}", state.leader)).ok()?;
@@ -144,19 +161,7 @@ fn labels(state: &State) -> Vec<Label> {
     if state.open_leader().is_some() { found } else { Vec::new() }
 }
 
-/// Not so where we may not look.
+/// False where the caller may not look.
 fn is_missing(path: &Path) -> bool {
     std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-}
-
-/// The properties of service and slice.
-fn units(root: &Root, name: &MachineName) -> Result<Option<(UnitProperties, UnitProperties)>> {
-    if !systemd::is_running(root) {
-        return Ok(None);
-    }
-    systemd::block_on(async {
-        let manager = Manager::connect().await?;
-        let service = manager.properties(&name.service(), "Service").await?;
-        Ok(Some((service, manager.properties(&name.slice(), "Slice").await?)))
-    })
 }

@@ -1,7 +1,7 @@
-//! The processes of a machine, as the host sees them and as the machine itself does.
+//! The processes of containers, by their numbers on the host and inside.
 //!
-//! What a process says of itself is read from its own memory, and a hostile one can make that take for ever. So
-//! somebody else reads it, and is not waited for long.
+//! A command line is read from the memory of its process, and a hostile process can make the read last for ever. So a
+//! thread reads it, for which nobody waits long.
 
 use std::fs;
 use std::io::Read;
@@ -10,16 +10,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::registry;
-use crate::config;
 use crate::error::Result;
-use crate::machine::lifecycle::unit;
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
-use crate::paths::Root;
 use crate::runtime::cgroup::{Cgroup, pids};
 use crate::runtime::state::{self, State};
 
-/// How long one process's command line may take.
+/// Time for the command line of one process.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Bytes of a command line that are shown.
 const LONGEST: usize = 4096;
@@ -27,39 +24,47 @@ const LONGEST: usize = 4096;
 /// One process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Process {
-    /// Its machine.
+    /// Its container.
     pub machine: String,
     /// Its number on the host.
     pub pid: i32,
-    /// Its number in the machine; none for one that entered and sees the host's.
+    /// Its number inside; `None` for one that entered and sees the host's numbers.
     pub inside: Option<i32>,
-    /// Its user's number in the machine; none for one that the machine does not know.
+    /// Its user's number inside; `None` for a user that the container does not have.
     pub user: Option<u32>,
     /// Its command line, or its name in brackets.
     pub command: String,
 }
 
-/// The processes of these machines, or of all that run; a named one that does not run is an error.
-pub fn list(root: &Root, names: &[MachineName]) -> Result<Vec<Process>> {
-    unit::require_systemd(root)?;
-    let mut found = Vec::new();
-    for name in names {
-        registry::require(root, name)?;
-        let (state, _) = state::running(root, name).ok_or_else(|| state::not_running(name))?;
-        found.extend(of(name, &state));
+impl Host {
+    /// The processes of all running containers.
+    pub fn processes(&self) -> Result<Vec<Process>> {
+        self.require_systemd()?;
+        let running = |name: MachineName| Some((state::running(self.root(), &name)?.0, name));
+        let found = self.names().into_iter().filter_map(running).flat_map(|(state, name)| of(&name, &state));
+        Ok(with_commands(found.collect()))
     }
-    if names.is_empty() {
-        let names = config::names(root).into_iter();
-        let running = names.filter_map(|name| Some((state::running(root, &name)?.0, name)));
-        found.extend(running.flat_map(|(state, name)| of(&name, &state)));
+}
+
+impl Machine {
+    /// The processes of a running container.
+    pub fn processes(&self) -> Result<Vec<Process>> {
+        self.host().require_systemd()?;
+        let running = state::running(self.root(), &self.name);
+        let (state, _) = running.ok_or_else(|| state::not_running(&self.name))?;
+        Ok(with_commands(of(&self.name, &state)))
     }
+}
+
+/// Fills in the command lines, as far as they can be read in time.
+fn with_commands(mut found: Vec<Process>) -> Vec<Process> {
     let commands = commands(found.iter().map(|process| process.pid).collect());
     for (process, command) in found.iter_mut().zip(commands) {
         if let Some(command) = command.filter(|command| !command.is_empty()) {
             process.command = command;
         }
     }
-    Ok(found)
+    found
 }
 
 fn of(name: &MachineName, state: &State) -> Vec<Process> {
@@ -69,7 +74,7 @@ fn of(name: &MachineName, state: &State) -> Vec<Process> {
     pids.into_iter().filter_map(|pid| process(name, state, pid)).collect()
 }
 
-/// None where it is gone by now.
+/// `None` where the process has ended.
 fn process(name: &MachineName, state: &State, pid: i32) -> Option<Process> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
     let status = String::from_utf8_lossy(&status);
@@ -90,21 +95,21 @@ fn process(name: &MachineName, state: &State, pid: i32) -> Option<Process> {
     })
 }
 
-/// The command lines of these processes, up to the first that is not told in time.
+/// The command lines of these processes, up to the first that cannot be read in time.
 fn commands(pids: Vec<i32>) -> Vec<Option<String>> {
     let count = pids.len();
-    let (tell, told) = mpsc::channel();
-    // One that waits for ever ends with us.
+    let (sender, receiver) = mpsc::channel();
+    // A thread that waits for ever ends with the program.
     let reader = std::thread::Builder::new().spawn(move || {
         for pid in pids {
-            if tell.send(command(pid)).is_err() {
+            if sender.send(command(pid)).is_err() {
                 return;
             }
         }
     });
     let mut commands: Vec<Option<String>> = Vec::new();
     while reader.is_ok() && commands.len() < count {
-        match told.recv_timeout(PATIENCE) {
+        match receiver.recv_timeout(PATIENCE) {
             Ok(command) => commands.push(command),
             Err(_) => break,
         }

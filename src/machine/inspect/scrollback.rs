@@ -1,21 +1,25 @@
-//! What a console has shown: asked of the machine's supervisor, and emptied there.
+//! The recorded output of a console: the supervisor sends it, and empties it.
 
 use std::os::fd::AsFd;
 
 use crate::error::{Error, Kind, Result};
+use crate::machine::Machine;
 use crate::name::MachineName;
 use crate::runtime::control::{self, Answer, CHUNK, Request};
 use crate::sys::scm;
 
 pub use crate::runtime::control::Scrollback;
+pub use crate::runtime::lines::Lines;
 
-/// Asks the supervisor behind `connection`; what it sends.
-pub fn fetch(name: &MachineName, connection: impl AsFd, wanted: Scrollback) -> Result<Vec<u8>> {
-    hear(connection, wanted).ok_or_else(|| hung_up(name))
+impl Machine {
+    /// The recorded output of the console, as its supervisor sends it; emptied there, if that is wanted.
+    pub fn scrollback(&self, wanted: Scrollback) -> Result<Vec<u8>> {
+        receive(self.console(None)?, wanted).ok_or_else(|| hung_up(&self.name))
+    }
 }
 
-/// What the supervisor sends; `None` if it hangs up before it is done.
-fn hear(connection: impl AsFd, wanted: Scrollback) -> Option<Vec<u8>> {
+/// The content that the supervisor sends; `None` if it hangs up before the end.
+fn receive(connection: impl AsFd, wanted: Scrollback) -> Option<Vec<u8>> {
     scm::send(&connection, &control::encode_request(&Request::Scrollback(wanted)), None).ok()?;
     let (mut content, mut message) = (Vec::new(), [0; CHUNK + 1]);
     loop {
@@ -43,9 +47,9 @@ mod tests {
     fn a_supervisor_that_hangs_up_is_told_from_an_empty_scrollback() {
         let (ours, theirs) = scm::pair().expect("pair");
         scm::send(&theirs, &control::encode(Answer::Done), None).expect("sent");
-        assert_eq!(hear(&ours, Scrollback::Show), Some(Vec::new()));
+        assert_eq!(receive(&ours, Scrollback::Show), Some(Vec::new()));
         scm::send(&theirs, &control::encode(Answer::Output(b"half")), None).expect("sent");
         drop(theirs);
-        assert_eq!(hear(&ours, Scrollback::Show), None);
+        assert_eq!(receive(&ours, Scrollback::Show), None);
     }
 }

@@ -1,15 +1,15 @@
-//! What a machine uses of the host, by its slice's cgroup. The kernel is quicker to ask than systemd, which would
-//! read the same files, and no container can make it wait.
+//! Resources that a container uses, by its slice's cgroup. The kernel answers faster than systemd, which would read the
+//! same files, and no container can delay it.
 
 use std::fs;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::name::MachineName;
-use crate::paths::Root;
+use crate::machine::Machine;
 
-/// What is in use now, and what was used since the slice began. `None`: it does not run, or the host does not count.
+/// Amounts in use now, and amounts used since the slice began. `None`: the container does not run, or the host does not
+/// count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Memory in bytes, its page cache included.
@@ -26,26 +26,28 @@ pub struct Usage {
     pub io_written_bytes: Option<u64>,
 }
 
-/// Reads the counters of a machine's slice.
-pub fn of(root: &Root, name: &MachineName) -> Usage {
-    let slice = directory(root, name);
-    let read = |file: &str| fs::read_to_string(slice.join(file)).ok();
-    let number = |file: &str| read(file)?.trim().parse().ok();
-    let io = read("io.stat");
-    let io = |key| io.as_deref().map(|text| sum(text, key));
-    Usage {
-        memory_bytes: number("memory.current"),
-        swap_bytes: number("memory.swap.current"),
-        cpu_usec: read("cpu.stat").and_then(|text| value(&text, "usage_usec")),
-        tasks: number("pids.current"),
-        io_read_bytes: io("rbytes="),
-        io_written_bytes: io("wbytes="),
+impl Machine {
+    /// The counters of its slice.
+    pub(in crate::machine) fn usage(&self) -> Usage {
+        let slice = self.slice_cgroup();
+        let read = |file: &str| fs::read_to_string(slice.join(file)).ok();
+        let number = |file: &str| read(file)?.trim().parse().ok();
+        let io = read("io.stat");
+        let io = |key| io.as_deref().map(|text| sum(text, key));
+        Usage {
+            memory_bytes: number("memory.current"),
+            swap_bytes: number("memory.swap.current"),
+            cpu_usec: read("cpu.stat").and_then(|text| value(&text, "usage_usec")),
+            tasks: number("pids.current"),
+            io_read_bytes: io("rbytes="),
+            io_written_bytes: io("wbytes="),
+        }
     }
-}
 
-/// The cgroup of a machine's slice.
-pub fn directory(root: &Root, name: &MachineName) -> PathBuf {
-    root.path("/sys/fs/cgroup/machine.slice").join(name.slice())
+    /// The cgroup of its slice.
+    pub(in crate::machine) fn slice_cgroup(&self) -> PathBuf {
+        self.root().path("/sys/fs/cgroup/machine.slice").join(self.name.slice())
+    }
 }
 
 /// The value of a `KEY VALUE` line.
@@ -62,14 +64,18 @@ fn sum(text: &str, key: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Host;
+    use crate::name::MachineName;
+    use crate::paths::Root;
 
     #[test]
     fn counters_are_read_and_what_is_not_counted_is_not_zero() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::at(dir.path());
         let name = MachineName::new("web-1").unwrap();
-        assert_eq!(of(&root, &name), Usage::default());
-        let slice = directory(&root, &name);
+        let machine = Machine::new(&Host::new(root), &name);
+        assert_eq!(machine.usage(), Usage::default());
+        let slice = machine.slice_cgroup();
         fs::create_dir_all(&slice).unwrap();
         fs::write(slice.join("cpu.stat"), "usage_usec 5\nuser_usec 3\n").unwrap();
         fs::write(slice.join("io.stat"), "8:0 rbytes=1 wbytes=2 rios=9\n8:16 rbytes=10 wbytes=20\n").unwrap();
@@ -81,6 +87,6 @@ mod tests {
             io_written_bytes: Some(22),
             ..Usage::default()
         };
-        assert_eq!(of(&root, &name), counted);
+        assert_eq!(machine.usage(), counted);
     }
 }

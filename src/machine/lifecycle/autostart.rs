@@ -1,21 +1,21 @@
-//! What is started at boot, and in what order.
+//! Start at boot, and its order.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::unit_files;
-use crate::config::{self, order::Order, settings::Settings};
+use crate::config::{order::Order, settings::Settings};
 use crate::error::Result;
+use crate::machine::Host;
 use crate::name::MachineName;
-use crate::paths::Root;
 
 /// One line of `containerctl autostart list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// The machine's name.
+    /// The container's name.
     pub name: String,
-    /// The priority that counts: `StartPriority=`, or that of one that waits for it.
+    /// The effective priority: `StartPriority=`, or that of a container that waits for this one.
     pub priority: i32,
     /// `StartDelay=`: microseconds until those of a lower priority start.
     pub delay_usec: u64,
@@ -23,32 +23,39 @@ pub struct Entry {
     pub groups: Vec<String>,
 }
 
-/// Those that start at boot or along with another unit, in the order in which they start.
-pub fn list(root: &Root) -> Result<Vec<Entry>> {
-    let wanted = unit_files::wanted(root);
-    let names = config::names(root).into_iter();
-    let all: BTreeMap<MachineName, Settings> =
-        names.filter_map(|name| Some((name.clone(), config::load(root, &name).ok()?.settings))).collect();
-    let order = Order::of(root, &all);
-    let started = config::names(root).into_iter().filter(|name| wanted.contains(&name.service()));
-    let mut entries: Vec<Entry> = started
-        .map(|name| {
-            let own = all.get(&name).map(|settings| settings.container.clone()).unwrap_or_default();
-            Entry {
-                priority: order.priority(&name),
-                name: name.to_string(),
-                delay_usec: own.start_delay_usec,
-                groups: own.groups,
-            }
-        })
-        .collect();
-    entries.sort_by(|one, other| other.priority.cmp(&one.priority).then_with(|| one.name.cmp(&other.name)));
-    Ok(entries)
+impl Host {
+    /// The containers that start at boot or along with another unit, in the order in which they start.
+    pub fn autostart(&self) -> Result<Vec<Entry>> {
+        let wanted = unit_files::wanted(self.root());
+        let machines = self.machines();
+        let all: BTreeMap<MachineName, Settings> = machines
+            .iter()
+            .filter_map(|machine| Some((machine.name.clone(), machine.definition().ok()?.settings.clone())))
+            .collect();
+        let order = Order::of(self.root(), &all);
+        let started = machines.iter().filter(|machine| wanted.contains(&machine.name.service()));
+        let mut entries: Vec<Entry> = started
+            .map(|machine| {
+                let own =
+                    all.get(&machine.name).map(|settings| settings.container.clone()).unwrap_or_default();
+                Entry {
+                    priority: order.priority(&machine.name),
+                    name: machine.name.to_string(),
+                    delay_usec: own.start_delay_usec,
+                    groups: own.groups,
+                }
+            })
+            .collect();
+        entries
+            .sort_by(|one, other| other.priority.cmp(&one.priority).then_with(|| one.name.cmp(&other.name)));
+        Ok(entries)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::Root;
 
     #[test]
     fn what_is_enabled_is_listed_by_priority() {
@@ -69,7 +76,7 @@ mod tests {
                 std::os::unix::fs::symlink("/x", wants.join(name.service())).expect("linked");
             }
         }
-        let entries = list(&root).expect("listed");
+        let entries = Host::new(root).autostart().expect("listed");
         let seen: Vec<(&str, i32)> =
             entries.iter().map(|entry| (entry.name.as_str(), entry.priority)).collect();
         assert_eq!(seen, [("a", 5), ("b", 5), ("c", 0)]);

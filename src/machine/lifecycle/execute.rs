@@ -1,74 +1,76 @@
-//! Running one command in a machine that is there for it alone: an application container.
+//! Running one command in a container that is started for it alone: an application container.
 //!
 //! ```text
 //! execute ──► run-time directory/execute ──► start (the service, as ever)
 //!                                              supervisor: our own init in place of the tree's
-//!         ──► hold, on the control socket      whose end stops the machine, whoever brings it about
+//!         ──► hold, on the control socket      whose end stops the container
 //!         ──► attach                           the command
 //! ```
 //!
-//! The machine is a unit like others: machined lists it, its limits hold, `systemctl stop` ends it. Only its first
-//! process is ours (`child::init`), and with [`Changes::Discarded`] its root forgets what was written.
+//! The container is a unit like others: machined lists it, its limits hold, `systemctl stop` ends it. Only its first
+//! process is ours (`child::init`), and with [`Changes::Discarded`] writes to its root file system are lost in the end.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::unit::{self, Stop};
+use super::unit::Stop;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::enter::attach::{Attached, Request, Streams, attach};
-use crate::machine::inspect::registry;
+use crate::machine::Machine;
+use crate::machine::enter::attach::{Attached, Request, Streams};
 use crate::name::MachineName;
 use crate::paths::Root;
-use crate::progress::Listener;
 use crate::runtime::control;
-use crate::runtime::execution::{self, Changes, FILE};
+use crate::runtime::execution::{self, FILE};
 use crate::runtime::state::{self, State};
 use crate::sys::scm;
+
+pub use crate::runtime::execution::Changes;
 
 /// How long the supervisor may take to be there for a container that has just started.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A machine that runs one command; stopped when it is dropped.
+/// A container that runs one command; stopped when it is dropped.
 pub struct Execution {
-    root: Root,
-    name: MachineName,
+    machine: Machine,
+    /// The connection to the supervisor, whose end stops the container.
     hold: Option<OwnedFd>,
 }
 
-impl Execution {
-    /// Starts the machine.
-    pub fn begin(root: &Root, name: &MachineName, changes: Changes) -> Result<Execution> {
-        registry::require(root, name)?;
-        unit::require_systemd(root)?;
-        execution::note(root, name, changes).map_err(|error| match error.kind() {
-            Kind::Busy => busy(name),
+impl Machine {
+    /// Starts the container for one command.
+    pub fn execute(&self, changes: Changes) -> Result<Execution> {
+        self.host().require_systemd()?;
+        execution::note(self.root(), &self.name, changes).map_err(|error| match error.kind() {
+            Kind::Busy => busy(&self.name),
             _ => error,
         })?;
         // From here on what was begun is ended, too.
-        let mut execution = Execution { root: root.clone(), name: name.clone(), hold: None };
-        unit::one(unit::start(root, std::slice::from_ref(name), Listener::nobody())?)?;
-        match state::read(root, name) {
-            Some(State { execution: true, .. }) => execution.hold = Some(hold(root, name)?),
-            _ => return Err(busy(name)),
+        let mut execution = Execution { machine: self.clone(), hold: None };
+        self.start()?;
+        match state::read(self.root(), &self.name) {
+            Some(State { execution: true, .. }) => execution.hold = Some(hold(self.root(), &self.name)?),
+            _ => return Err(busy(&self.name)),
         }
         Ok(execution)
     }
+}
 
+impl Execution {
     /// Runs the command.
     pub fn run(&self, request: &Request, streams: Streams) -> Result<Attached> {
-        attach(&self.root, &self.name, request, streams)
+        self.machine.attach(request, streams)
     }
 
-    /// Stops the machine, and waits until it is gone.
+    /// Stops the container, and waits until it is gone.
     pub fn end(mut self) -> Result<()> {
         self.stop()
     }
 
     fn stop(&mut self) -> Result<()> {
         self.hold = None;
-        unit::one(unit::stop(&self.root, std::slice::from_ref(&self.name), Stop::Ask, Listener::nobody())?)?;
-        // Where the machine came up the supervisor has taken all of it away.
-        let directory = self.root.runtime_of(&self.name);
+        self.machine.stop(Stop::Ask)?;
+        // The supervisor of one that came up has removed all of it.
+        let directory = self.machine.root().runtime_of(&self.machine.name);
         let _ = std::fs::remove_file(directory.join(FILE)).and_then(|()| std::fs::remove_dir(directory));
         Ok(())
     }
@@ -76,7 +78,8 @@ impl Execution {
 
 impl Drop for Execution {
     fn drop(&mut self) {
-        if state::read(&self.root, &self.name).is_none_or(|state| state.execution) {
+        let state = state::read(self.machine.root(), &self.machine.name);
+        if state.is_none_or(|state| state.execution) {
             let _ = self.stop();
         }
     }
@@ -87,7 +90,7 @@ fn busy(name: &MachineName) -> Error {
         .hint(format!("run commands in it with 'containerctl attach {name}'"))
 }
 
-/// Tells the supervisor that the machine is ours.
+/// Marks the container as one that the connection holds.
 fn hold(root: &Root, name: &MachineName) -> Result<OwnedFd> {
     let failed = || format!("failed to reach the supervisor of '{name}'");
     let begun = std::time::Instant::now();

@@ -2,57 +2,56 @@
 
 use std::time::Duration;
 
-use super::unit::require_systemd;
 use crate::error::{Error, Kind, Result};
-use crate::machine::conversation::within;
-use crate::machine::inspect::registry;
-use crate::name::MachineName;
-use crate::paths::Root;
+use crate::machine::Machine;
+use crate::machine::background::within;
 use crate::runtime::run_state::RunState;
 use crate::runtime::state;
-use crate::systemd::{self, manager::Manager};
+use crate::systemd;
 
 /// A process that sleeps in the kernel and cannot be woken cannot be frozen either.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Stops all processes of the payload where they are, until [`thaw`]. One that is frozen already is fine.
-pub fn freeze(root: &Root, name: &MachineName) -> Result<()> {
-    require_running(root, name)?;
-    let scope = name.scope();
-    let late = || {
-        // Half of it frozen is not what was asked for.
-        let _ = thaw(root, name);
-        Error::new(Kind::TimedOut, format!("failed to freeze '{name}': a process cannot be stopped"))
-            .hint(format!("see what its processes wait for with 'systemd-cgls -u {}'", name.scope()))
-    };
-    let ask = move || systemd::block_on(async { Manager::connect().await?.freeze_unit(&scope).await });
-    within(LIMIT, ask, late).or_else(|error| match registry::state(root, name)? {
-        RunState::Running | RunState::Frozen => Err(error),
-        state => Err(Error::new(Kind::Busy, format!("container '{name}' is {state}"))),
-    })
-}
+impl Machine {
+    /// Freezes all processes of the payload, until [`Machine::thaw`]. Does nothing to one that is frozen.
+    pub fn freeze(&self) -> Result<()> {
+        self.require_up()?;
+        let (bus, scope) = (self.host().bus().clone(), self.name.scope());
+        let late = || {
+            // A payload of which half is frozen is of no use.
+            let _ = self.thaw();
+            let failed = format!("failed to freeze '{}': a process cannot be stopped", self.name);
+            Error::new(Kind::TimedOut, failed)
+                .hint(format!("see what its processes wait for with 'systemd-cgls -u {}'", self.name.scope()))
+        };
+        let freeze = move || systemd::block_on(async { bus.manager().await?.freeze_unit(&scope).await });
+        within(self.host().cancellation(), LIMIT, freeze, late).or_else(|error| match self.state()? {
+            RunState::Running | RunState::Frozen => Err(error),
+            state => Err(Error::new(Kind::Busy, format!("container '{}' is {state}", self.name))),
+        })
+    }
 
-/// Lets them go on. One that is not frozen is fine.
-pub fn thaw(root: &Root, name: &MachineName) -> Result<()> {
-    require_running(root, name)?;
-    let (scope, slice) = (name.scope(), name.slice());
-    systemd::block_on(async {
-        let manager = Manager::connect().await?;
-        let thawed = manager.thaw_unit(&scope).await;
-        let freezer = manager.properties(&scope, "Scope").await?.text("FreezerState");
-        match freezer.as_str() {
-            "frozen-by-parent" | "freezing-by-parent" => {
-                Err(Error::new(Kind::Busy, format!("failed to thaw '{scope}': a slice above it is frozen"))
-                    .hint(format!("thaw that: 'systemctl thaw {slice}', or the one above")))
+    /// Thaws the payload. Does nothing to one that is not frozen.
+    pub fn thaw(&self) -> Result<()> {
+        self.require_up()?;
+        let (scope, slice) = (self.name.scope(), self.name.slice());
+        self.host().systemd(async |manager| {
+            let thawed = manager.thaw_unit(&scope).await;
+            let freezer = manager.properties(&scope, "Scope").await?.text("FreezerState");
+            match freezer.as_str() {
+                "frozen-by-parent" | "freezing-by-parent" => {
+                    let failed = format!("failed to thaw '{scope}': a slice above it is frozen");
+                    Err(Error::new(Kind::Busy, failed)
+                        .hint(format!("thaw that: 'systemctl thaw {slice}', or the one above")))
+                }
+                _ => thawed,
             }
-            _ => thawed,
-        }
-    })
-}
+        })
+    }
 
-fn require_running(root: &Root, name: &MachineName) -> Result<()> {
-    registry::require(root, name)?;
-    require_systemd(root)?;
-    let state = registry::state(root, name)?;
-    if state.is_down() { Err(state::not_running(name)) } else { Ok(()) }
+    /// Fails with kind `NotFound` unless the container is up, or on its way there.
+    pub(super) fn require_up(&self) -> Result<()> {
+        self.host().require_systemd()?;
+        if self.state()?.is_down() { Err(state::not_running(&self.name)) } else { Ok(()) }
+    }
 }

@@ -2,19 +2,13 @@
 
 use nix::errno::Errno;
 
-use super::unit::require_systemd;
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::inspect::registry;
-use crate::name::MachineName;
-use crate::paths::Root;
+use crate::machine::Machine;
 use crate::runtime::state;
 use crate::sys::signal::pidfd_send_signal;
-use crate::systemd::{
-    self,
-    manager::{Manager, Whom},
-};
+use crate::systemd::manager::Whom;
 
-/// Who gets a signal.
+/// The receivers of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The container's first process.
@@ -23,29 +17,29 @@ pub enum Target {
     All,
 }
 
-/// Sends `signal` by its number.
-pub fn send(root: &Root, name: &MachineName, target: Target, signal: i32) -> Result<()> {
-    registry::require(root, name)?;
-    require_systemd(root)?;
-    match target {
-        Target::Leader => to_leader(root, name, signal),
-        Target::All if registry::state(root, name)?.is_down() => Err(state::not_running(name)),
-        Target::All => systemd::block_on(async {
-            Manager::connect().await?.kill_unit(&name.scope(), Whom::All, signal).await
-        }),
+impl Machine {
+    /// Sends `signal`, by its number.
+    pub fn kill(&self, target: Target, signal: i32) -> Result<()> {
+        self.host().require_systemd()?;
+        match target {
+            Target::Leader => to_leader(self, signal),
+            Target::All => {
+                self.require_up()?;
+                self.host()
+                    .systemd(async |manager| manager.kill_unit(&self.name.scope(), Whom::All, signal).await)
+            }
+        }
     }
 }
 
-/// By pidfd, so that it is the leader and no other process that has got its number.
-fn to_leader(root: &Root, name: &MachineName, signal: i32) -> Result<()> {
+/// By pidfd, so that no other process that has got the leader's number is signalled.
+fn to_leader(machine: &Machine, signal: i32) -> Result<()> {
+    let name = &machine.name;
     if !rustix::process::geteuid().is_root() {
-        return Err(Error::new(
-            Kind::Denied,
-            format!("only root may send a signal to the leader of '{name}'"),
-        )
-        .hint("try it with sudo, or '--whom all'"));
+        let denied = format!("only root may send a signal to the leader of '{name}'");
+        return Err(Error::new(Kind::Denied, denied).hint("try it with sudo, or '--whom all'"));
     }
-    let (_, leader) = state::require_running(root, name)?;
+    let (_, leader) = state::require_running(machine.root(), name)?;
     match pidfd_send_signal(leader, signal) {
         // It has ended since.
         Err(Errno::ESRCH) => Err(state::not_running(name)),

@@ -1,5 +1,5 @@
-//! What systemctl wrote for one machine's units: links by `enable`, drop-ins by `set-property` and `edit`. A later
-//! machine of the same name must inherit none of it.
+//! Files that systemctl wrote for a container's units: links by `enable`, drop-ins by `set-property` and `edit`. A later
+//! container of the same name must inherit none of them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,12 +10,12 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::replace::{remove_directory, remove_file};
 
-/// Where systemctl(1) writes, for good and until the next boot (systemd.unit(5)).
+/// Directories in which systemctl(1) writes, for good and until the next boot (systemd.unit(5)).
 const DIRECTORIES: [&str; 2] = ["/etc/systemd/system", "/run/systemd/system"];
-/// Where `set-property` writes, likewise.
+/// Directories in which `set-property` writes, likewise.
 pub const CONTROL: [&str; 2] = ["/etc/systemd/system.control", "/run/systemd/system.control"];
 
-/// Removes all of it, also where systemd does not run. What is there for all containers stays.
+/// Removes all of them, also where systemd does not run. Files for all containers stay.
 pub fn remove(root: &Root, name: &MachineName) -> Result<()> {
     for directory in DIRECTORIES.map(|path| root.path(path)) {
         disable(&directory, name)?;
@@ -23,14 +23,14 @@ pub fn remove(root: &Root, name: &MachineName) -> Result<()> {
     drop_ins(root, name).iter().try_for_each(|path| remove_directory(path).map(drop))
 }
 
-/// Where drop-ins of its units may lie.
+/// Directories of drop-ins of its units.
 fn drop_ins(root: &Root, name: &MachineName) -> Vec<PathBuf> {
     let units = [name.service(), name.nspawn_service(), name.slice(), name.scope()];
     let directories = DIRECTORIES.iter().chain(&CONTROL).map(|path| root.path(path));
     directories.flat_map(|path| units.each_ref().map(|unit| path.join(format!("{unit}.d")))).collect()
 }
 
-/// Every place where something of a machine may lie, for each name in the same order.
+/// Every path of a container's files, for each name in the same order.
 pub fn of(root: &Root, name: &MachineName) -> Vec<PathBuf> {
     let directories = DIRECTORIES.iter().flat_map(|path| {
         let mut pulling = pulling(&root.path(path));

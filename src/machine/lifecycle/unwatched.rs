@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::unit::{Stop, Stopped};
 use crate::error::{Kind, Result};
-use crate::machine::inspect::registry;
-use crate::name::MachineName;
-use crate::paths::Root;
+use crate::machine::Machine;
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::directory::Runtime;
 use crate::runtime::state::{self, State};
 use crate::runtime::stuck;
 use crate::sys::signal::pidfd_send_signal;
-use crate::systemd::{self, jobs::Job, manager::Manager, payload};
+use crate::systemd::{jobs::Job, payload};
 
 /// How long a payload may take to shut down, as its supervisor has it.
 const ASK_LIMIT: Duration = Duration::from_secs(90);
@@ -26,15 +24,16 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// Ends a payload that nobody watches over: asked to shut down unless it is to be killed, and killed in the end. Does
 /// nothing to one that has a supervisor. Errors are `Stuck` where processes are left.
-pub fn end(root: &Root, name: &MachineName, how: Stop) -> Result<Stopped> {
-    if registry::refuse_stuck(root, name).is_ok() {
+pub fn end(machine: &Machine, how: Stop) -> Result<Stopped> {
+    let (root, name) = (machine.root(), &machine.name);
+    if machine.refuse_stuck().is_ok() {
         return Ok(Stopped::Down);
     }
-    let Some((mut state, cgroup)) = payload_of(root, name) else {
+    let Some((mut state, cgroup)) = payload_of(machine) else {
         // There is a scope, and nobody knows of what: systemd kills what is in it.
-        systemd::block_on(async { Manager::connect().await?.ask(Job::Stop, &name.scope()).await })?;
-        within(KILL_LIMIT, || registry::refuse_stuck(root, name).is_ok());
-        return registry::refuse_stuck(root, name).map(|()| Stopped::Killed);
+        machine.host().systemd(async |manager| manager.ask(Job::Stop, &name.scope()).await)?;
+        within(KILL_LIMIT, || machine.refuse_stuck().is_ok());
+        return machine.refuse_stuck().map(|()| Stopped::Killed);
     };
     let obeys = match how {
         _ if state.killed => false,
@@ -58,8 +57,8 @@ pub fn end(root: &Root, name: &MachineName, how: Stop) -> Result<Stopped> {
     Ok(if obeys || how == Stop::Kill { Stopped::Down } else { Stopped::Killed })
 }
 
-fn payload_of(root: &Root, name: &MachineName) -> Option<(State, Cgroup)> {
-    let state = state::read(root, name)?;
+fn payload_of(machine: &Machine) -> Option<(State, Cgroup)> {
+    let state = state::read(machine.root(), &machine.name)?;
     let cgroup = Cgroup::of(&state)?;
     Some((state, cgroup))
 }

@@ -51,7 +51,7 @@ pub fn run() -> u8 {
     match enter(&socket) {
         Ok((command, _terminal)) => outlive(&socket, &command),
         Err(error) => {
-            entry::tell_failure(&socket, &error);
+            entry::report_failure(&socket, &error);
             FAILED
         }
     }

@@ -1,21 +1,19 @@
-//! Network interfaces of the host: moved into the machine's network namespace, and had back under their old names
-//! when they are taken back or the machine ends.
+//! Network interfaces of the host: moved into the container's network namespace, and moved back under their old names
+//! when they are removed or the container ends.
 
 use super::{Given, Keep, define, kept, not_given, require_running};
 use crate::config::network::IfName;
 use crate::error::{Error, Result};
-use crate::machine::change::configuration::{self, Key};
-use crate::machine::change::network;
-use crate::name::MachineName;
+use crate::machine::Machine;
+use crate::machine::change::configuration::Key;
 use crate::network::moved::{self, Moved};
-use crate::paths::Root;
 
-/// An interface, and what the machine calls it.
+/// An interface, and its name inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// On the host.
+    /// Its name on the host.
     pub device: IfName,
-    /// Inside, where that was said.
+    /// Its name inside; by default that on the host.
     pub inside: Option<IfName>,
 }
 
@@ -48,55 +46,56 @@ impl Request {
     }
 }
 
-/// What the machine was moved.
-pub fn list(root: &Root, name: &MachineName) -> Vec<Given> {
-    let given = moved::list(root, name).into_iter();
+/// The interfaces that the container was given.
+pub fn list(machine: &Machine) -> Vec<Given> {
+    let given = moved::list(machine.root(), &machine.name).into_iter();
     given
         .map(|one| Given { device: one.was.to_string(), access: None, inside: Some(one.inside.to_string()) })
         .collect()
 }
 
-/// Moves it in.
-pub fn add(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    let running = require_running(root, name);
+/// Moves the interface into the container.
+pub fn add(machine: &Machine, request: &Request, keep: Keep) -> Result<Vec<String>> {
+    let running = require_running(machine);
     if keep == Keep::UntilStop || running.is_ok() {
         running?;
-        network::hand_over(root, name, &request.device, request.inside())?;
+        machine.hand_over(&request.device, request.inside())?;
     }
     if keep == Keep::UntilStop {
         return Ok(Vec::new());
     }
-    let mut words = words(root, name)?;
+    let mut words = words(machine)?;
     words.retain(|word| host_of(word) != request.device.as_str());
     words.push(request.word());
-    write(root, name, &words)
+    write(machine, &words)
 }
 
-/// Has it back.
-pub fn remove(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    let before = if keep == Keep::Persistent { words(root, name)? } else { Vec::new() };
+/// Moves the interface back to the host.
+pub fn remove(machine: &Machine, request: &Request, keep: Keep) -> Result<Vec<String>> {
+    let before = if keep == Keep::Persistent { words(machine)? } else { Vec::new() };
     let mut rest = before.clone();
     rest.retain(|word| host_of(word) != request.device.as_str());
-    match require_running(root, name) {
+    match require_running(machine) {
         Err(_) if rest.len() < before.len() => {}
         running => {
             running?;
-            let given = moved::list(root, name).into_iter().find(|moved| request.is(moved));
-            let given = given.ok_or_else(|| not_given(name, request.device.as_str()))?;
-            network::detach(root, name, given.inside.as_str())?;
+            let given =
+                moved::list(machine.root(), &machine.name).into_iter().find(|moved| request.is(moved));
+            let given = given.ok_or_else(|| not_given(&machine.name, request.device.as_str()))?;
+            machine.detach_link(given.inside.as_str())?;
         }
     }
-    if rest.len() < before.len() { write(root, name, &rest) } else { Ok(Vec::new()) }
+    if rest.len() < before.len() { write(machine, &rest) } else { Ok(Vec::new()) }
 }
 
-/// nspawn's word for it.
+/// The key by which a definition gives interfaces, as in systemd.nspawn(5).
 fn key() -> Key {
     Key { section: "Network".to_string(), name: "Interface".to_string() }
 }
 
 /// Each `HOST[:INSIDE]` of the definition.
-fn words(root: &Root, name: &MachineName) -> Result<Vec<String>> {
-    let values = kept(root, name, &key())?;
+fn words(machine: &Machine) -> Result<Vec<String>> {
+    let values = kept(machine, &key())?;
     Ok(values.iter().flat_map(|value| value.split_whitespace()).map(str::to_string).collect())
 }
 
@@ -104,12 +103,12 @@ fn host_of(word: &str) -> &str {
     word.split(':').next().unwrap_or_default()
 }
 
-/// The link that there is as long as nothing is said of any stays.
-fn write(root: &Root, name: &MachineName, words: &[String]) -> Result<Vec<String>> {
+/// Writes the key. The default link stays, although a definition with links has none.
+fn write(machine: &Machine, words: &[String]) -> Result<Vec<String>> {
     let mut changes = Vec::new();
     if !words.is_empty() {
-        changes.extend(network::keep_usual(root, name)?);
+        changes.extend(machine.keep_usual()?);
     }
     changes.extend(define(&key(), words));
-    Ok(configuration::change(root, name, &changes)?.warnings)
+    Ok(machine.change(&changes)?.warnings)
 }

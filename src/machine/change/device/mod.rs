@@ -1,29 +1,27 @@
-//! Devices of a machine, given while it runs, taken back, and kept in its definition: nodes below the host's `/dev`, and
-//! network interfaces of the host.
+//! Devices of a container, given and removed while it runs, and kept in its definition: nodes below the host's `/dev`,
+//! and network interfaces of the host.
 
 mod interface;
 mod node;
 
 use serde::Serialize;
 
-use super::configuration::{self, Change, Key};
+use super::configuration::{Change, Key};
 use crate::error::{Error, Kind, Result};
-use crate::machine::inspect::registry;
-use crate::machine::lifecycle::unit;
+use crate::machine::Machine;
 use crate::name::MachineName;
-use crate::paths::Root;
 use crate::runtime::state;
 
-/// How long a device is given.
+/// Time for which a device, link or port is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Until the machine ends.
+    /// Until the container ends.
     UntilStop,
-    /// In its definition; at once, too, where it runs.
+    /// In its definition, for every start, and at once where it runs.
     Persistent,
 }
 
-/// A device, and where the machine has it.
+/// A device, and its place in the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A node below `/dev`.
@@ -33,8 +31,8 @@ pub enum Request {
 }
 
 impl Request {
-    /// Checks what was asked for: what begins with a `/` is a node. Without `inside` the device has the same path or
-    /// name inside; without `access` a node is given with all there is.
+    /// A device that begins with a `/` is a node. Without `inside` it has the same path or name inside; without `access` a
+    /// node is given with `rwm`.
     pub fn new(device: &str, inside: Option<&str>, access: Option<&str>) -> Result<Request> {
         if device.starts_with('/') {
             return node::Request::new(device, inside, access.unwrap_or("rwm")).map(Request::Node);
@@ -47,12 +45,12 @@ impl Request {
     }
 }
 
-/// A device that a machine was given.
+/// A device that a container was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Given {
     /// On the host: a node, or an interface's name.
     pub device: String,
-    /// To a node: of `r`, `w` and `m`.
+    /// Access to a node, of `r`, `w` and `m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access: Option<String>,
     /// An interface's name inside, when it was given.
@@ -60,36 +58,36 @@ pub struct Given {
     pub inside: Option<String>,
 }
 
-/// What a machine that runs may use beyond the standard devices.
-pub fn list(root: &Root, name: &MachineName) -> Result<Vec<Given>> {
-    registry::require(root, name)?;
-    require_running(root, name)?;
-    let mut given = node::list(name)?;
-    given.extend(interface::list(root, name));
-    Ok(given)
-}
+impl Machine {
+    /// Devices that the running container may use beyond the standard ones.
+    pub fn devices(&self) -> Result<Vec<Given>> {
+        require_running(self)?;
+        let mut given = node::list(self)?;
+        given.extend(interface::list(self));
+        Ok(given)
+    }
 
-/// Gives the machine a device. Returns warnings.
-pub fn add(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    registry::require(root, name)?;
-    match request {
-        Request::Node(node) => node::add(root, name, node, keep),
-        Request::Interface(interface) => interface::add(root, name, interface, keep),
+    /// Gives the container a device. Returns warnings.
+    pub fn add_device(&self, request: &Request, keep: Keep) -> Result<Vec<String>> {
+        match request {
+            Request::Node(node) => node::add(self, node, keep),
+            Request::Interface(interface) => interface::add(self, interface, keep),
+        }
+    }
+
+    /// Takes a device from the container. Returns warnings.
+    pub fn remove_device(&self, request: &Request, keep: Keep) -> Result<Vec<String>> {
+        match request {
+            Request::Node(node) => node::remove(self, node, keep),
+            Request::Interface(interface) => interface::remove(self, interface, keep),
+        }
     }
 }
 
-/// Takes a device back. Returns warnings.
-pub fn remove(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    registry::require(root, name)?;
-    match request {
-        Request::Node(node) => node::remove(root, name, node, keep),
-        Request::Interface(interface) => interface::remove(root, name, interface, keep),
-    }
-}
-
-fn require_running(root: &Root, name: &MachineName) -> Result<state::State> {
-    unit::require_systemd(root)?;
-    state::running(root, name).map(|(state, _)| state).ok_or_else(|| {
+fn require_running(machine: &Machine) -> Result<state::State> {
+    machine.host().require_systemd()?;
+    let name = &machine.name;
+    state::running(machine.root(), name).map(|(state, _)| state).ok_or_else(|| {
         Error::new(Kind::NotFound, format!("container '{name}' is not running"))
             .hint(format!("start it with 'containerctl start {name}', or use '--persist'"))
     })
@@ -100,15 +98,15 @@ fn not_given(name: &MachineName, device: &str) -> Error {
         .hint(format!("'containerctl device list {name}' shows what it was given"))
 }
 
-/// What the definition has of a key.
-fn kept(root: &Root, name: &MachineName, key: &Key) -> Result<Vec<String>> {
-    match configuration::get(root, name, key) {
+/// The values of a key in the definition.
+fn kept(machine: &Machine, key: &Key) -> Result<Vec<String>> {
+    match machine.values(key) {
         Err(error) if error.kind() == Kind::NotFound => Ok(Vec::new()),
         values => values,
     }
 }
 
-/// Makes `values` all that the definition has of a key.
+/// Changes that make `values` the only ones of a key.
 fn define(key: &Key, values: &[String]) -> Vec<Change> {
     match values {
         [] => vec![Change::Unset(key.clone())],

@@ -1,5 +1,5 @@
-//! Device nodes: what a machine may use is the device policy of its scope, which is systemd's; the node in its `/dev`
-//! only gives that a name.
+//! Device nodes. The device policy of the container's scope, which systemd keeps, permits the use of a device; the node
+//! in the container's `/dev` only gives it a name.
 
 use std::path::{Component, Path};
 
@@ -9,22 +9,19 @@ use rustix::io::Errno;
 use super::{Given, Keep, define, kept, not_given, require_running};
 use crate::config::resources::{Property, Value};
 use crate::error::{Cause, Context, Error, Kind, Result};
-use crate::machine::change::configuration::{self, Key};
+use crate::machine::Machine;
+use crate::machine::change::configuration::Key;
 use crate::name::MachineName;
-use crate::paths::Root;
 use crate::runtime::state::State;
 use crate::sandbox::device::Dev;
 use crate::sandbox::survey::{self, Device};
 use crate::storage::tree::Tree;
-use crate::systemd::{
-    self,
-    manager::{Lasting, Manager},
-};
+use crate::systemd::manager::Lasting;
 
 /// Rules of every scope, beside those of devices that were given.
 const TERMINALS: &str = "char-pts";
 
-/// A node, and where the machine has it.
+/// A node, and its path inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// On the host, below `/dev`.
@@ -63,45 +60,45 @@ fn require_below_dev(path: &str) -> Result<()> {
     }
 }
 
-/// What the machine may use beyond the standard devices.
-pub fn list(name: &MachineName) -> Result<Vec<Given>> {
-    let given = rules(name)?.into_iter().filter(|(device, _)| device != TERMINALS);
+/// Devices that the container may use beyond the standard ones.
+pub fn list(machine: &Machine) -> Result<Vec<Given>> {
+    let given = rules(machine)?.into_iter().filter(|(device, _)| device != TERMINALS);
     Ok(given.map(|(device, access)| Given { device, access: Some(access), inside: None }).collect())
 }
 
-/// Gives it.
-pub fn add(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    let device = survey::device_at(root, Path::new(&request.device), &request.access)?;
+/// Gives the device to the container.
+pub fn add(machine: &Machine, request: &Request, keep: Keep) -> Result<Vec<String>> {
+    let device = survey::device_at(machine.root(), Path::new(&request.device), &request.access)?;
     refuse_moved(request, keep)?;
-    match require_running(root, name) {
+    match require_running(machine) {
         Err(_) if keep == Keep::Persistent => {}
-        state => give(name, &state?, request, &device)?,
+        state => give(machine, &state?, request, &device)?,
     }
     if keep == Keep::UntilStop {
         return Ok(Vec::new());
     }
-    let mut kept = kept(root, name, &key())?;
+    let mut kept = kept(machine, &key())?;
     kept.retain(|value| device_of(value) != request.device);
     kept.push(format!("{} {}", request.device, request.access));
-    write(root, name, &kept)
+    write(machine, &kept)
 }
 
-/// Takes it back.
-pub fn remove(root: &Root, name: &MachineName, request: &Request, keep: Keep) -> Result<Vec<String>> {
-    let kept = if keep == Keep::Persistent { kept(root, name, &key())? } else { Vec::new() };
+/// Takes the device from the container.
+pub fn remove(machine: &Machine, request: &Request, keep: Keep) -> Result<Vec<String>> {
+    let kept = if keep == Keep::Persistent { kept(machine, &key())? } else { Vec::new() };
     let rest: Vec<String> = kept.iter().filter(|value| device_of(value) != request.device).cloned().collect();
-    let mut warnings = match require_running(root, name) {
+    let mut warnings = match require_running(machine) {
         Err(_) if rest.len() < kept.len() => Vec::new(),
-        state => take_back(root, name, &state?, request)?.into_iter().collect(),
+        state => take_back(machine, &state?, request)?.into_iter().collect(),
     };
     if rest.len() < kept.len() {
-        warnings.extend(write(root, name, &rest)?);
+        warnings.extend(write(machine, &rest)?);
     }
     Ok(warnings)
 }
 
-fn write(root: &Root, name: &MachineName, values: &[String]) -> Result<Vec<String>> {
-    Ok(configuration::change(root, name, &define(&key(), values))?.warnings)
+fn write(machine: &Machine, values: &[String]) -> Result<Vec<String>> {
+    Ok(machine.change(&define(&key(), values))?.warnings)
 }
 
 /// A definition knows one path of a device.
@@ -114,14 +111,14 @@ fn refuse_moved(request: &Request, keep: Keep) -> Result<()> {
 }
 
 /// The rule first: a node that cannot be used is of no use.
-fn give(name: &MachineName, state: &State, request: &Request, device: &Device) -> Result<()> {
-    let dev = dev(name, state)?;
-    let before = rules(name)?;
-    set_rules(name, vec![Value::Rules(vec![(request.device.clone(), request.access.clone())])])?;
+fn give(machine: &Machine, state: &State, request: &Request, device: &Device) -> Result<()> {
+    let dev = dev(&machine.name, state)?;
+    let before = rules(machine)?;
+    set_rules(machine, vec![Value::Rules(vec![(request.device.clone(), request.access.clone())])])?;
     let added = dev.add(&request.path, device);
     if let Err(errno) = added {
-        let reverted = set_rules(name, vec![Value::Rules(Vec::new()), Value::Rules(before)]);
-        return Err(refused(name, request, errno)).or_else(|error| reverted.and(Err(error)));
+        let reverted = set_rules(machine, vec![Value::Rules(Vec::new()), Value::Rules(before)]);
+        return Err(refused(&machine.name, request, errno)).or_else(|error| reverted.and(Err(error)));
     }
     Ok(())
 }
@@ -136,15 +133,15 @@ fn refused(name: &MachineName, request: &Request, errno: Errno) -> Error {
 }
 
 /// The rule first again: the container could keep a node of another name. Returns why the node is left, if so.
-fn take_back(root: &Root, name: &MachineName, state: &State, request: &Request) -> Result<Option<String>> {
-    let before = rules(name)?;
+fn take_back(machine: &Machine, state: &State, request: &Request) -> Result<Option<String>> {
+    let (name, before) = (&machine.name, rules(machine)?);
     let rest: Vec<_> = before.iter().filter(|(device, _)| *device != request.device).cloned().collect();
     if rest.len() == before.len() || request.device == TERMINALS {
         return Err(not_given(name, &request.device));
     }
-    set_rules(name, vec![Value::Rules(Vec::new()), Value::Rules(rest)])?;
+    set_rules(machine, vec![Value::Rules(Vec::new()), Value::Rules(rest)])?;
     // A device that is gone from the host has left nothing to compare with; its node leads nowhere.
-    let Ok(device) = survey::device_at(root, Path::new(&request.device), &request.access) else {
+    let Ok(device) = survey::device_at(machine.root(), Path::new(&request.device), &request.access) else {
         return Ok(None);
     };
     let failed = || format!("failed to remove '{}' from '{name}'", request.path);
@@ -152,7 +149,7 @@ fn take_back(root: &Root, name: &MachineName, state: &State, request: &Request) 
     Ok(removed.err().map(|error| format!("{}; it can no longer be used", error.message())))
 }
 
-/// The machine's own `/dev`, by its leader's view.
+/// The container's `/dev`, as its leader sees it.
 fn dev(name: &MachineName, state: &State) -> Result<Dev> {
     let failed = || format!("failed to look into '{name}'");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -171,22 +168,21 @@ fn dev(name: &MachineName, state: &State) -> Result<Dev> {
     })
 }
 
-/// The device policy of the machine's scope: device or class, and access.
-fn rules(name: &MachineName) -> Result<Vec<(String, String)>> {
-    let scope = name.scope();
-    systemd::block_on(async {
-        Ok(Manager::connect().await?.properties(&scope, "Scope").await?.pairs("DeviceAllow"))
-    })
+/// The device policy of the container's scope: device or class, and access.
+fn rules(machine: &Machine) -> Result<Vec<(String, String)>> {
+    let scope = machine.name.scope();
+    let scope = machine.host().systemd(async |manager| manager.properties(&scope, "Scope").await)?;
+    Ok(scope.pairs("DeviceAllow"))
 }
 
 /// Several values of the property in one call: an empty one takes back all before it, without a moment between.
-fn set_rules(name: &MachineName, values: Vec<Value>) -> Result<()> {
+fn set_rules(machine: &Machine, values: Vec<Value>) -> Result<()> {
     let property = |value| Property { name: "DeviceAllow".to_string(), value };
     let properties: Vec<Property> = values.into_iter().map(property).collect();
-    let scope = name.scope();
-    systemd::block_on(async {
-        Manager::connect().await?.set_unit_properties(&scope, Lasting::Runtime, &properties).await
-    })
+    let scope = machine.name.scope();
+    machine
+        .host()
+        .systemd(async |manager| manager.set_unit_properties(&scope, Lasting::Runtime, &properties).await)
 }
 
 fn key() -> Key {

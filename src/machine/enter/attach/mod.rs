@@ -1,25 +1,25 @@
-//! Running a command in a machine that runs, with no more rights than its own processes have.
+//! Running a command in a running container, with no more rights than its own processes have.
 //!
-//! [`attach`] executes the program that enters ([`crate::worker::entrant`]) and returns once the command runs. It
+//! [`Machine::attach`] executes the program that enters ([`crate::worker::entrant`]) and returns once the command runs. It
 //! allocates and forks as [`std::process::Command`] does, so a service with threads may call it, from any of them; it
-//! blocks for the milliseconds that entering takes, and for [`PATIENCE`] at the very most.
+//! blocks for the milliseconds that entering takes, and for [`PATIENCE`] at the most.
 //!
-//! A caller says for each of standard input, output and error what the command gets: a new terminal, one of the
-//! machine's own devpts, or a descriptor. A descriptor should be one end of a fresh pipe. Never pass on what the user
-//! handed in: a terminal could be typed into, a directory walked out of, a file opened for writing again.
+//! The caller chooses for each of standard input, output and error: a new terminal, of the container's own devpts, or
+//! a descriptor. A descriptor should be one end of a fresh pipe. Descriptors of the user's must not be passed on: a
+//! terminal could be typed into, a directory walked out of, a file opened for writing again.
 //!
-//! What is returned is [`Attached`]: the command's pidfd, the terminal's master, and the lifeline. A service passes
-//! master and pipes to its client (who sets the window's size on the master), waits for [`Attached::ended`] to become
-//! readable, and asks [`Attached::finish`] for the exit code. Who drops it ends the command by SIGHUP.
+//! The result is [`Attached`]: the command's pidfd, the terminal's master, and the lifeline. A service passes master
+//! and pipes to its client (who sets the window's size on the master), waits for [`Attached::ended`] to become
+//! readable, and gets the exit code by [`Attached::finish`]. Dropping it ends the command by SIGHUP.
 //!
 //! ```text
 //! let streams = Streams { input: Stream::Terminal, output: Stream::Terminal, error: Stream::Terminal, size };
-//! let mut attached = attach(&root, &name, &Request::default(), streams)?;
+//! let mut attached = machine.attach(&Request::default(), streams)?;
 //! reply(attached.terminal.take(), …);
 //! ```
 //!
-//! The rights are those that the machine was *started* with ([`crate::runtime::rights`]): the supervisor wrote them
-//! down. Resource limits and the OOM score are the leader's.
+//! The rights are those that the container was *started* with ([`crate::runtime::rights`]), as the supervisor recorded
+//! them. Resource limits and the OOM score are the leader's.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -31,39 +31,41 @@ use nix::unistd::Pid;
 use rustix::fs::{FileType, Gid, Uid, fchown};
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::machine::inspect::registry;
+use crate::machine::Machine;
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::control;
-use crate::runtime::namespaces::{self, Namespace};
+use crate::runtime::namespaces;
 use crate::runtime::rights::{self, Rights};
 use crate::runtime::state::{self, State};
 use crate::sandbox::lsm::{self, Labels};
-use crate::sandbox::user::UserSpec;
 use crate::sys::poll::poll;
-use crate::sys::tty::WindowSize;
 use crate::sys::{limits, pidfd, scm, signal};
-use crate::worker::entry::{self, Entry, Told};
+use crate::worker::entry::{self, Entry, Report};
 use crate::worker::launch::{Launch, Launched, Mounts};
 
-/// How long entering may take; a hostile machine could make it take for ever.
+pub use crate::runtime::namespaces::Namespace;
+pub use crate::sandbox::user::UserSpec;
+pub use crate::sys::tty::WindowSize;
+
+/// Time limit of entering, which a hostile container could delay for ever.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is to be run, and as whom.
+/// A command to run in a container.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Program and arguments; none is the user's login shell.
+    /// Program and arguments; the user's login shell if there are none.
     pub command: Vec<OsString>,
-    /// As whom.
+    /// User and group.
     pub user: UserSpec,
-    /// Where, a path inside; the user's home by default.
+    /// Working directory, a path inside; the user's home by default.
     pub working_directory: Option<OsString>,
-    /// The environment.
+    /// Environment.
     pub environment: Environment,
-    /// Which namespaces to join.
+    /// Namespaces to join.
     pub namespaces: Vec<Namespace>,
-    /// What may be done there.
+    /// Rights.
     pub power: Power,
 }
 
@@ -83,27 +85,27 @@ impl Default for Request {
 /// The environment of a command, before `container=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// What follows from the user (`HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`), and these, which win.
+    /// The variables that follow from the user (`HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`), and these, which win.
     Clean(Vec<(OsString, OsString)>),
-    /// Nothing but these.
+    /// These alone.
     Bare(Vec<(OsString, OsString)>),
 }
 
 /// The rights of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Power {
-    /// Those of the machine's own processes.
+    /// Those of the container's own processes.
     Payload,
-    /// All that root of the machine's user namespace can have: no dropped capability, no filter, no label.
+    /// All rights of root of the container's user namespace: no dropped capability, no filter, no label.
     Elevated,
 }
 
-/// What the command gets as one of its streams.
+/// One of the command's streams.
 #[derive(Debug)]
 pub enum Stream {
-    /// The new terminal, which all that ask for it share.
+    /// The new terminal, which the streams share.
     Terminal,
-    /// This, one end of a pipe of the caller's making.
+    /// One end of a pipe that the caller made.
     Pipe(OwnedFd),
 }
 
@@ -120,20 +122,25 @@ pub struct Streams {
     pub size: Option<WindowSize>,
 }
 
-/// A command that runs in a machine.
+/// A command that runs in a container.
 #[derive(Debug)]
 pub struct Attached {
     /// The master of its terminal, where it has one; closing it hangs up.
     pub terminal: Option<OwnedFd>,
     command: OwnedFd,
     entrant: Launched,
-    /// None once it was let go of.
+    /// `None` once it was closed.
     lifeline: Option<OwnedFd>,
 }
 
-/// Runs a command in a machine; returns once it runs.
-pub fn attach(root: &Root, name: &MachineName, request: &Request, streams: Streams) -> Result<Attached> {
-    registry::require(root, name)?;
+impl Machine {
+    /// Runs a command in the container; returns once it runs.
+    pub fn attach(&self, request: &Request, streams: Streams) -> Result<Attached> {
+        attach(self.root(), &self.name, request, streams)
+    }
+}
+
+fn attach(root: &Root, name: &MachineName, request: &Request, streams: Streams) -> Result<Attached> {
     check(request)?;
     let (state, leader) = state::require_running(root, name)?;
     let cgroup = Cgroup::require(&state, name)?;
@@ -160,7 +167,7 @@ pub fn attach(root: &Root, name: &MachineName, request: &Request, streams: Strea
     fds.extend(pipes.iter().map(|(letter, fd)| (*letter, fd)));
     entry::send(&ours, &entry, &fds)?;
     drop(pipes);
-    let attached = hear_out(root, name, ours, entrant).map_err(|error| match error.kind() {
+    let attached = await_start(root, name, ours, entrant).map_err(|error| match error.kind() {
         Kind::Busy => cgroup.no_room(name),
         _ => error,
     })?;
@@ -173,7 +180,7 @@ pub fn attach(root: &Root, name: &MachineName, request: &Request, streams: Strea
     }
 }
 
-/// What can be told before anything is done.
+/// Checks of the request alone.
 fn check(request: &Request) -> Result<()> {
     if request.power == Power::Payload && request.namespaces.len() != Namespace::ALL.len() {
         return Err(Error::config(
@@ -192,7 +199,7 @@ fn labels(rights: &Rights) -> Labels {
     Labels { apparmor: rights.apparmor.clone(), selinux: rights.selinux.clone(), profile: None }
 }
 
-/// Who stays among the host's mounts is to be able to use them.
+/// A process that stays among the host's mounts is to be able to use them.
 fn mounts(request: &Request) -> Mounts {
     match request.namespaces.contains(&Namespace::Mount) {
         true => Mounts::ReadOnly,
@@ -200,7 +207,7 @@ fn mounts(request: &Request) -> Mounts {
     }
 }
 
-/// What the entrant is told, and the pipes that go with it.
+/// The message to the entrant, and the pipes that go with it.
 fn entry(
     request: &Request,
     streams: Streams,
@@ -247,8 +254,7 @@ fn hand_over(pipe: &OwnedFd, owner: u32) -> Result<()> {
     }
 }
 
-/// A process that enters is to be as killable and as limited as those that are there. What of it cannot be had is no
-/// reason to stay out.
+/// Makes the entrant as killable and as limited as the processes inside. It enters, too, where that fails.
 fn share_limits(state: &State, entrant: Pid) {
     let _ = limits::copy(Pid::from_raw(state.leader), entrant);
     let score = |pid: i32| format!("/proc/{pid}/oom_score_adj");
@@ -257,8 +263,8 @@ fn share_limits(state: &State, entrant: Pid) {
     }
 }
 
-/// Waits until the command runs, or until it is told why it does not.
-fn hear_out(root: &Root, name: &MachineName, socket: OwnedFd, entrant: Launched) -> Result<Attached> {
+/// Waits until the command runs, or until the entrant reports why it does not.
+fn await_start(root: &Root, name: &MachineName, socket: OwnedFd, entrant: Launched) -> Result<Attached> {
     let deadline = Instant::now() + PATIENCE;
     let mut terminal = None;
     loop {
@@ -266,24 +272,24 @@ fn hear_out(root: &Root, name: &MachineName, socket: OwnedFd, entrant: Launched)
             Error::new(Kind::TimedOut, format!("container '{name}' could not be entered in {PATIENCE:?}"))
                 .hint("it may have been frozen, or be in the way on purpose")
         })?;
-        match entry::hear(&socket)? {
-            Told::Listener(listener) => pass_on(root, name, &listener),
-            Told::Terminal(master) => terminal = Some(master),
-            Told::Failed(error) => return Err(error),
-            Told::Nothing => {
+        match entry::receive_report(&socket)? {
+            Report::Listener(listener) => pass_on(root, name, &listener),
+            Report::Terminal(master) => terminal = Some(master),
+            Report::Failed(error) => return Err(error),
+            Report::Nothing => {
                 return Err(Error::failed(format!(
                     "container '{name}' could not be entered: it may have just ended"
                 )));
             }
-            Told::Runs(command) => {
+            Report::Runs(command) => {
                 return Ok(Attached { terminal, command, entrant, lifeline: Some(socket) });
             }
         }
     }
 }
 
-/// Gives the supervisor a listener, to answer on. One that nobody takes is closed, and the calls that it is about fail
-/// with ENOSYS, as those of the payload do when nobody answers.
+/// Passes a listener to the supervisor, which answers on it. A listener that nobody takes is closed, and the calls that it
+/// is about fail with ENOSYS, as those of the payload do when nobody answers.
 fn pass_on(root: &Root, name: &MachineName, listener: &OwnedFd) {
     if let Ok(supervisor) = control::connect(root, name) {
         let message = control::encode_request(&control::Request::Listen);
@@ -317,7 +323,7 @@ impl Attached {
         self.entrant.wait().context(|| "failed to wait for the command")
     }
 
-    /// Looks from the host whether the command has the labels that it was to have. One that has ended has none.
+    /// Fails if the command runs without the labels that it was to have.
     fn verify(&self, labels: &Labels) -> Result<()> {
         let pid = || pidfd::pid(&self.command);
         pid().map_or(Ok(()), |number| {
@@ -330,7 +336,7 @@ impl Drop for Attached {
     /// Ends the command by SIGHUP, unless it has ended.
     fn drop(&mut self) {
         self.lifeline = None;
-        // The entrant passes it on and leaves, unless the machine has been frozen: it is killed then.
+        // The entrant passes it on and leaves, unless the container is frozen: it is killed then.
         let _ = wait_readable(self.entrant.as_fd(), Instant::now() + Duration::from_secs(1));
     }
 }
