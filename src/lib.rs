@@ -20,8 +20,8 @@
 //! | `child` | `sys` `storage` `sandbox` |
 //! | `supervisor` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `preparation` `child` |
 //! | `machine` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `image` `preparation` |
-//! | `cli` | `sys` `config` `systemd` `runtime` `storage` `sandbox` `image` `generator` `machine` |
-//! | `dbus` | `sys` `config` `systemd` `runtime` `image` `generator` `machine` `worker` |
+//! | `cli` | `sys` `config` `image` `generator` `machine` |
+//! | `dbus` | `sys` `config` `systemd` `generator` `machine` `worker` |
 //!
 //! `config` and `generator` do no I/O but reading below a [`paths::Root`].
 

@@ -43,12 +43,16 @@ pub fn finish<T>(all: Vec<Done<T>>) -> ExitCode {
 mod tests {
     use super::*;
     use crate::error::{Error, Kind};
+    use crate::paths::Root;
 
     #[test]
     fn a_wrong_name_is_refused_before_the_others_are_looked_for() {
         let names = ["a", "b c"].map(String::from).to_vec();
         let machines = Machines { names, group: vec!["nosuch".to_string()], all: false };
-        assert_eq!(machines.choose(&Root::at("/nowhere")).expect_err("refused").kind(), Kind::Config);
+        assert_eq!(
+            machines.choose(&Host::new(Root::at("/nowhere"))).expect_err("refused").kind(),
+            Kind::Config
+        );
     }
 
     #[test]

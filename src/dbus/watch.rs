@@ -118,7 +118,7 @@ impl Watch {
         let Some(known) = &mut *known else { return };
         let found = match name {
             Some(name) if !known.contains_key(name.as_str()) => return,
-            Some(name) => service.host.handles(&[name.clone()])[0].state().map(|state| {
+            Some(name) => service.host.handles(std::slice::from_ref(&name))[0].state().map(|state| {
                 let mut found = known.clone();
                 found.insert(name.to_string(), state.to_string());
                 found

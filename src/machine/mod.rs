@@ -20,6 +20,7 @@ pub mod pattern;
 /// Selecting containers by name and group.
 pub mod select;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -38,6 +39,12 @@ pub struct Machine {
     host: Host,
     name: MachineName,
     definition: Arc<OnceLock<Result<Definition>>>,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Machine({})", self.name)
+    }
 }
 
 impl Machine {

@@ -76,6 +76,7 @@ fn path(path: PathBuf) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::Root;
 
     #[test]
     fn every_property_is_of_its_type() {
@@ -84,7 +85,7 @@ mod tests {
         let name = MachineName::new("p1").unwrap();
         std::fs::create_dir_all(root.path("/etc/containerctl")).unwrap();
         std::fs::write(root.definition(&name), "[Exec]\n").unwrap();
-        let info = info::info(&root, &name).unwrap();
+        let info = Host::new(root).machine(&name).unwrap().info().unwrap();
         for Field { property, value } in fields() {
             let value = value(info.clone());
             assert_eq!(value.value_signature().to_string(), property.signature, "{}", property.name);
