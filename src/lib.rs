@@ -14,13 +14,13 @@
 //! | `network` | `sys` `config` `systemd` `storage` |
 //! | `sandbox` | `sys` `config` `runtime` `storage` `network` |
 //! | `worker` | `sys` `runtime` `storage` `sandbox` |
-//! | `image` | `sys` `config` `storage` `network` `sandbox` |
+//! | `image` | `sys` `config` `storage` `network` `sandbox` `worker` |
 //! | `preparation` | `sys` `config` `runtime` `storage` `network` `sandbox` `image` |
 //! | `generator` | `config` `storage` |
 //! | `child` | `sys` `storage` `sandbox` |
 //! | `supervisor` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `preparation` `child` |
 //! | `machine` | `sys` `config` `systemd` `runtime` `storage` `network` `sandbox` `worker` `image` `preparation` |
-//! | `cli` | `sys` `config` `image` `generator` `machine` |
+//! | `cli` | `sys` `config` `generator` `machine` |
 //! | `dbus` | `sys` `config` `systemd` `generator` `machine` `worker` |
 //!
 //! `config` and `generator` do no I/O but reading below a [`paths::Root`].

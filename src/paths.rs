@@ -106,6 +106,11 @@ impl Root {
         self.runtime().join(".seccomp")
     }
 
+    /// The program that does one piece of work in a process of its own.
+    pub fn worker_program(&self) -> PathBuf {
+        self.path("/usr/lib/containerctl/containerctl-worker")
+    }
+
     /// The program that enters running containers.
     pub fn enter_program(&self) -> PathBuf {
         self.path("/usr/lib/containerctl/containerctl-enter")

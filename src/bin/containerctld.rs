@@ -3,15 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use containerctl::dbus;
 use containerctl::error::{Error, Result};
 use containerctl::paths::Root;
-use containerctl::{cli, dbus};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match command(&words) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             error.kind().exit_code().into()
@@ -19,16 +19,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn command(words: &[&str]) -> Result<ExitCode> {
+fn command(words: &[&str]) -> Result<()> {
     match words {
-        ["serve", seconds] => dbus::serve(Root::system(), idle(seconds)?)?,
-        ["work"] => dbus::work()?,
-        ["work", "sealed"] => dbus::work_sealed()?,
-        // An archive is unpacked by the running program, started anew.
-        ["unpack", ..] => return Ok(cli::run()),
-        _ => return Err(usage()),
+        ["serve", seconds] => dbus::serve(Root::system(), idle(seconds)?),
+        _ => Err(usage()),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn idle(seconds: &str) -> Result<Duration> {

@@ -6,7 +6,6 @@ use super::Target;
 use super::output::{self, Format};
 use crate::error::Result;
 use crate::machine::Host;
-use crate::machine::inspect::audit::{audit, seal};
 
 /// Verify the confinement of a running container from inside
 #[derive(Debug, clap::Args)]
@@ -23,9 +22,7 @@ pub struct Args {
 
 pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
     super::require_root("enter a container")?;
-    let machine = args.machine.of(host)?;
-    seal(&machine)?;
-    let mut rows = audit(&machine)?;
+    let mut rows = args.machine.of(host)?.audit()?;
     let broken = rows.iter().filter(|row| !row.holds).count();
     if args.broken {
         rows.retain(|row| !row.holds);

@@ -41,7 +41,6 @@ mod start;
 mod stop;
 mod terminal;
 mod top;
-mod unpack;
 mod wait;
 
 use std::path::PathBuf;
@@ -110,8 +109,6 @@ enum Verb {
     Images(images::Verb),
     #[command(hide = true)]
     Completions(completions::Args),
-    #[command(hide = true)]
-    Unpack(unpack::Args),
 }
 
 /// The container of the command line.
@@ -193,7 +190,6 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Port(verb) => port::run(&host, verb),
         Verb::Images(images::Verb::Link) => images::link(&host),
         Verb::Completions(args) => completions::run(args),
-        Verb::Unpack(args) => return unpack::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -75,7 +75,7 @@ async fn judge(service: &Arc<Service>, message: &Message, header: &Header<'_>) -
         return here(method.write(header, &values));
     }
     let (interface, path) = (interface.name, path.to_string());
-    let job = Job { path, interface, method: method.name, program: method.program, names, values };
+    let job = Job { path, interface, method: method.name, names, values };
     let (results, worker) = zruntime::unblock(move || work::delegate(job)).await?;
     Ok((method.write(header, &results), Some(worker)))
 }

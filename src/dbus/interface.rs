@@ -56,15 +56,6 @@ pub enum About {
     Selection,
 }
 
-/// The program of a method's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// This one.
-    Ours,
-    /// A sealed copy of it, as a container's root may come to see it.
-    Sealed,
-}
-
 /// A method.
 pub struct Method {
     /// Its name.
@@ -73,8 +64,6 @@ pub struct Method {
     pub actions: Vec<Action>,
     /// To which containers.
     pub about: About,
-    /// By what program it is done.
-    pub program: Program,
     /// Its arguments.
     pub takes: Vec<Argument>,
     /// Its results.
@@ -164,7 +153,6 @@ impl Method {
             name,
             actions: vec![action],
             about: About::Path,
-            program: Program::Ours,
             takes,
             gives,
             run,
@@ -182,11 +170,6 @@ impl Method {
     pub fn and(mut self, action: Action) -> Method {
         self.actions.push(action);
         self
-    }
-
-    /// The same by a sealed program.
-    pub fn sealed(self) -> Method {
-        Method { program: Program::Sealed, ..self }
     }
 
     /// The arguments of a call, checked.

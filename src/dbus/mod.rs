@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! caller ─ system bus ─ containerctld, one loop ─ polkit: may this caller?  no: the same answer, whatever there is
-//!                          └─ yes: containerctld work, one process a call ─ one call of `machine` ─ the answer
+//!                          └─ yes: containerctl-worker, one process a call ─ one call of `machine` ─ the answer
 //! ```
 //! Each interface is a table: a method's row names its polkit action, its arguments and its one call. Calls are
 //! dispatched here and not by zbus' object server, which tells of what exists before anybody asks who wants to know:
@@ -29,7 +29,7 @@ mod watch;
 mod work;
 
 pub use service::serve;
-pub use work::{work, work_sealed};
+pub use work::work;
 
 /// Our name on the system bus.
 const NAME: &str = "org.containerctl1";

@@ -1,7 +1,7 @@
 //! What the service and the process of a call say to each other: values in D-Bus' own format, with descriptors, one
 //! packet each way.
 
-use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
@@ -12,7 +12,7 @@ use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{NATIVE_ENDIAN, to_bytes};
 
 use crate::dbus::fault::Fault;
-use crate::sys::scm;
+use crate::worker::message;
 
 /// Values in their bytes.
 pub type Values = Data<'static, 'static>;
@@ -56,25 +56,17 @@ pub fn failure(fault: Fault) -> Response {
     (fault.name, fault.text, Vec::new())
 }
 
-/// Sends a packet with the descriptors of `values`: a head with the length, which carries them, then the bytes.
-pub fn send<T: Serialize + Type>(mut stream: &UnixStream, packet: &T, values: Option<&Values>) -> Result<()> {
+/// Sends a packet with the descriptors of `values`.
+pub fn send<T: Serialize + Type>(stream: &UnixStream, packet: &T, values: Option<&Values>) -> Result<()> {
     let packet = pack(packet).map_err(Error::other)?;
     let fds: Vec<RawFd> =
         values.map(|values| values.fds().iter().map(AsRawFd::as_raw_fd).collect()).unwrap_or_default();
-    scm::send_fds(stream, &(packet.len() as u64).to_ne_bytes(), &fds)?;
-    stream.write_all(packet.bytes())
+    message::send(stream, packet.bytes(), &fds)
 }
 
-/// Receives a packet. An end before it is an error.
-pub fn receive<T: DeserializeOwned + Type>(mut stream: &UnixStream) -> Result<(T, Values)> {
-    let mut head = [0; 8];
-    let (count, fds) = scm::receive_fds(stream, &mut head)?;
-    if count != head.len() {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    let length = usize::try_from(u64::from_ne_bytes(head)).map_err(Error::other)?;
-    let mut bytes = vec![0; length];
-    stream.read_exact(&mut bytes)?;
+/// Receives a packet. An end of the stream before it is an error.
+pub fn receive<T: DeserializeOwned + Type>(stream: &UnixStream) -> Result<(T, Values)> {
+    let (bytes, fds) = message::receive(stream)?;
     let packet = Data::new_fds(bytes, context(), fds);
     Ok((unpack(&packet).map_err(Error::other)?, packet))
 }

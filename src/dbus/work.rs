@@ -4,11 +4,10 @@
 use std::io::Result as IoResult;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use super::fault::Fault;
-use super::interface::{Program, Rest, Run};
+use super::interface::{Rest, Run};
 use super::node::Node;
 use crate::cancellation::Cancellation;
 use crate::dbus::packet::{self, Request, Response, Values, inner};
@@ -16,7 +15,7 @@ use crate::error::{Cause, Context, Error, Result};
 use crate::machine::Host;
 use crate::paths::Root;
 use crate::sys::interrupt;
-use crate::worker::sealed;
+use crate::worker::helper::Helper;
 
 /// A process that has answered, and may have more to do.
 pub struct Worker(Child);
@@ -36,8 +35,6 @@ pub struct Job {
     pub interface: &'static str,
     /// The method.
     pub method: &'static str,
-    /// The program that makes it.
-    pub program: Program,
     /// The containers that it is about.
     pub names: Vec<String>,
     /// The arguments.
@@ -46,13 +43,13 @@ pub struct Job {
 
 /// Has a process make the call, and waits for its answer.
 pub fn delegate(job: Job) -> std::result::Result<(Values, Worker), Fault> {
-    let Job { path, interface, method, program, names, values } = job;
+    let Job { path, interface, method, names, values } = job;
     let lost = |error: std::io::Error| {
         Error::failed(format!("failed to have '{method}' done: {}", error.cause()))
             .hint("see 'journalctl -u containerctl'")
     };
     let (ours, theirs) = UnixStream::pair().map_err(lost)?;
-    let worker = Worker(start(theirs, program).map_err(lost)?);
+    let worker = Worker(start(theirs).map_err(lost)?);
     let request: Request = (path, interface.into(), method.into(), names, values.bytes().to_vec());
     let answer =
         packet::send(&ours, &request, Some(&values)).and_then(|()| packet::receive::<Response>(&ours));
@@ -71,30 +68,19 @@ pub fn delegate(job: Job) -> std::result::Result<(Values, Worker), Fault> {
     }
 }
 
-/// This program once more, also where another version has taken its place by now.
-fn start(socket: UnixStream, program: Program) -> IoResult<Child> {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("containerctld").arg("work").stdin(Stdio::from(OwnedFd::from(socket)));
-    if program == Program::Sealed {
-        command.arg("sealed");
-    }
-    command.spawn()
+fn start(socket: UnixStream) -> IoResult<Child> {
+    Helper::Call.command(&Root::system()).stdin(Stdio::from(OwnedFd::from(socket))).spawn()
 }
 
-/// Goes on as a sealed copy of our program; what waits on the standard input is the copy's to read.
-pub fn work_sealed() -> Result<()> {
-    if sealed::is_sealed() { work() } else { Err(sealed::execute_ourselves(std::iter::empty())) }
-}
-
-/// The process' own part.
+/// The helper: makes the call that comes from standard input.
 pub fn work() -> Result<()> {
     let failed = || "failed to talk to the bus service";
     let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3).context(failed)?;
-    // What is called must find an ordinary standard input, and not ours.
+    // The method must find an ordinary standard input instead of the socket.
     let null = std::fs::File::open("/dev/null").context(failed)?;
     rustix::stdio::dup2_stdin(&null).context(failed)?;
     let rest = answer(&UnixStream::from(socket)).context(failed)?;
-    // All that the caller was given is his alone now.
+    // By now the descriptors of the answer are the caller's alone.
     if let Some(rest) = rest {
         rest();
     }

@@ -11,8 +11,13 @@ pub mod attached;
 pub mod entrant;
 /// Messages between whoever enters a container and the entering program.
 pub mod entry;
+/// The program for work in a process of its own, and its helpers.
+#[allow(clippy::disallowed_methods)]
+pub mod helper;
 /// Executing one of our programs with read-only mounts.
 pub mod launch;
+/// Messages with descriptors between a service and a process of its own.
+pub mod message;
 /// Attempts that a confined process must see refused.
 pub mod probe;
 /// Executing ourselves from a sealed copy.

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
@@ -27,8 +28,7 @@ pub fn is_sealed() -> bool {
 
 /// Executes a sealed copy of our program in our place; returns only why it could not.
 fn execute(arguments: &StringList, environment: &StringList) -> Error {
-    let copied = copy();
-    match copied {
+    match copy(Path::new(OURSELVES)) {
         Ok(program) => Error::failed(format!(
             "failed to execute a sealed copy of our program: {}",
             crate::sys::exec::fexecve(program.as_raw_fd(), arguments, environment).desc()
@@ -46,12 +46,13 @@ pub fn execute_ourselves(variables: impl Iterator<Item = (OsString, OsString)>) 
     }
 }
 
-fn copy() -> Result<File> {
-    let failed = || "failed to make a sealed copy of our program";
+/// Copies `program` into memory, and seals the copy.
+pub fn copy(program: &Path) -> Result<File> {
+    let failed = || format!("failed to make a sealed copy of '{}'", program.display());
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
     let memfd = rustix::fs::memfd_create("containerctl", flags).context(failed)?;
     let mut copy = File::from(memfd);
-    let mut program = File::open(OURSELVES).context(failed)?;
+    let mut program = File::open(program).context(failed)?;
     std::io::copy(&mut program, &mut copy).context(failed)?;
     rustix::fs::fcntl_add_seals(copy.as_fd(), SEALS).context(failed)?;
     Ok(copy)
@@ -64,7 +65,7 @@ mod tests {
     #[test]
     fn a_copy_cannot_be_written() {
         assert!(!is_sealed());
-        let copy = copy().expect("copied");
+        let copy = copy(Path::new(OURSELVES)).expect("copied");
         let again = File::options().write(true).open(format!("/proc/self/fd/{}", copy.as_raw_fd()));
         let written = again.and_then(|mut again| std::io::Write::write_all(&mut again, b"x"));
         assert!(written.is_err());

@@ -463,7 +463,7 @@ fn the_service_comes_and_goes_and_containers_do_not_notice() -> Result<()> {
         )?;
         let create = manager(r#"CreateContainer 'sa{sv}' '"slow"' '{"Archive":["h","@/srv/slow"]}'"#);
         host.ok(&format!("{create} >/dev/null 2>&1 &"))?;
-        host.wait_until(SOON, "pgrep -f 'containerctl[d] work'")?;
+        host.wait_until(SOON, "pgrep -f 'containerctl-worke[r] call'")?;
         host.ok(KILL)?;
         host.fails("containerctl info slow")?;
         host.wait_until(SOON, "containerctl info slow")?;

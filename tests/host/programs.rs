@@ -170,11 +170,11 @@ fn programs_do_the_rest_of_what_verbs_do() -> Result<()> {
             "{} >/srv/reached 2>&1 &",
             reading("p2", &wait(r#"["running","failed"]"#, "60000000"))
         ))?;
-        host.wait_until(SOON, "pgrep -f 'containerctl[d] work'")?;
+        host.wait_until(SOON, "pgrep -f 'containerctl-worke[r] call'")?;
         p2.start()?;
         host.wait_until(SOON, r#"grep -F '["running\n"]' /srv/reached"#)?;
         host.ok(&container("p1", &wait(r#"["frozen"]"#, "18446744073709551615")))?;
-        host.wait_until(SOON, "! pgrep -f 'containerctl[d] work'")
+        host.wait_until(SOON, "! pgrep -f 'containerctl-worke[r] call'")
     });
     host.case("a terminal beside the console", || {
         let typed = host.ok("python3 /srv/containers.py console p2 over-there 1")?;
@@ -225,7 +225,7 @@ fn programs_do_the_rest_of_what_verbs_do() -> Result<()> {
     });
     host.case("the process that audits is a sealed copy of its program", || {
         let audit = container("p2", "Audit");
-        host.ok(&format!("{audit} >/srv/audited & until readlink $(pgrep -f 'containerctl[d] work sealed' | sed 's,.*,/proc/&/exe,') /nowhere | grep memfd:containerctl; do kill -0 $! || exit 1; done; wait"))?;
+        host.ok(&format!("{audit} >/srv/audited & until readlink $(pgrep -f 'containerctl-worke[r] audit' | sed 's,.*,/proc/&/exe,') /nowhere | grep memfd:containerctl; do kill -0 $! || exit 1; done; wait"))?;
         host.ok("jq -e '.[0] | fromjson | all(.holds)' /srv/audited").map(drop)
     });
     host.case("mistakes have a name and a sentence", || {

@@ -35,6 +35,10 @@ impl Host {
         fs::create_dir(directory.path().join("marker")).unwrap();
         fs::write(directory.path().join("marker/file"), "untouched").unwrap();
         fs::set_permissions(directory.path().join("marker/file"), PermissionsExt::from_mode(0o600)).unwrap();
+        let programs = directory.path().join("host/usr/lib/containerctl");
+        fs::create_dir_all(&programs).unwrap();
+        let worker = env!("CARGO_BIN_EXE_containerctl-worker");
+        std::os::unix::fs::symlink(worker, programs.join("containerctl-worker")).unwrap();
         Host { directory }
     }
 

@@ -21,7 +21,6 @@ use crate::config::tty::{self, Tty};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::machine::change::limits::{self, Lasting};
-use crate::machine::inspect::audit;
 use crate::machine::inspect::scrollback::Scrollback;
 use crate::name::MachineName;
 
@@ -73,7 +72,7 @@ fn look() -> Vec<Method> {
         row("DescribeConfig", look, &[], text, |machine, ()| json(&machine.assignments()?)),
         row("ReadDefinition", look, &[], &["file", "text"], configuration::read),
         row("ListTimings", look, &[], &["stages"], timings),
-        row("Audit", Action::Operate, &[], text, |machine, ()| json(&audit::audit(machine)?)).sealed(),
+        row("Audit", Action::Operate, &[], text, |machine, ()| json(&machine.audit()?)),
         journal::method(),
         wait::method(),
     ]

@@ -1,9 +1,9 @@
 //! Compression of an archive, detected by its first bytes and never by its name.
 
-use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// The closed list of compressors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compression {
     /// Not compressed, as far as one can see; tar knows what is no archive at all.
     None,

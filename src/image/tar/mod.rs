@@ -1,10 +1,10 @@
 //! An archive → a root file system, by GNU tar, which we do not trust with more than it needs.
 //!
 //! ```text
-//! create ── /proc/self/exe unpack …  ── namespaces, mounts, user namespace ── tar ── gzip, xz, …
+//! create ── containerctl-worker unpack ── namespaces, mounts, user namespace ── tar ── gzip, xz, …
 //!    └ opens the archive, tells its compression, passes it as standard input; watches the disk and ^C
 //! ```
-//! The worker is this program started anew, so that it has one thread and nothing of ours open.
+//! The worker has a process of its own, so that it has one thread and no descriptors of ours.
 
 mod compression;
 mod jail;
@@ -21,6 +21,7 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::tool::{self, End, Outcome};
 use crate::cancellation::Cancellation;
@@ -34,28 +35,30 @@ use crate::storage::tree::Tree;
 use crate::sys::clone::require_one_thread;
 use crate::sys::exec::close_on_exec_from;
 use crate::sys::idmap::IdRange;
+use crate::worker::helper::Helper;
 
 /// Part of the file system that an archive must leave free.
 const RESERVE: u64 = 20;
 
 /// Arguments of the worker, the hidden verb `unpack`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Work {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Work {
     /// The empty directory to fill.
-    pub tree: PathBuf,
+    tree: PathBuf,
     /// First host id of the range to work in.
-    pub base: u32,
+    base: u32,
     /// Ids in it.
-    pub size: u32,
+    size: u32,
     /// No file may be larger.
-    pub largest_file_bytes: u64,
+    largest_file_bytes: u64,
     /// The compression of standard input.
-    pub compression: Compression,
+    compression: Compression,
 }
 
 /// Unpacks `archive` (`-` is standard input) into a new directory `rootfs`, as root of `ids`. Returns notes: tar's
 /// warnings, and members that were left out.
 pub fn build(
+    root: &Root,
     archive: &Path,
     rootfs: &Path,
     ids: IdRange,
@@ -79,7 +82,7 @@ pub fn build(
         compression: Compression::of(&start),
     };
     let (stdin, feeder) = rewind(input, start).context(|| what.as_str())?;
-    let mut command = work.command(stdin);
+    let mut command = work.command(root, stdin)?;
     let worker = tool::start(&mut command, &what)?;
     drop(command);
     // After the worker was started: no thread lives while we clone.
@@ -102,7 +105,9 @@ pub fn build(
 }
 
 /// The worker: confines itself and runs tar. Returns tar's exit status.
-pub fn unpack(work: &Work) -> Result<u8> {
+pub fn unpack(work: &str) -> Result<u8> {
+    let work: Work =
+        serde_json::from_str(work).map_err(std::io::Error::from).context(|| "failed to read the work")?;
     require_one_thread()?;
     close_on_exec_from(3).context(|| "failed to mark descriptors close-on-exec")?;
     let namespace = userns(IdRange { base: work.base, size: work.size })?;
@@ -131,17 +136,11 @@ fn tar(compression: Compression) -> Command {
 }
 
 impl Work {
-    fn command(&self, stdin: OwnedFd) -> Command {
-        let compression = clap::ValueEnum::to_possible_value(&self.compression);
-        let mut command = Command::new("/proc/self/exe");
-        command.arg("unpack").arg(&self.tree).args([
-            self.base.to_string(),
-            self.size.to_string(),
-            self.largest_file_bytes.to_string(),
-            compression.map(|value| value.get_name().to_string()).unwrap_or_default(),
-        ]);
-        command.stdin(Stdio::from(stdin));
-        command
+    fn command(&self, root: &Root, stdin: OwnedFd) -> Result<Command> {
+        let work = serde_json::to_string(self).map_err(std::io::Error::from);
+        let mut command = Helper::Unpack.command(root);
+        command.arg(work.context(|| "failed to pass the work on")?).stdin(Stdio::from(stdin));
+        Ok(command)
     }
 }
 
@@ -259,8 +258,7 @@ fn complaints_in(stderr: &str) -> impl Iterator<Item = &str> {
 
 /// The first complaint.
 fn cause(complaints: &str) -> String {
-    let line = complaints_in(complaints).next().unwrap_or("tar says no more");
-    line.trim_start_matches("containerctl: ").to_string()
+    complaints_in(complaints).next().unwrap_or("tar says no more").to_string()
 }
 
 /// A note for each device node that was left out, where nothing else failed: a user namespace cannot make nodes

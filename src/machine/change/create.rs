@@ -127,7 +127,7 @@ fn build(host: &Host, request: &Request, partial: &Partial) -> Result<Vec<String
         Source::Tar(archive) => {
             // Ids that nobody else has, for as long as foreign bytes are being unpacked.
             let range = ids::range_of(host.root(), partial.owner())?;
-            let built = tar::build(archive, &rootfs, range, cancellation, listener);
+            let built = tar::build(host.root(), archive, &rootfs, range, cancellation, listener);
             let released = ids::release(host.root(), partial.owner());
             let mut notes = built?;
             released?;

@@ -3,12 +3,13 @@
 //! started, whatever its definition says by now.
 
 use std::ffi::CStr;
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
-use crate::machine::Machine;
+use crate::machine::{Host, Machine};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::preparation::{Purpose, prepare};
@@ -23,11 +24,11 @@ use crate::sys::clone::{spawn_into, wait};
 use crate::sys::memory::Memory;
 use crate::sys::seccomp::Filters;
 use crate::worker::attached::{self, Entry};
+use crate::worker::helper::{Helper, Program};
 use crate::worker::probe;
-use crate::worker::sealed;
 
 /// One line of an audit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// What was looked at, or tried.
     pub what: String,
@@ -44,16 +45,29 @@ const LEAF: &CStr = c"audit";
 /// Exit statuses of a probe, by what it found.
 const STATUSES: [(i32, Finding); 3] = [(10, Finding::Allowed), (11, Finding::Refused), (12, Finding::Absent)];
 
-/// Goes on as a sealed copy of our program without an environment, for a container whose root may write to files of the host's root; called
-/// by a program that does nothing else, before it audits.
-pub fn seal(machine: &Machine) -> Result<()> {
-    let state = state::read(machine.root(), &machine.name);
-    let exposed = state.is_some_and(|state| Memory::of(state.ids) == Memory::Own);
-    if exposed && !sealed::is_sealed() { Err(sealed::execute_ourselves(std::iter::empty())) } else { Ok(()) }
+impl Machine {
+    /// Audits the running container, by a helper: from a sealed copy of its program, where the container's root may write
+    /// to files of the host's root.
+    pub fn audit(&self) -> Result<Vec<Row>> {
+        let state = state::read(self.root(), &self.name);
+        let exposed = state.is_some_and(|state| Memory::of(state.ids) == Memory::Own);
+        let program = if exposed { Program::Sealed } else { Program::Installed };
+        let (root, name) = (self.root().path("/"), self.name.as_str());
+        let rows = Helper::Audit.output(self.root(), &[root.as_os_str(), name.as_ref()], program)?;
+        serde_json::from_slice(&rows).map_err(std::io::Error::from).context(|| "failed to read the audit")
+    }
+}
+
+/// The helper: audits the container, and writes the rows to standard output.
+pub fn help(root: &str, name: &str) -> Result<()> {
+    let machine = Host::new(Root::at(root)).machine(&MachineName::new(name)?)?;
+    let rows = serde_json::to_string(&audit(&machine)?).map_err(std::io::Error::from);
+    let rows = rows.context(|| "failed to write the audit")?;
+    std::io::stdout().write_all(rows.as_bytes()).context(|| "failed to write the audit")
 }
 
 /// Audits a running container.
-pub fn audit(machine: &Machine) -> Result<Vec<Row>> {
+fn audit(machine: &Machine) -> Result<Vec<Row>> {
     let (root, name) = (machine.root(), &machine.name);
     let (state, leader) = state::require_running(root, name)?;
     let promised = Promised::of(root, name, &state)?;
