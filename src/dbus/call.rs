@@ -71,7 +71,7 @@ async fn judge(service: &Arc<Service>, message: &Message, header: &Header<'_>) -
         authorize(&service.bus, header, *action, &occasion).await?;
     }
     if let Run::Subscription(what) = &method.run {
-        service.watch.clone().change(service, header, *what).await?;
+        service.subscribers.clone().change(service, header, *what).await?;
         return here(method.write(header, &values));
     }
     let (interface, path) = (interface.name, path.to_string());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use zbus::Variant;
 
 use super::service::Service;
-use super::watch::Telling;
+use super::subscribers::Signals;
 use super::{NETWORK_PATH, network};
 use crate::error::{Context, Result};
 use crate::machine::Host;
@@ -39,7 +39,7 @@ pub fn follow(service: &Arc<Service>) -> Result<()> {
             sleep(PAUSE);
             // It cannot be told now; the next change tries again.
             let Ok(found) = look(&service.host) else { continue };
-            tell(&service.watch.telling(&service), &known, &found);
+            signal(&service.subscribers.signals(&service), &known, &found);
             known = found;
         }
     };
@@ -55,17 +55,17 @@ fn look(host: &Host) -> Result<Known> {
     Ok(Known { up: network.up, ipv4: network.ipv4, ipv6: network.ipv6, members: members.collect() })
 }
 
-fn tell(telling: &Telling, known: &Known, found: &Known) {
+fn signal(signals: &Signals, known: &Known, found: &Known) {
     let changed = properties(known, found);
     if !changed.is_empty() {
-        telling.properties(NETWORK_PATH, network::NAME, &changed);
+        signals.send_properties(NETWORK_PATH, network::NAME, &changed);
     }
     for (container, interface) in known.members.keys().filter(|key| !found.members.contains_key(*key)) {
-        telling.send(NETWORK_PATH, network::NAME, "MemberRemoved", &(container, interface));
+        signals.send(NETWORK_PATH, network::NAME, "MemberRemoved", &(container, interface));
     }
     for ((container, interface), (ipv4, ipv6)) in &found.members {
         if !known.members.contains_key(&(container.clone(), interface.clone())) {
-            telling.send(NETWORK_PATH, network::NAME, "MemberNew", &(container, interface, ipv4, ipv6));
+            signals.send(NETWORK_PATH, network::NAME, "MemberNew", &(container, interface, ipv4, ipv6));
         }
     }
 }

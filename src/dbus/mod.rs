@@ -25,7 +25,7 @@ mod options;
 mod packet;
 mod selection;
 mod service;
-mod watch;
+mod subscribers;
 mod work;
 
 pub use service::serve;

@@ -17,7 +17,7 @@ use zruntime::SharedRuntime;
 use super::call;
 use super::interface::Interface;
 use super::node::Node;
-use super::watch::Watch;
+use super::subscribers::Subscribers;
 use super::work::Worker;
 use crate::error::{Context, Error, Result};
 use crate::machine::Host;
@@ -33,8 +33,8 @@ pub struct Service {
     pub bus: Connection,
     /// The host, on the same bus.
     pub host: Host,
-    /// Who is told of changes.
-    pub watch: Arc<Watch>,
+    /// Callers that get signals.
+    pub subscribers: Arc<Subscribers>,
     manager: Vec<Interface>,
     network: Vec<Interface>,
     container: Vec<Interface>,
@@ -59,7 +59,7 @@ pub fn serve(root: Root, idle: Duration) -> Result<()> {
         let service = Arc::new(Service {
             host: Host::new(root).on(bus.clone().into()),
             bus,
-            watch: Arc::default(),
+            subscribers: Arc::default(),
             manager: Node::Manager.interfaces(),
             network: Node::Network.interfaces(),
             container: Node::Container(String::new()).interfaces(),
@@ -98,7 +98,7 @@ impl Service {
     }
 
     fn is_in_use(&self) -> bool {
-        self.busy.load(Ordering::SeqCst) > 0 || !self.watch.is_unwatched()
+        self.busy.load(Ordering::SeqCst) > 0 || !self.subscribers.is_empty()
     }
 
     fn last(&self) -> MutexGuard<'_, Instant> {
@@ -117,7 +117,7 @@ impl Service {
                 };
                 zruntime::spawn(call).detach();
             }
-            Type::Signal => self.watch.note(self, &message),
+            Type::Signal => self.subscribers.receive(&message),
             _ => {}
         }
     }

@@ -40,7 +40,7 @@ use crate::worker::helper::Helper;
 /// Part of the file system that an archive must leave free.
 const RESERVE: u64 = 20;
 
-/// Arguments of the worker, the hidden verb `unpack`.
+/// The argument of the helper `unpack`, in JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Work {
     /// The empty directory to fill.

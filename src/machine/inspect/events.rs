@@ -1,6 +1,6 @@
 //! Changes of containers' states, as systemd signals them; nothing is polled.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
@@ -42,8 +42,8 @@ impl Machine {
     /// Waits until the container is in one of `states`, and returns that one. Fails with kind `TimedOut` after `limit`.
     pub fn wait(&self, states: &[RunState], limit: Option<Duration>) -> Result<RunState> {
         self.host().require_systemd()?;
-        let (bus, wanted) = (self.host().bus().clone(), self.name.clone());
-        let follow = move |reporter: &_| follow(reporter, &bus, &|name| *name == wanted);
+        let (host, wanted) = (self.host().clone(), self.name.clone());
+        let follow = move |reporter: &_| follow(reporter, &host, &|name| *name == wanted);
         self.wait_for(states, limit, Background::start(self.host().cancellation(), follow)?)
     }
 
@@ -56,9 +56,9 @@ impl Machine {
     ) -> Result<RunState> {
         self.host().require_systemd()?;
         let pipe = pipe.try_clone().context(|| "failed to copy a descriptor")?;
-        let (bus, wanted) = (self.host().bus().clone(), self.name.clone());
-        let follow = move |reporter: &_| follow(reporter, &bus, &|name| *name == wanted);
-        let await_close = move |reporter: &Reporter<Result<Report>>| {
+        let (host, wanted) = (self.host().clone(), self.name.clone());
+        let follow = move |reporter: &_| follow(reporter, &host, &|name| *name == wanted);
+        let await_close = move |reporter: &Reporter<Result<Notice>>| {
             // A pipe without a reader is in error, which poll(2) always reports.
             let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
             let _ = poll(&mut fds, None);
@@ -72,18 +72,19 @@ impl Machine {
         &self,
         states: &[RunState],
         limit: Option<Duration>,
-        mut background: Background<Result<Report>>,
+        mut background: Background<Result<Notice>>,
     ) -> Result<RunState> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut state = RunState::default();
         loop {
             match background.next(deadline)? {
-                Received::Report(Ok(Report::Found(found))) => {
+                Received::Report(Ok(Notice::Found(_, found))) => {
                     state = found;
                     continue;
                 }
-                Received::Report(Ok(Report::Looked)) => {}
-                Received::Report(Ok(Report::Changed(event))) => state = event.state,
+                Received::Report(Ok(Notice::Changed(event))) => state = event.state,
+                Received::Report(Ok(Notice::Looked)) => {}
+                Received::Report(Ok(Notice::Defined(_) | Notice::Undefined(_))) => continue,
                 Received::Report(Err(error)) => return Err(error),
                 Received::Cancelled => return Err(cancelled()),
                 Received::Late => return Err(late(&self.name, state)),
@@ -109,21 +110,34 @@ impl Host {
         wants: impl Fn(&MachineName) -> bool + Send + 'static,
         mut receive: impl FnMut(&Event) -> Result<bool>,
     ) -> Result<()> {
+        self.watch(wants, |notice| match notice {
+            Notice::Changed(event) => receive(&event),
+            _ => Ok(true),
+        })
+    }
+
+    /// Passes notices of the containers that `wants` picks to `receive`: first of those that are there, up to
+    /// [`Notice::Looked`], then of their changes, until `receive` returns false or the operation is cancelled.
+    pub fn watch(
+        &self,
+        wants: impl Fn(&MachineName) -> bool + Send + 'static,
+        mut receive: impl FnMut(Notice) -> Result<bool>,
+    ) -> Result<()> {
         self.require_systemd()?;
         let host = self.clone();
-        let wanted = move |name: &MachineName| wants(name) && Machine::new(&host, name).file().is_some();
-        let bus = self.bus().clone();
-        let mut background =
-            Background::start(self.cancellation(), move |reporter| follow(reporter, &bus, &wanted))?;
+        let follow = move |reporter: &_| {
+            let wanted = |name: &MachineName| wants(name) && Machine::new(&host, name).file().is_some();
+            follow(reporter, &host, &wanted);
+        };
+        let mut background = Background::start(self.cancellation(), follow)?;
         loop {
             match background.next(None)? {
-                Received::Report(Ok(Report::Changed(event))) => {
-                    if !receive(&event)? {
+                Received::Report(notice) => {
+                    if !receive(notice?)? {
                         return Ok(());
                     }
                 }
-                Received::Report(Ok(Report::Found(_) | Report::Looked)) | Received::Late => {}
-                Received::Report(Err(error)) => return Err(error),
+                Received::Late => {}
                 Received::Cancelled => return Ok(()),
                 Received::End => return Err(lost()),
             }
@@ -135,21 +149,27 @@ fn lost() -> Error {
     Error::failed("the system bus went away").hint("see 'systemctl status dbus.service'")
 }
 
-/// A report of the thread that follows containers.
-enum Report {
-    /// The state of a container at the first look, if it is not stopped.
-    Found(RunState),
+/// A notice about a container, or about all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It is defined: at the first look, or from now on.
+    Defined(MachineName),
+    /// Its definition is gone.
+    Undefined(MachineName),
+    /// Its state at the first look, if it is not stopped.
+    Found(MachineName, RunState),
+    /// Its state changed.
+    Changed(Event),
     /// All containers were looked at.
     Looked,
-    /// A container's state changed.
-    Changed(Event),
 }
 
 /// In the thread: follows the containers, also over a restart of the bus.
-fn follow(reporter: &Reporter<Result<Report>>, bus: &Bus, wants: &dyn Fn(&MachineName) -> bool) {
-    let mut machines = Machines { wants, known: HashMap::new(), looked: None };
+fn follow(reporter: &Reporter<Result<Notice>>, host: &Host, wants: &dyn Fn(&MachineName) -> bool) {
+    let mut machines =
+        Machines { host, wants, defined: BTreeSet::new(), known: HashMap::new(), looked: None };
     loop {
-        let Err(error) = systemd::block_on(listen(reporter, bus, &mut machines)) else { return };
+        let Err(error) = systemd::block_on(listen(reporter, host.bus(), &mut machines)) else { return };
         // The first connection must come about; a later one is waited for.
         if machines.looked.is_none_or(|looked| looked.elapsed() > PATIENCE) {
             reporter.report(Err(error));
@@ -160,7 +180,7 @@ fn follow(reporter: &Reporter<Result<Report>>, bus: &Bus, wants: &dyn Fn(&Machin
 }
 
 /// Fails when the bus goes away; returns when nobody receives reports any more.
-async fn listen(reporter: &Reporter<Result<Report>>, bus: &Bus, machines: &mut Machines<'_>) -> Result<()> {
+async fn listen(reporter: &Reporter<Result<Notice>>, bus: &Bus, machines: &mut Machines<'_>) -> Result<()> {
     let mut watch = Watch::begin(bus).await?;
     machines.look(&mut watch, reporter).await?;
     loop {
@@ -211,6 +231,8 @@ impl Units {
 
 /// The known units of the containers that are followed.
 struct Machines<'a> {
+    host: &'a Host,
+    defined: BTreeSet<MachineName>,
     wants: &'a dyn Fn(&MachineName) -> bool,
     known: HashMap<MachineName, Units>,
     looked: Option<Instant>,
@@ -218,7 +240,9 @@ struct Machines<'a> {
 
 impl Machines<'_> {
     /// Looks at all of them, and reports changes; false once nobody receives.
-    async fn look(&mut self, watch: &mut Watch, reporter: &Reporter<Result<Report>>) -> Result<bool> {
+    async fn look(&mut self, watch: &mut Watch, reporter: &Reporter<Result<Notice>>) -> Result<bool> {
+        let (gone, new) = self.update_definitions(self.host.names());
+        new.into_iter().for_each(|notice| _ = reporter.report(Ok(notice)));
         let mut seen: HashMap<MachineName, Units> = HashMap::new();
         for unit in watch.look(&PATTERNS).await? {
             let Some((name, kind)) = MachineName::of_unit(&unit.name).filter(|(name, _)| (self.wants)(name))
@@ -235,19 +259,31 @@ impl Machines<'_> {
             }
         }
         let first = self.looked.replace(Instant::now()).is_none();
-        let gone = self.known.keys().filter(|name| !seen.contains_key(name)).cloned().collect::<Vec<_>>();
-        seen.extend(gone.into_iter().map(|name| (name, Units::default())));
+        let ended: Vec<_> = self.known.keys().filter(|name| !seen.contains_key(name)).cloned().collect();
+        seen.extend(ended.into_iter().map(|name| (name, Units::default())));
         for (name, units) in seen {
             let (previous, state) =
                 (self.known.get(&name).map(Units::state).unwrap_or_default(), units.state());
             self.known.insert(name.clone(), units);
             if previous != state {
-                let report =
-                    if first { Report::Found(state) } else { Report::Changed(event(&name, previous, state)) };
-                reporter.report(Ok(report));
+                let notice = match first {
+                    true => Notice::Found(name, state),
+                    false => Notice::Changed(event(&name, previous, state)),
+                };
+                reporter.report(Ok(notice));
             }
         }
-        Ok(reporter.report(Ok(Report::Looked)))
+        gone.into_iter().for_each(|notice| _ = reporter.report(Ok(notice)));
+        Ok(reporter.report(Ok(Notice::Looked)))
+    }
+
+    /// Takes in the names of all definitions. Returns notices of those that are gone, and of those that are new.
+    fn update_definitions(&mut self, names: Vec<MachineName>) -> (Vec<Notice>, Vec<Notice>) {
+        let defined: BTreeSet<MachineName> = names.into_iter().filter(|name| (self.wants)(name)).collect();
+        let gone = self.defined.difference(&defined).cloned().map(Notice::Undefined).collect();
+        let new = defined.difference(&self.defined).cloned().map(Notice::Defined).collect();
+        self.defined = defined;
+        (gone, new)
     }
 
     fn has(&self, unit: &str) -> bool {
@@ -257,7 +293,7 @@ impl Machines<'_> {
     /// Takes in changed properties of a unit, and reports a change of state; false once nobody receives.
     fn update(
         &mut self,
-        reporter: &Reporter<Result<Report>>,
+        reporter: &Reporter<Result<Notice>>,
         unit: &str,
         properties: &HashMap<String, String>,
     ) -> bool {
@@ -269,7 +305,7 @@ impl Machines<'_> {
         let previous = units.state();
         units.take(kind, properties);
         let state = units.state();
-        previous == state || reporter.report(Ok(Report::Changed(event(&name, previous, state))))
+        previous == state || reporter.report(Ok(Notice::Changed(event(&name, previous, state))))
     }
 }
 
@@ -286,6 +322,22 @@ mod tests {
         let properties = properties.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         units.take(kind, &properties);
         units.state()
+    }
+
+    #[test]
+    fn a_definition_is_noticed_once_when_it_comes_and_when_it_goes() {
+        let host = Host::new(crate::paths::Root::at("/nonexistent"));
+        let (defined, known, wants) = (BTreeSet::new(), HashMap::new(), |_: &MachineName| true);
+        let mut machines = Machines { host: &host, wants: &wants, defined, known, looked: None };
+        let name = |name: &str| MachineName::new(name).unwrap();
+        let mut update =
+            |names: &[&str]| machines.update_definitions(names.iter().map(|one| name(one)).collect());
+        assert_eq!(update(&["a", "c"]).1, [Notice::Defined(name("a")), Notice::Defined(name("c"))]);
+        assert_eq!(
+            update(&["a", "d"]),
+            (vec![Notice::Undefined(name("c"))], vec![Notice::Defined(name("d"))])
+        );
+        assert_eq!(update(&["a", "d"]), (vec![], vec![]));
     }
 
     #[test]
