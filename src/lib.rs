@@ -1,7 +1,7 @@
 //! containerctl: system containers as systemd units. This page is the map of the crate.
 //!
 //! Each room may import those that are listed behind it, and the base: `cancellation`, `error`, `name`, `paths`,
-//! `progress`, `replace`.
+//! `progress`, `replace`, `warning`.
 //! `tests/structure` reads this table, and fails on any other import and on a cycle between rooms.
 //!
 //! | room | imports |
@@ -69,6 +69,8 @@ pub mod supervisor;
 pub mod sys;
 /// The calls we use of systemd's manager, machined, the notify protocol and the journal.
 pub mod systemd;
+/// Warnings about ignored failures.
+pub mod warning;
 /// Processes that do one piece of work: entering a container, answering one call.
 #[allow(unsafe_code)]
 pub mod worker;

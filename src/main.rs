@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    containerctl::warning::print();
     containerctl::cli::run()
 }

@@ -8,6 +8,7 @@ use containerctl::error::{Error, Result};
 use containerctl::paths::Root;
 
 fn main() -> ExitCode {
+    containerctl::warning::print();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match command(&words) {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    containerctl::warning::print();
     match containerctl::network::service::serve(&containerctl::paths::Root::system()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

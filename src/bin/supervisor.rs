@@ -7,6 +7,7 @@ use containerctl::name::MachineName;
 use containerctl::supervisor;
 
 fn main() -> ExitCode {
+    containerctl::warning::print();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match command(&words) {

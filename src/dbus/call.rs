@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use zbus::message::{Flags, Header, Message};
 
-use super::caller::{Action, Occasion, authorize};
+use super::caller::{Action, Details, authorize};
 use super::fault::Fault;
 use super::interface::{About, Interface, Method, Run};
 use super::introspect;
@@ -66,9 +66,9 @@ async fn judge(service: &Arc<Service>, message: &Message, header: &Header<'_>) -
     let (interface, method) = find(interfaces, interface, member)?;
     let values = method.read(&message.body())?;
     let names = about(service, header, &node, method, &values).await?;
-    let occasion = Occasion { containers: &names, method: method.name };
+    let details = Details { containers: &names, method: method.name };
     for action in &method.actions {
-        authorize(&service.bus, header, *action, &occasion).await?;
+        authorize(&service.bus, header, *action, &details).await?;
     }
     if let Run::Subscription(what) = &method.run {
         service.subscribers.clone().change(service, header, *what).await?;
@@ -115,8 +115,8 @@ async fn about(
             let (selection,) = unpack::<(Given,)>(values).map_err(wrong)?;
             let selection = selection::parse(Options::from(selection))?;
             if selection.all || !selection.groups.is_empty() {
-                let occasion = Occasion { containers: &[], method: method.name };
-                authorize(&service.bus, header, Action::Look, &occasion).await?;
+                let details = Details { containers: &[], method: method.name };
+                authorize(&service.bus, header, Action::Look, &details).await?;
             }
             let service = service.clone();
             let machines = zruntime::unblock(move || service.host.select(&selection)).await?;
@@ -132,8 +132,8 @@ async fn children(service: &Service, node: &Node, header: &Header<'_>) -> Vec<St
         Node::Manager => ["container", "network"].map(String::from).to_vec(),
         Node::Container(_) | Node::Network => Vec::new(),
         Node::Containers => {
-            let occasion = Occasion { containers: &[], method: "Introspect" };
-            match authorize(&service.bus, header, Action::Look, &occasion).await {
+            let details = Details { containers: &[], method: "Introspect" };
+            match authorize(&service.bus, header, Action::Look, &details).await {
                 Ok(()) => service.host.names().iter().map(|name| label::encode(name.as_str())).collect(),
                 Err(_) => Vec::new(),
             }

@@ -62,7 +62,7 @@ impl Action {
 }
 
 /// What polkit is to know beside the action.
-pub struct Occasion<'a> {
+pub struct Details<'a> {
     /// The containers, none where it is about all or nothing. Nobody has looked yet whether they exist.
     pub containers: &'a [String],
     /// The method.
@@ -77,7 +77,7 @@ pub async fn authorize(
     bus: &Connection,
     call: &Header<'_>,
     action: Action,
-    occasion: &Occasion<'_>,
+    details: &Details<'_>,
 ) -> Result<(), Fault> {
     let denied = || Fault::standard("AccessDenied", format!("not authorized to {}", action.phrase()));
     let interactive = call.primary().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH);
@@ -99,9 +99,9 @@ pub async fn authorize(
         None => ("system-bus-name", HashMap::from([("name", Variant::from(sender.as_str()))])),
     };
     let none = [String::new()];
-    let containers = if occasion.containers.is_empty() { &none } else { occasion.containers };
+    let containers = if details.containers.is_empty() { &none } else { details.containers };
     for container in containers {
-        let details = HashMap::from([("container", container.as_str()), ("method", occasion.method)]);
+        let details = HashMap::from([("container", container.as_str()), ("method", details.method)]);
         let question = (&subject, action.id(), details, u32::from(interactive), "");
         ask_polkit(bus, &question).await.map_err(|is_needed| match is_needed && !interactive {
             true => Fault::standard(

@@ -23,10 +23,10 @@ pub struct Argument {
 }
 
 /// What is left to do once the caller has his answer.
-pub type Rest = Box<dyn FnOnce()>;
+pub type FollowUp = Box<dyn FnOnce()>;
 
 /// What a method does to the containers that the call is about, on packed values.
-type Work = dyn Fn(&Host, &[String], &Values) -> Result<(Values, Option<Rest>), Fault> + Send + Sync;
+type Work = dyn Fn(&Host, &[String], &Values) -> Result<(Values, Option<FollowUp>), Fault> + Send + Sync;
 
 /// Where a method runs.
 pub enum Run {
@@ -97,7 +97,7 @@ impl Method {
         action: Action,
         takes: &[&'static str],
         gives: &[&'static str],
-        run: impl Fn(&Host, &str, I) -> Result<(O, Option<Rest>), E> + Send + Sync + 'static,
+        run: impl Fn(&Host, &str, I) -> Result<(O, Option<FollowUp>), E> + Send + Sync + 'static,
     ) -> Method
     where
         I: Type + Serialize + DeserializeOwned,
@@ -105,8 +105,8 @@ impl Method {
     {
         let packed = move |host: &Host, names: &[String], values: &Values| {
             let name = names.first().map_or("", String::as_str);
-            let (results, rest) = run(host, name, unpack(values).map_err(lost)?).map_err(Into::into)?;
-            Ok((pack(&results).map_err(lost)?, rest))
+            let (results, follow_up) = run(host, name, unpack(values).map_err(lost)?).map_err(Into::into)?;
+            Ok((pack(&results).map_err(lost)?, follow_up))
         };
         Method::with::<I, O>(name, action, takes, gives, Run::Process(Box::new(packed)))
     }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 
 use super::fault::Fault;
-use super::interface::{Rest, Run};
+use super::interface::{FollowUp, Run};
 use super::node::Node;
 use crate::cancellation::Cancellation;
 use crate::dbus::packet::{self, Request, Response, Values, inner};
@@ -79,24 +79,24 @@ pub fn work() -> Result<()> {
     // The method must find an ordinary standard input instead of the socket.
     let null = std::fs::File::open("/dev/null").context(failed)?;
     rustix::stdio::dup2_stdin(&null).context(failed)?;
-    let rest = answer(&UnixStream::from(socket)).context(failed)?;
+    let follow_up = answer(&UnixStream::from(socket)).context(failed)?;
     // By now the descriptors of the answer are the caller's alone.
-    if let Some(rest) = rest {
-        rest();
+    if let Some(follow_up) = follow_up {
+        follow_up();
     }
     Ok(())
 }
 
 /// Makes the call that comes from the socket, and answers.
-fn answer(socket: &UnixStream) -> IoResult<Option<Rest>> {
+fn answer(socket: &UnixStream) -> IoResult<Option<FollowUp>> {
     let ((path, interface, method, names, arguments), packet) = packet::receive::<Request>(socket)?;
     let arguments = inner(arguments, &packet)?;
     drop(packet);
-    let (response, values, rest) = match make(&path, &interface, &method, &names, &arguments) {
-        Ok((values, rest)) => (packet::success(&values), Some(values), rest),
+    let (response, values, follow_up) = match make(&path, &interface, &method, &names, &arguments) {
+        Ok((values, follow_up)) => (packet::success(&values), Some(values), follow_up),
         Err(fault) => (packet::failure(fault), None, None),
     };
-    packet::send(socket, &response, values.as_ref()).map(|()| rest)
+    packet::send(socket, &response, values.as_ref()).map(|()| follow_up)
 }
 
 fn make(
@@ -105,7 +105,7 @@ fn make(
     method: &str,
     names: &[String],
     values: &Values,
-) -> std::result::Result<(Values, Option<Rest>), Fault> {
+) -> std::result::Result<(Values, Option<FollowUp>), Fault> {
     let interfaces = Node::of(path).map(|node| node.interfaces()).unwrap_or_default();
     let table = interfaces.iter().find(|table| table.name == interface);
     match table.and_then(|table| table.methods.iter().find(|row| row.name == method)).map(|row| &row.run) {

@@ -26,7 +26,7 @@ impl Bus {
     /// Subscribes to systemd's signals.
     pub async fn subscribe(&self) -> Result<()> {
         let subscribed = self.manager().await?.subscribe().await;
-        subscribed.map_err(|error| told("failed to subscribe to systemd", &error))
+        subscribed.map_err(|error| failure("failed to subscribe to systemd", &error))
     }
 
     /// systemd's manager on this bus.
@@ -100,7 +100,7 @@ pub(super) fn is_lost(error: &zbus::Error) -> bool {
 }
 
 /// Puts the operation in front of an error of the bus, with the kind that fits.
-pub(super) fn told(what: &str, error: &zbus::Error) -> Error {
+pub(super) fn failure(what: &str, error: &zbus::Error) -> Error {
     let name = match error {
         zbus::Error::MethodError(name, _, _) => name.as_str(),
         zbus::Error::FDO(error) => match &**error {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use zbus::{MatchRule, MessageStream, ObjectPath, OwnedObjectPath};
 
-use super::bus::{Bus, is_lost, told};
+use super::bus::{Bus, failure, is_lost};
 use super::manager::Manager;
 use crate::error::{Error, Result};
 
@@ -138,7 +138,7 @@ impl<'a> Jobs<'a> {
             match jobs.ask(unit).await {
                 Ok(path) => _ = jobs.waited_for.insert(path, index),
                 Err(error) => {
-                    let error = told(&format!("failed to {} '{unit}'", job.verb()), &error);
+                    let error = failure(&format!("failed to {} '{unit}'", job.verb()), &error);
                     jobs.ended.push((index, Err(error)));
                 }
             }
@@ -172,7 +172,7 @@ impl<'a> Jobs<'a> {
                 Err(error) if is_lost(&error) && began.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(100));
                 }
-                Err(error) => return Err(told("failed to listen to systemd", &error)),
+                Err(error) => return Err(failure("failed to listen to systemd", &error)),
             }
         };
         Ok(Jobs { bus, job, units, manager, ends, waited_for: HashMap::new(), ended: Vec::new() })

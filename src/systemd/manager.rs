@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
-use super::bus::{self, Bus, told};
+use super::bus::{self, Bus, failure};
 use super::jobs::{Job, JobEnds};
 use crate::config::resources::{Property, Value};
 use crate::error::Result;
@@ -176,7 +176,7 @@ impl Manager {
     /// On this connection.
     pub(super) async fn on(bus: &zbus::Connection) -> Result<Manager> {
         let proxy = SystemdManagerProxy::new(bus).await;
-        let proxy = proxy.map_err(|error| told("failed to reach systemd", &error))?;
+        let proxy = proxy.map_err(|error| failure("failed to reach systemd", &error))?;
         Ok(Manager { proxy, connection: bus.clone() })
     }
 
@@ -197,18 +197,18 @@ impl Manager {
 
     /// The job that a unit has, if it has one.
     pub(super) async fn job_of(&self, unit: &str) -> Result<Option<OwnedObjectPath>> {
-        let told = |error| told(&format!("failed to ask for '{unit}'"), &error);
-        let path = self.proxy.load_unit(unit).await.map_err(told)?;
-        let proxy = UnitProxy::builder(&self.connection).path(path).build().await.map_err(told)?;
-        let (number, path) = proxy.job().await.map_err(told)?;
+        let failed = |error| failure(&format!("failed to ask for '{unit}'"), &error);
+        let path = self.proxy.load_unit(unit).await.map_err(failed)?;
+        let proxy = UnitProxy::builder(&self.connection).path(path).build().await.map_err(failed)?;
+        let (number, path) = proxy.job().await.map_err(failed)?;
         Ok((number != 0).then_some(path))
     }
 
     /// The type of a unit's queued job: `start`, `stop`, `restart`, …
     pub(super) async fn job_type(&self, unit: &str) -> Result<Option<String>> {
-        let told = |error| told(&format!("failed to ask for the job of '{unit}'"), &error);
+        let failed = |error| failure(&format!("failed to ask for the job of '{unit}'"), &error);
         let Some(path) = self.job_of(unit).await? else { return Ok(None) };
-        let job = JobProxy::builder(&self.connection).path(path).build().await.map_err(told)?;
+        let job = JobProxy::builder(&self.connection).path(path).build().await.map_err(failed)?;
         // It may have ended just now.
         Ok(job.job_type().await.ok())
     }
@@ -225,60 +225,64 @@ impl Manager {
     /// Asks for a job, and waits for nothing.
     pub async fn ask(&self, job: Job, unit: &str) -> Result<()> {
         let result = self.queue_job(job, unit).await.map(drop);
-        result.map_err(|error| told(&format!("failed to {} '{unit}'", job.verb()), &error))
+        result.map_err(|error| failure(&format!("failed to {} '{unit}'", job.verb()), &error))
     }
 
     /// `KillUnit`: sends a signal by its number.
     pub async fn kill_unit(&self, unit: &str, whom: Whom, signal: i32) -> Result<()> {
         let whom = if whom == Whom::Main { "main" } else { "all" };
         let result = self.proxy.kill_unit(unit, whom, signal).await;
-        result.map_err(|error| told(&format!("failed to send signal {signal} to '{unit}'"), &error))
+        result.map_err(|error| failure(&format!("failed to send signal {signal} to '{unit}'"), &error))
     }
 
     /// `FreezeUnit`; it returns once all processes are frozen.
     pub async fn freeze_unit(&self, unit: &str) -> Result<()> {
         let result = self.proxy.freeze_unit(unit).await;
-        result.map_err(|error| told(&format!("failed to freeze '{unit}'"), &error))
+        result.map_err(|error| failure(&format!("failed to freeze '{unit}'"), &error))
     }
 
     /// `ThawUnit`; one that is not frozen is fine.
     pub async fn thaw_unit(&self, unit: &str) -> Result<()> {
         let result = self.proxy.thaw_unit(unit).await;
-        result.map_err(|error| told(&format!("failed to thaw '{unit}'"), &error))
+        result.map_err(|error| failure(&format!("failed to thaw '{unit}'"), &error))
     }
 
     /// `ResetFailedUnit`.
     pub async fn reset_failed_unit(&self, unit: &str) -> Result<()> {
         let result = self.proxy.reset_failed_unit(unit).await;
-        result.map_err(|error| told(&format!("failed to reset '{unit}'"), &error))
+        result.map_err(|error| failure(&format!("failed to reset '{unit}'"), &error))
     }
 
     /// `Version`: `257.13-1~deb13u1`.
     pub async fn version(&self) -> Result<String> {
-        self.proxy.version().await.map_err(|error| told("failed to ask systemd for its version", &error))
+        self.proxy.version().await.map_err(|error| failure("failed to ask systemd for its version", &error))
     }
 
     /// `Reload`: as `systemctl daemon-reload`.
     pub async fn reload(&self) -> Result<()> {
-        self.proxy.reload().await.map_err(|error| told("failed to reload systemd", &error))
+        self.proxy.reload().await.map_err(|error| failure("failed to reload systemd", &error))
     }
 
     /// `EnableUnitFiles`.
     pub async fn enable_unit_files(&self, units: &[&str]) -> Result<()> {
         let result = self.proxy.enable_unit_files(units, false, false).await;
-        result.map(drop).map_err(|error| told(&format!("failed to enable '{}'", units.join("', '")), &error))
+        result
+            .map(drop)
+            .map_err(|error| failure(&format!("failed to enable '{}'", units.join("', '")), &error))
     }
 
     /// `DisableUnitFiles`.
     pub async fn disable_unit_files(&self, units: &[&str]) -> Result<()> {
         let result = self.proxy.disable_unit_files(units, false).await;
-        result.map(drop).map_err(|error| told(&format!("failed to disable '{}'", units.join("', '")), &error))
+        result
+            .map(drop)
+            .map_err(|error| failure(&format!("failed to disable '{}'", units.join("', '")), &error))
     }
 
     /// `GetUnitFileState`: `enabled`, `disabled`, `generated`, …
     pub async fn get_unit_file_state(&self, unit: &str) -> Result<String> {
         let result = self.proxy.get_unit_file_state(unit).await;
-        result.map_err(|error| told(&format!("failed to ask for the state of '{unit}'"), &error))
+        result.map_err(|error| failure(&format!("failed to ask for the state of '{unit}'"), &error))
     }
 
     /// `ListUnitsByPatterns`: the loaded units whose name matches one of `patterns`. Asked again where the bus is
@@ -291,7 +295,7 @@ impl Manager {
                 Err(error) if bus::is_lost(&error) && began.elapsed() < bus::PATIENCE => {
                     std::thread::sleep(Duration::from_millis(100));
                 }
-                Err(error) => return Err(told("failed to list units", &error)),
+                Err(error) => return Err(failure("failed to list units", &error)),
             }
         }
     }
@@ -306,17 +310,17 @@ impl Manager {
         let named: Vec<(&str, Variant<'_>)> =
             properties.iter().map(|property| (property.name.as_str(), variant(&property.value))).collect();
         let result = self.proxy.set_unit_properties(unit, lasting == Lasting::Runtime, &named).await;
-        result.map_err(|error| told(&format!("failed to change '{unit}'"), &error))
+        result.map_err(|error| failure(&format!("failed to change '{unit}'"), &error))
     }
 
     /// All properties of `unit`, of its `org.freedesktop.systemd1` interfaces `Unit` and `kind` (`Service`, `Slice`).
     pub async fn properties(&self, unit: &str, kind: &str) -> Result<UnitProperties> {
-        let told = |error| told(&format!("failed to ask for '{unit}'"), &error);
-        let path = self.proxy.load_unit(unit).await.map_err(told)?;
+        let failed = |error| failure(&format!("failed to ask for '{unit}'"), &error);
+        let path = self.proxy.load_unit(unit).await.map_err(failed)?;
         let builder = PropertiesProxy::builder(&self.connection).path(path);
-        let proxy = builder.build().await.map_err(told)?;
-        let mut all = proxy.get_all("org.freedesktop.systemd1.Unit").await.map_err(told)?;
-        all.extend(proxy.get_all(&format!("org.freedesktop.systemd1.{kind}")).await.map_err(told)?);
+        let proxy = builder.build().await.map_err(failed)?;
+        let mut all = proxy.get_all("org.freedesktop.systemd1.Unit").await.map_err(failed)?;
+        all.extend(proxy.get_all(&format!("org.freedesktop.systemd1.{kind}")).await.map_err(failed)?);
         Ok(UnitProperties(all))
     }
 }

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use zbus::message::Sequence;
 use zbus::{MatchRule, Message, MessageStream, ObjectPath, Variant};
 
-use super::bus::{Bus, told};
+use super::bus::{Bus, failure};
 use super::jobs::QUEUE;
 use super::label;
 use super::manager::{ListedUnit, Manager, SystemdManagerProxy, UnitState};
@@ -51,7 +51,7 @@ impl Watch {
     /// Listens from now on.
     pub async fn begin(bus: &Bus) -> Result<Watch> {
         let connection = bus.connection().await?;
-        let failed = |error| told("failed to listen to systemd", &error);
+        let failed = |error| failure("failed to listen to systemd", &error);
         let rule = MatchRule::try_from(RULE).map_err(failed)?;
         let stream = MessageStream::for_match_rule(rule, &connection, Some(QUEUE)).await.map_err(failed)?;
         Manager::on(&connection).await?.subscribe().await.map_err(failed)?;
@@ -60,7 +60,7 @@ impl Watch {
 
     /// The loaded units that match one of `patterns`, as they are now.
     pub async fn look(&mut self, patterns: &[&str]) -> Result<Vec<UnitState>> {
-        let failed = |error| told("failed to list units", &error);
+        let failed = |error| failure("failed to list units", &error);
         let manager = SystemdManagerProxy::new(&self.connection).await.map_err(failed)?;
         let states: &[&str] = &[];
         let reply = manager.inner().call_method("ListUnitsByPatterns", &(states, patterns)).await;

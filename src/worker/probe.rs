@@ -29,7 +29,7 @@ pub fn run(what: Probe) -> Finding {
         }),
         Probe::MakeDevice => own_mounts(make_device),
         // SAFETY: the process has one thread, and a user namespace shares no memory or descriptors.
-        Probe::UserNamespace => told(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }),
+        Probe::UserNamespace => finding(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }),
         Probe::Call(number) => called(probe::call(number)),
         Probe::Socket(family, kind, protocol) => called(probe::socket(family, kind, protocol)),
         Probe::Forge(request) => forge(request),
@@ -112,13 +112,13 @@ fn own_mounts(attempt: impl FnOnce() -> Result<(), rustix::io::Errno>) -> Findin
                 "/",
                 rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
             );
-            told(attempt())
+            finding(attempt())
         }
         Err(_) => Finding::Absent,
     }
 }
 
-fn told(result: Result<(), rustix::io::Errno>) -> Finding {
+fn finding(result: Result<(), rustix::io::Errno>) -> Finding {
     match result {
         Ok(()) => Finding::Allowed,
         Err(rustix::io::Errno::NOENT) => Finding::Absent,

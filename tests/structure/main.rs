@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that every room may import.
-const BASE: [&str; 6] = ["cancellation", "error", "name", "paths", "progress", "replace"];
+const BASE: [&str; 7] = ["cancellation", "error", "name", "paths", "progress", "replace", "warning"];
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 

@@ -13,7 +13,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::lasting;
 use crate::dbus::caller::Action;
-use crate::dbus::interface::{Method, Rest};
+use crate::dbus::interface::{FollowUp, Method};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Context, Error, Result};
 use crate::machine::Machine;
@@ -47,14 +47,14 @@ fn open_shell(
     machine: &Machine,
     (options,): (Given,),
     power: Power,
-) -> Result<((Handle, Handle), Option<Rest>)> {
+) -> Result<((Handle, Handle), Option<FollowUp>)> {
     let mut options = Options::from(options);
     let command: Vec<String> = options.take("Command")?.unwrap_or_default();
     let request = request(command, options, power)?;
     let mut attached = machine.attach(&request, terminal())?;
     let terminal = master(&mut attached)?;
-    let (status, rest) = tell_end(attached)?;
-    Ok(((terminal.into(), status), Some(rest)))
+    let (status, follow_up) = tell_end(attached)?;
+    Ok(((terminal.into(), status), Some(follow_up)))
 }
 
 /// A command with a pipe for each of its streams.
@@ -62,20 +62,20 @@ fn execute(
     machine: &Machine,
     (command, options): (Vec<String>, Given),
     power: Power,
-) -> Result<(Pipes, Option<Rest>)> {
+) -> Result<(Pipes, Option<FollowUp>)> {
     require(&command)?;
     let request = request(command, Options::from(options), power)?;
     let (streams, [input, output, error]) = pipes()?;
     let attached = machine.attach(&request, streams)?;
-    let (status, rest) = tell_end(attached)?;
-    Ok(((input, output, error, status), Some(rest)))
+    let (status, follow_up) = tell_end(attached)?;
+    Ok(((input, output, error, status), Some(follow_up)))
 }
 
 /// A command in a container that is started for it alone; told of when the container has ended.
 fn execute_alone(
     machine: &Machine,
     (command, options): (Vec<String>, Given),
-) -> Result<(Pipes, Option<Rest>)> {
+) -> Result<(Pipes, Option<FollowUp>)> {
     require(&command)?;
     let mut options = Options::from(options);
     let changes = Changes::when_ephemeral(options.take("Ephemeral")?.unwrap_or(false));
@@ -95,7 +95,7 @@ fn execute_alone(
         }
     };
     let (theirs, ours) = pipe()?;
-    let rest = move || {
+    let follow_up = move || {
         let code = see_through(attached, &ours);
         // However it goes, who hears of the end finds the container ended.
         let ended = execution.end();
@@ -104,7 +104,7 @@ fn execute_alone(
         }
     };
     let [input, output, error] = ends;
-    Ok(((input, output, error, theirs.into()), Some(Box::new(rest))))
+    Ok(((input, output, error, theirs.into()), Some(Box::new(follow_up))))
 }
 
 fn require(command: &[String]) -> Result<()> {
@@ -165,14 +165,14 @@ fn assignment(text: &str) -> Result<(OsString, OsString)> {
 }
 
 /// A pipe that tells the exit status, and what writes to it in the end.
-fn tell_end(attached: Attached) -> Result<(Handle, Rest)> {
+fn tell_end(attached: Attached) -> Result<(Handle, FollowUp)> {
     let (theirs, ours) = pipe()?;
-    let rest = move || {
+    let follow_up = move || {
         if let Some(code) = see_through(attached, &ours) {
             tell(ours, code);
         }
     };
-    Ok((theirs.into(), Box::new(rest)))
+    Ok((theirs.into(), Box::new(follow_up)))
 }
 
 /// The exit status of a command that ends; `None` where the caller has closed his end of the pipe before: then the

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use super::attach::{Handle, is_first, pipe, tell};
 use super::lasting;
 use crate::dbus::caller::Action;
-use crate::dbus::interface::{Method, Rest};
+use crate::dbus::interface::{FollowUp, Method};
 use crate::dbus::options::{Given, Options};
 use crate::error::{Cause, Context, Error, Kind, Result};
 use crate::machine::Machine;
@@ -29,7 +29,7 @@ pub fn method() -> Method {
 /// Ends of the pipes from it, and of the one that tells its exit status.
 type Pipes = (Handle, Handle, Handle);
 
-fn open(machine: &Machine, (options,): (Given,)) -> Result<(Pipes, Option<Rest>)> {
+fn open(machine: &Machine, (options,): (Given,)) -> Result<(Pipes, Option<FollowUp>)> {
     let arguments = arguments(machine, Options::from(options))?;
     let (theirs, ours) = pipe()?;
     let (mut child, output, error) = start(&arguments).map_err(|error| {
@@ -38,7 +38,7 @@ fn open(machine: &Machine, (options,): (Given,)) -> Result<(Pipes, Option<Rest>)
     let pid = rustix::process::Pid::from_child(&child);
     let ended = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
         .context(|| "failed to open the process of 'journalctl'")?;
-    let rest = move || {
+    let follow_up = move || {
         if !is_first(ended.as_fd(), &ours) {
             let _ = child.kill();
         }
@@ -46,7 +46,10 @@ fn open(machine: &Machine, (options,): (Given,)) -> Result<(Pipes, Option<Rest>)
             tell(ours, code);
         }
     };
-    Ok(((OwnedFd::from(output).into(), OwnedFd::from(error).into(), theirs.into()), Some(Box::new(rest))))
+    Ok((
+        (OwnedFd::from(output).into(), OwnedFd::from(error).into(), theirs.into()),
+        Some(Box::new(follow_up)),
+    ))
 }
 
 fn start(arguments: &[String]) -> std::io::Result<(Child, ChildStdout, ChildStderr)> {

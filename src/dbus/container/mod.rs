@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use zbus::Type;
 
 use super::caller::Action;
-use super::interface::{self, Interface, Method, Rest, json};
+use super::interface::{self, FollowUp, Interface, Method, json};
 use super::options::{Given, Options};
 use crate::config::tty::{self, Tty};
 use crate::error::{Error, Result};
@@ -99,7 +99,7 @@ fn lasting<I, O>(
     action: Action,
     takes: &[&'static str],
     gives: &[&'static str],
-    run: impl Fn(&Machine, I) -> Result<(O, Option<Rest>)> + Send + Sync + 'static,
+    run: impl Fn(&Machine, I) -> Result<(O, Option<FollowUp>)> + Send + Sync + 'static,
 ) -> Method
 where
     I: Type + Serialize + DeserializeOwned,

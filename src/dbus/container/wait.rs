@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::attach::{Handle, pipe, tell};
 use super::lasting;
 use crate::dbus::caller::Action;
-use crate::dbus::interface::{Method, Rest};
+use crate::dbus::interface::{FollowUp, Method};
 use crate::error::{Error, Result};
 use crate::machine::{Machine, RunState};
 
@@ -14,7 +14,7 @@ pub fn method() -> Method {
     lasting("Wait", Action::Look, &["states", "timeout_usec"], &["reached"], wait)
 }
 
-fn wait(machine: &Machine, (states, usec): (Vec<String>, u64)) -> Result<((Handle,), Option<Rest>)> {
+fn wait(machine: &Machine, (states, usec): (Vec<String>, u64)) -> Result<((Handle,), Option<FollowUp>)> {
     let states = states.iter().map(|state| state.parse()).collect::<Result<Vec<RunState>>>()?;
     if states.is_empty() {
         return Err(Error::config("there is no state to wait for").hint("for example running"));
@@ -22,10 +22,10 @@ fn wait(machine: &Machine, (states, usec): (Vec<String>, u64)) -> Result<((Handl
     let limit = Some(usec).filter(|usec| *usec != u64::MAX).map(Duration::from_micros);
     let (theirs, ours) = pipe()?;
     let machine = machine.clone();
-    let rest = move || {
+    let follow_up = move || {
         if let Ok(state) = machine.wait_for_reader(&states, limit, &ours) {
             tell(ours, state);
         }
     };
-    Ok(((theirs.into(),), Some(Box::new(rest))))
+    Ok(((theirs.into(),), Some(Box::new(follow_up))))
 }

@@ -156,7 +156,7 @@ fn change(root: &Root, machine: &MachineName, script: &str) -> Result<nft::Runni
     }
     let others: Vec<MachineName> =
         record::machines(root).into_iter().filter(|other| other != machine).collect();
-    restore(root, &others).iter().for_each(|problem| eprintln!("{problem}, ignoring"));
+    restore(root, &others).iter().for_each(|problem| log::warn!("{problem}, ignoring"));
     nft::start(&format!("{}{script}", base::script()))
 }
 

@@ -43,7 +43,7 @@ fn keep_router_advertisements() {
             && let Err(error) = fs::write(&path, "2")
             && error.kind() != ErrorKind::NotFound
         {
-            eprintln!("failed to write '{}': {error}, ignoring", path.display());
+            log::warn!("failed to write '{}': {error}, ignoring", path.display());
         }
     }
 }

@@ -144,7 +144,7 @@ pub fn make_bridge(links: &mut Links, table: &Table, host_id: &str) -> Result<u3
 fn take_from_networkd(root: &Root) -> Result<bool> {
     let was_told = remove_directory(&root.path(OLD_DROP_INS))?;
     if was_told && let Err(error) = networkd::reload() {
-        eprintln!("{error}, ignoring");
+        log::warn!("{error}, ignoring");
     }
     Ok(was_told)
 }

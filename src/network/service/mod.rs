@@ -66,11 +66,11 @@ pub(super) fn ensure(root: &Root, bridge: Bridge) {
         (Bridge::New, _) => Job::Restart,
         (Bridge::Found, Health::Absent) => Job::Start,
         (Bridge::Found, Health::Running(problems)) => {
-            return problems.iter().for_each(|problem| eprintln!("{problem}"));
+            return problems.iter().for_each(|problem| log::warn!("{problem}"));
         }
     };
     let asked = systemd::block_on(async { Bus::default().manager().await?.ask(job, UNIT).await });
     if let Err(error) = asked {
-        eprintln!("{error}, ignoring: guests get no names and no answers to DHCP");
+        log::warn!("{error}, ignoring: guests get no names and no answers to DHCP");
     }
 }
