@@ -8,36 +8,29 @@ use super::{Target, output, progress, require_root};
 use crate::error::{Error, Result};
 use crate::machine::Host;
 use crate::machine::change::create::{Debian, Finishing, Request, Source};
+use crate::machine::operation::CREATE;
 
-/// Create a container from a template, a tree or an archive
 #[derive(Debug, clap::Args)]
+#[command(about = CREATE.summary)]
 #[command(group = clap::ArgGroup::new("source").required(true))]
 pub struct Args {
     #[command(flatten)]
     machine: Target,
-    /// Build the root file system: busybox from the host's binary; debian by mmdebstrap or debootstrap
-    #[arg(long, group = "source")]
+    #[arg(long, group = "source", help = CREATE.help("template"))]
     template: Option<Template>,
-    /// Use the root file system at PATH in place; 'destroy' does not delete it
-    #[arg(long, group = "source", value_name = "PATH")]
+    #[arg(long, group = "source", value_name = "PATH", help = CREATE.help("rootfs"))]
     rootfs: Option<PathBuf>,
-    /// Unpack a tar archive, uncompressed or compressed by gzip, bzip2, xz or zstd; '-' reads standard input
-    #[arg(long, group = "source", value_name = "FILE")]
+    #[arg(long, group = "source", value_name = "FILE", help = CREATE.help("from_tar"))]
     from_tar: Option<PathBuf>,
-    /// Release of Debian; trixie by default
-    #[arg(long, value_name = "SUITE", conflicts_with_all = ["rootfs", "from_tar"])]
+    #[arg(long, value_name = "SUITE", conflicts_with_all = ["rootfs", "from_tar"], help = CREATE.help("release"))]
     release: Option<String>,
-    /// Mirror of Debian; chosen by the tool by default
-    #[arg(long, value_name = "URL", conflicts_with_all = ["rootfs", "from_tar"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["rootfs", "from_tar"], help = CREATE.help("mirror"))]
     mirror: Option<String>,
-    /// Additional packages of Debian, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["rootfs", "from_tar"])]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["rootfs", "from_tar"], help = CREATE.help("packages"))]
     packages: Vec<String>,
-    /// Leave host name, hosts, resolv.conf and machine-id of the tree or archive as they are
-    #[arg(long)]
+    #[arg(long, help = CREATE.help("as_is"))]
     as_is: bool,
-    /// Run this command instead of an init
-    #[arg(last = true)]
+    #[arg(last = true, help = CREATE.help("command"))]
     command: Vec<String>,
 }
 

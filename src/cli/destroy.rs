@@ -4,14 +4,14 @@ use super::{Target, output, require_root};
 use crate::error::Result;
 use crate::machine::Host;
 use crate::machine::change::destroy::IfRunning;
+use crate::machine::operation::DESTROY;
 
-/// Delete a container, its root file system and its definition
 #[derive(Debug, clap::Args)]
+#[command(about = DESTROY.summary)]
 pub struct Args {
     #[command(flatten)]
     machine: Target,
-    /// Stop the container first if it is running
-    #[arg(long)]
+    #[arg(long, help = DESTROY.help("force"))]
     force: bool,
 }
 

@@ -5,17 +5,16 @@ use super::output::{self, Format};
 use crate::error::{Error, Result};
 use crate::machine::Host;
 use crate::machine::change::limits::{self, Lasting, Limit, Origin};
+use crate::machine::operation::LIMIT;
 
-/// Show the resource limits of a container and their usage, or change them
 #[derive(Debug, clap::Args)]
+#[command(about = LIMIT.summary)]
 pub struct Args {
     #[command(flatten)]
     machine: Target,
-    /// Set a limit of systemd.resource-control(5) at once and permanently; reset it without a value
-    #[arg(value_name = "KEY=[VALUE]")]
+    #[arg(value_name = "KEY=[VALUE]", help = LIMIT.help("changes"))]
     changes: Vec<String>,
-    /// Change the limits only until the next boot
-    #[arg(long)]
+    #[arg(long, help = LIMIT.help("runtime"))]
     runtime: bool,
     /// Print JSON
     #[arg(long)]

@@ -210,10 +210,25 @@ fn require_root(what: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::operation::OPERATIONS;
 
     #[test]
     fn the_tree_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_operations_is_the_cores() {
+        let tree = command();
+        for operation in OPERATIONS {
+            let verb = tree.find_subcommand(operation.verb).expect("a verb");
+            assert_eq!(verb.get_about().expect("help").to_string(), operation.summary);
+            for parameter in operation.parameters {
+                let argument = verb.get_arguments().find(|one| one.get_id() == parameter.name);
+                let help = argument.and_then(|one| one.get_help()).expect(parameter.name).to_string();
+                assert_eq!(help, parameter.help, "{} {}", operation.verb, parameter.name);
+            }
+        }
     }
 
     #[test]

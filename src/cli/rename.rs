@@ -3,15 +3,15 @@
 use super::{Target, output, require_root};
 use crate::error::Result;
 use crate::machine::Host;
+use crate::machine::operation::RENAME;
 use crate::name::MachineName;
 
-/// Rename a stopped container
 #[derive(Debug, clap::Args)]
+#[command(about = RENAME.summary)]
 pub struct Args {
     #[command(flatten)]
     machine: Target,
-    /// New name
-    #[arg(value_name = "NEW")]
+    #[arg(value_name = "NEW", help = RENAME.help("new"))]
     new: String,
 }
 

@@ -6,9 +6,10 @@ use super::machines::{Machines, finish};
 use super::progress;
 use crate::error::Result;
 use crate::machine::Host;
+use crate::machine::operation::RESTART;
 
-/// Shut containers down and start them again; start stopped ones
 #[derive(Debug, clap::Args)]
+#[command(about = RESTART.summary)]
 pub struct Args {
     #[command(flatten)]
     machines: Machines,

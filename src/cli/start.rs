@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use super::machines::{Machines, finish};
 use super::{output, progress};
 use crate::error::Result;
+use crate::machine::operation::START;
 use crate::machine::{Host, Machine};
 
-/// Start containers and wait until they have started
 #[derive(Debug, clap::Args)]
+#[command(about = START.summary)]
 pub struct Args {
     #[command(flatten)]
     machines: Machines,

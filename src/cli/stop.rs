@@ -8,20 +8,18 @@ use super::{output, progress};
 use crate::error::Result;
 use crate::machine::Host;
 use crate::machine::lifecycle::unit::{Done, Stop, Stopped};
+use crate::machine::operation::STOP;
 
-/// Shut containers down and wait for their end
 #[derive(Debug, clap::Args)]
+#[command(about = STOP.summary)]
 pub struct Args {
     #[command(flatten)]
     machines: Machines,
-    /// Kill containers that have not shut down after this time
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", help = STOP.help("timeout"))]
     timeout: Option<u32>,
-    /// Kill immediately instead of requesting a shutdown
-    #[arg(long, conflicts_with = "timeout")]
+    #[arg(long, conflicts_with = "timeout", help = STOP.help("kill"))]
     kill: bool,
-    /// Request the shutdown and do not wait for it
-    #[arg(long, conflicts_with_all = ["timeout", "kill"])]
+    #[arg(long, conflicts_with_all = ["timeout", "kill"], help = STOP.help("no_wait"))]
     no_wait: bool,
 }
 

@@ -128,6 +128,7 @@ mod tests {
                 let head = format!("<method name=\"{}\"", method.name);
                 let before = contract.split_once(&head).unwrap().0;
                 let comment = before.rsplit_once("<!--").unwrap().1;
+                let comment = comment.split_whitespace().collect::<Vec<_>>().join(" ");
                 let words: Vec<&str> = method.actions.iter().map(|action| action.word()).collect();
                 let told = format!("Action: {}.", words.join(" and "));
                 assert!(comment.contains(&told), "{}: '{told}' is not in: {comment}", method.name);

@@ -15,6 +15,8 @@ pub mod host;
 pub mod inspect;
 /// Starting, stopping, freezing, signals.
 pub mod lifecycle;
+/// Operations as data.
+pub mod operation;
 /// Patterns of container names.
 pub mod pattern;
 /// Selecting containers by name and group.
