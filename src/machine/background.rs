@@ -8,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::SigSet;
+
 use crate::cancellation::{Cancellation, Wake, cancelled};
 use crate::error::{Context, Error, Result};
 
@@ -89,7 +91,12 @@ impl<T: Send + 'static> Background<T> {
 
 impl<T: Send + 'static> Reporter<T> {
     fn start(self, work: impl FnOnce(&Reporter<T>) + Send + 'static) -> Result<()> {
-        let started = std::thread::Builder::new().spawn(move || work(&self));
+        let work = move || {
+            // Signals are the program's.
+            let _ = SigSet::all().thread_block();
+            work(&self);
+        };
+        let started = std::thread::Builder::new().spawn(work);
         started.map(drop).context(|| "failed to start a thread")
     }
 

@@ -1,32 +1,35 @@
 //! The system bus: one connection for all calls of a host, and its errors in our words and kinds.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::SigSet;
+
 use super::manager::Manager;
-use crate::error::{Cause, Error, Kind, Result};
+use crate::error::{Cause, Context, Error, Kind, Result};
 
 /// The system bus. The connection is made by the first call, and again by the next call after it was lost. Clones share
-/// it, also between threads.
+/// it, also between threads; it is closed with the last of them.
 #[derive(Clone, Default)]
-pub struct Bus(Arc<Mutex<Option<zbus::Connection>>>);
+pub struct Bus(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    connection: Mutex<Option<zbus::Connection>>,
+    /// Whether the connection is another's, and stays open.
+    borrowed: bool,
+}
 
 impl Bus {
     /// The connection, which is open as far as is known.
     pub(crate) async fn connection(&self) -> Result<zbus::Connection> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(connection) = known.filter(|connection| !connection.is_closed()) {
-            return Ok(connection);
+        let mut known = self.0.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = known.as_ref().filter(|connection| !connection.is_closed()) {
+            return Ok(connection.clone());
         }
-        let connection = connect().await?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
+        let connection = connect_in_thread()?;
+        *known = Some(connection.clone());
         Ok(connection)
-    }
-
-    /// Subscribes to systemd's signals.
-    pub async fn subscribe(&self) -> Result<()> {
-        let subscribed = self.manager().await?.subscribe().await;
-        subscribed.map_err(|error| failure("failed to subscribe to systemd", &error))
     }
 
     /// systemd's manager on this bus.
@@ -35,10 +38,40 @@ impl Bus {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(connection) = connection.filter(|_| !self.borrowed) {
+            let _ = zbus::block_on(connection.close());
+        }
+    }
+}
+
 impl From<zbus::Connection> for Bus {
     fn from(connection: zbus::Connection) -> Bus {
-        Bus(Arc::new(Mutex::new(Some(connection))))
+        Bus(Arc::new(Shared { connection: Mutex::new(Some(connection)), borrowed: true }))
     }
+}
+
+/// Connects in a thread that does the connection's work until it is closed. The thread takes no signals: zbus would start
+/// one that does, and the program's own threads could not block them for the process.
+fn connect_in_thread() -> Result<zbus::Connection> {
+    let failed = || "failed to start a thread for the system bus";
+    let (sender, receiver) = mpsc::channel();
+    let work = move || {
+        let _ = SigSet::all().thread_block();
+        zbus::block_on(async {
+            match connect().await {
+                Ok(connection) => {
+                    let _ = sender.send(Ok(connection.clone()));
+                    connection.closed().await;
+                }
+                Err(error) => _ = sender.send(Err(error)),
+            }
+        });
+    };
+    std::thread::Builder::new().spawn(work).context(failed)?;
+    receiver.recv().unwrap_or_else(|_| Err(Error::failed(failed())))
 }
 
 impl std::fmt::Debug for Bus {

@@ -168,8 +168,8 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// On a connection of its own.
-    pub(super) async fn connect() -> Result<Manager> {
+    /// On a connection of its own, for a caller that has no [`Bus`] and wants no thread to stay.
+    pub async fn connect() -> Result<Manager> {
         Manager::on(&bus::connect().await?).await
     }
 
@@ -288,9 +288,17 @@ impl Manager {
     /// `ListUnitsByPatterns`: the loaded units whose name matches one of `patterns`. Asked again where the bus is
     /// restarted before there is an answer.
     pub async fn find_units(bus: &Bus, patterns: &[&str]) -> Result<Vec<UnitState>> {
+        Manager::find_units_by(async || bus.manager().await, patterns).await
+    }
+
+    /// As [`Manager::find_units`], each time on the manager that `connect` makes.
+    pub(super) async fn find_units_by(
+        connect: impl AsyncFn() -> Result<Manager>,
+        patterns: &[&str],
+    ) -> Result<Vec<UnitState>> {
         let began = Instant::now();
         loop {
-            match bus.manager().await?.proxy.list_units_by_patterns(&[], patterns).await {
+            match connect().await?.proxy.list_units_by_patterns(&[], patterns).await {
                 Ok(units) => return Ok(units.into_iter().map(UnitState::from).collect()),
                 Err(error) if bus::is_lost(&error) && began.elapsed() < bus::PATIENCE => {
                     std::thread::sleep(Duration::from_millis(100));

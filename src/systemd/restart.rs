@@ -10,7 +10,7 @@
 //! ```
 
 use super::block_on;
-use super::bus::Bus;
+use super::bus::connect;
 use super::manager::Manager;
 use super::watch::{Change, Watch};
 use crate::error::Result;
@@ -29,7 +29,7 @@ pub enum NextState {
 pub fn next_state(name: &MachineName, listening: impl FnOnce()) -> Result<NextState> {
     let service = name.service();
     block_on(async {
-        let mut watch = Watch::begin(&Bus::default()).await?;
+        let mut watch = Watch::on(connect().await?).await?;
         let mut states = States::default();
         for unit in watch.look(&[&service]).await? {
             states.take(Some(&unit.active), Some(&unit.sub));
@@ -53,7 +53,7 @@ pub fn next_state(name: &MachineName, listening: impl FnOnce()) -> Result<NextSt
 
 /// Whether nobody has started a container's service again.
 pub fn is_down(name: &MachineName) -> Result<bool> {
-    let units = block_on(Manager::find_units(&Bus::default(), &[&name.service()]))?;
+    let units = block_on(Manager::find_units_by(Manager::connect, &[&name.service()]))?;
     Ok(units.iter().all(|unit| ["inactive", "failed"].contains(&unit.active.as_str())))
 }
 

@@ -50,7 +50,11 @@ pub struct Watch {
 impl Watch {
     /// Listens from now on.
     pub async fn begin(bus: &Bus) -> Result<Watch> {
-        let connection = bus.connection().await?;
+        Watch::on(bus.connection().await?).await
+    }
+
+    /// Listens on this connection from now on.
+    pub(super) async fn on(connection: zbus::Connection) -> Result<Watch> {
         let failed = |error| failure("failed to listen to systemd", &error);
         let rule = MatchRule::try_from(RULE).map_err(failed)?;
         let stream = MessageStream::for_match_rule(rule, &connection, Some(QUEUE)).await.map_err(failed)?;

@@ -29,7 +29,7 @@ pub use self::server::serve;
 
 use super::managed::{BRIDGE, Bridge};
 use crate::paths::Root;
-use crate::systemd::{self, Bus, jobs::Job};
+use crate::systemd::{self, jobs::Job, manager::Manager};
 
 /// The unit.
 pub const UNIT: &str = "containerctl-names.service";
@@ -69,7 +69,7 @@ pub(super) fn ensure(root: &Root, bridge: Bridge) {
             return problems.iter().for_each(|problem| log::warn!("{problem}"));
         }
     };
-    let asked = systemd::block_on(async { Bus::default().manager().await?.ask(job, UNIT).await });
+    let asked = systemd::block_on(async { Manager::connect().await?.ask(job, UNIT).await });
     if let Err(error) = asked {
         log::warn!("{error}, ignoring: guests get no names and no answers to DHCP");
     }
