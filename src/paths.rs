@@ -111,6 +111,11 @@ impl Root {
         self.path("/usr/lib/containerctl/containerctl-worker")
     }
 
+    /// AppArmor profiles of machines and what was compiled of them, `/var/cache/containerctl/apparmor`.
+    pub fn apparmor_cache(&self) -> PathBuf {
+        self.path("/var/cache/containerctl/apparmor")
+    }
+
     /// The program that enters running containers.
     pub fn enter_program(&self) -> PathBuf {
         self.path("/usr/lib/containerctl/containerctl-enter")

@@ -37,8 +37,6 @@ use crate::sys::id128;
 pub const HOST_DIR: &str = "host";
 /// Below the directory: the id of this boot.
 pub const BOOT_ID: &str = "boot-id";
-/// Below the directory: the generated AppArmor profile.
-pub const PROFILE: &str = "apparmor";
 
 /// The directory, and the lock that makes us its only writer.
 pub struct Runtime {

@@ -165,8 +165,7 @@ fn follow(root: &Root, name: &MachineName) -> Result<()> {
 /// Takes away what is only ours, of a container without processes: its AppArmor profile, kept descriptors and the
 /// run-time directory.
 pub fn forget(root: &Root, name: &MachineName) {
-    let profile = root.runtime_of(name).join(directory::PROFILE);
-    if let Err(error) = apparmor::unload(root, &profile) {
+    if let Err(error) = apparmor::unload(root, name.as_str()) {
         eprintln!("{error}, ignoring");
     }
     for error in setup::clear_away(root, name) {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::name::MachineName;
 use crate::paths::Root;
 use crate::preparation::{Prepared, Purpose, prepare};
-use crate::runtime::directory::{self, Runtime};
+use crate::runtime::directory::Runtime;
 use crate::sandbox::host_operation::HostOperation;
 use crate::sandbox::lsm;
 use crate::storage::{ids, image_entry};
@@ -140,9 +140,7 @@ impl HostSetup<'_> {
     fn load_profile(&self) -> Result<()> {
         let Prepared { plan, facts, .. } = self.prepared;
         match (&plan.labels.profile, &facts.lsm.apparmor.parser) {
-            (Some(text), Some(parser)) => {
-                lsm::apparmor::load(parser, &self.runtime.path(directory::PROFILE), text)
-            }
+            (Some(text), Some(parser)) => lsm::apparmor::load(self.root, parser, self.name.as_str(), text),
             _ => Ok(()),
         }
     }

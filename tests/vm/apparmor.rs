@@ -58,6 +58,22 @@ fn every_process_of_a_container_has_its_profile() -> Result<()> {
         ensure!(seen == "unconfined", "{seen}");
         machine.ok("systemctl stop container@p1").map(drop)
     });
+    machine.case("a profile is compiled once, and goes with its container", || {
+        let compiled = "/var/cache/containerctl/apparmor/.compiled/*/p1";
+        let look = || machine.ok(&format!("stat -c '%y %i' {compiled}"));
+        machine.ok("systemctl stop container@p1")?;
+        container::define(&machine, "p1", NO_LINK)?;
+        machine.ok("systemctl start container@p1 && systemctl stop container@p1")?;
+        let first = look()?;
+        machine.fails("grep -w containerctl_p1 /sys/kernel/security/apparmor/profiles")?;
+        machine.ok("systemctl start container@p1")?;
+        let seen = label(&machine, &leader(&machine, "p1")?)?;
+        ensure!(seen == ENFORCED && look()? == first, "{seen}, compiled {first} and then {}", look()?);
+        container::define(&machine, "p1", &format!("{NO_LINK}[Exec]\nNesting=yes\n"))?;
+        machine.ok("systemctl restart container@p1")?;
+        ensure!(look()? != first, "a changed profile was not compiled");
+        machine.ok(&format!("containerctl destroy --force p1 && ! ls {compiled}")).map(drop)
+    });
     machine.finish()
 }
 

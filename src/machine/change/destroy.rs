@@ -14,6 +14,7 @@ use crate::network::{managed, setup};
 use crate::paths::Root;
 use crate::replace::{remove_directory, remove_file};
 use crate::runtime::{lock, state};
+use crate::sandbox::lsm::apparmor;
 use crate::storage::store::{self, Trash};
 use crate::storage::{ids, image_entry};
 
@@ -51,6 +52,7 @@ fn destroy(machine: &Machine, if_running: IfRunning) -> Result<Vec<String>> {
         warnings.extend(setup::clear_away(root, name).iter().map(ToString::to_string));
     }
     managed::release(root, name)?;
+    apparmor::clear(root, name.as_str())?;
     warnings.extend(remove_definition(root, name)?);
     warnings.extend(host.reload().err().map(|error| error.to_string()));
     warnings.extend(machine.forget_failure().err().map(|error| error.to_string()));

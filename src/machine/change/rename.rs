@@ -21,6 +21,7 @@ use crate::paths::Root;
 use crate::replace::replace;
 use crate::replace::{remove_directory, remove_file};
 use crate::runtime::{lock, state};
+use crate::sandbox::lsm::apparmor;
 use crate::storage::{ids, image_entry};
 
 /// Beginning of the name of a file in the store that records a rename; the rest is the container's old name.
@@ -100,6 +101,7 @@ fn carry_out(machine: &Machine, new: &MachineName, intent: &Path) -> Result<Opti
         shift(&from, &to)?;
     }
     ids::rename(root, old.as_str(), new.as_str())?;
+    apparmor::clear(root, old.as_str())?;
     managed::rename(root, old, new)?;
     let unlinked = image_entry::make(root, new).err();
     remove_directory(&root.runtime_of(old))?;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use crate::config::settings::AppArmorProfile;
 use crate::error::{Context, Error, Result};
 use crate::paths::Root;
+use crate::replace::{remove_file, replace};
 use crate::sandbox::layout::MASKED;
 
 /// AppArmor's name for the lack of a profile.
@@ -105,26 +106,17 @@ pub fn profile_name(machine: &str) -> String {
     format!("containerctl_{machine}")
 }
 
-/// Writes a generated profile to `file` and loads it, in place of one of that name.
-pub fn load(parser: &Path, file: &Path, text: &str) -> Result<()> {
-    std::fs::write(file, text).context(|| format!("failed to write '{}'", file.display()))?;
-    run(parser, "--replace", file)
-}
-
-/// Takes the profile in `file` out of the kernel, if there is one. No process may have it any more: one that has
-/// would be unconfined then.
-pub fn unload(root: &Root, file: &Path) -> Result<()> {
-    match Support::of(root).parser {
-        Some(parser) if file.exists() => run(&parser, "--remove", file),
-        _ => Ok(()),
+/// Loads a generated profile, in place of one of that name. What the parser has compiled is kept until the text changes.
+pub fn load(root: &Root, parser: &Path, machine: &str, text: &str) -> Result<()> {
+    let file = root.apparmor_cache().join(machine);
+    // A new time of the file would have it compiled again.
+    if !std::fs::read_to_string(&file).is_ok_and(|kept| kept == text) {
+        replace(&file, text)?;
     }
-}
-
-fn run(parser: &Path, what: &str, file: &Path) -> Result<()> {
-    let failed = || format!("failed to run '{} {what} {}'", parser.display(), file.display());
+    let failed = || format!("failed to run '{} --replace {}'", parser.display(), file.display());
     let mut command = Command::new(parser);
-    command.args([what, "--skip-cache"]).arg(file).env_clear().stdin(Stdio::null());
-    let output = command.output().context(failed)?;
+    command.args(["--replace", "--write-cache", "--cache-loc"]).arg(compiled(root)).arg(&file);
+    let output = command.env_clear().stdin(Stdio::null()).output().context(failed)?;
     match output.status.success() {
         true => Ok(()),
         false => {
@@ -134,6 +126,30 @@ fn run(parser: &Path, what: &str, file: &Path) -> Result<()> {
             Err(Error::failed(format!("{}: {line}", failed())))
         }
     }
+}
+
+/// Takes a machine's generated profile out of the kernel, if there is one. No process may have it any more: one that
+/// has would be unconfined then.
+pub fn unload(root: &Root, machine: &str) -> Result<()> {
+    let profile = profile_name(machine);
+    if !Support::of(root).loaded.contains(&profile) {
+        return Ok(());
+    }
+    std::fs::write(root.path("/sys/kernel/security/apparmor/.remove"), &profile)
+        .context(|| format!("failed to unload the AppArmor profile '{profile}'"))
+}
+
+/// Removes what is kept of a machine's generated profile.
+pub fn clear(root: &Root, machine: &str) -> Result<()> {
+    remove_file(&root.apparmor_cache().join(machine))?;
+    let Ok(entries) = std::fs::read_dir(compiled(root)) else { return Ok(()) };
+    // One directory for each kernel that this was compiled for.
+    entries.flatten().try_for_each(|kernel| remove_file(&kernel.path().join(machine)).map(drop))
+}
+
+/// The parser's own directory. The dot keeps it apart from a machine.
+fn compiled(root: &Root) -> PathBuf {
+    root.apparmor_cache().join(".compiled")
 }
 
 /// The inputs of a generated profile.
