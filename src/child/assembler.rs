@@ -25,7 +25,7 @@ use crate::sys::to_errno;
 
 /// Everything the assembler needs, ready before the clone.
 pub struct Assembler<'a> {
-    /// What is to be done.
+    /// The plan to carry out.
     pub plan: &'a Plan,
     /// Sources of the outside operations.
     pub outside: &'a Sources,
@@ -45,7 +45,7 @@ pub struct Assembler<'a> {
     pub namespaces: libc::c_int,
     /// A network namespace that is there already, for the leader to be born into.
     pub network: Option<BorrowedFd<'a>>,
-    /// What the leader needs.
+    /// The inputs of the leader.
     pub leader: &'a Leader<'a>,
 }
 

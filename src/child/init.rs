@@ -14,9 +14,9 @@ use crate::sys::exec::close_from;
 use crate::sys::memory::{self, Memory};
 use crate::sys::signal;
 
-/// How long processes may take to end that were asked to; what is left is killed by the kernel with us.
+/// Time limit for processes that were asked to exit; the kernel kills the rest together with us.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often to look whether they have.
+/// Interval for checking whether they have exited.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs for the container's life; returns only the step that failed before.

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-/// What is written, and where; ready before the clone.
+/// A label and the file to write it to; prepared before the clone.
 #[derive(Debug)]
 pub struct Label {
     /// Below `/proc`: the first that there is. The leader is process 1 of its namespace.

@@ -36,7 +36,7 @@ pub struct Leader<'a> {
     pub inside: &'a [Operation],
     /// Sources of those.
     pub sources: &'a Sources,
-    /// What the kernel is to call the machine.
+    /// The kernel's host name.
     pub hostname: &'a str,
     /// The network namespace is new, so its loopback interface is down.
     pub private_network: bool,
@@ -52,9 +52,9 @@ pub struct Leader<'a> {
     pub filters: &'a Filters,
     /// Program and arguments.
     pub command: &'a StringList,
-    /// Its environment.
+    /// The environment.
     pub environment: &'a StringList,
-    /// Its working directory.
+    /// The working directory.
     pub working_directory: &'a CStr,
     /// Stay as the container's init instead of executing one.
     pub own_init: Option<Memory>,

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::sys::scm;
 use crate::sys::to_errno;
 
-/// What the supervisor tells a child.
+/// A message of the supervisor to a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The leader's id maps are written.
@@ -18,7 +18,7 @@ pub enum Order {
     Enter,
 }
 
-/// What a child tells the supervisor.
+/// A message of a child to the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// The leader was cloned, with this pid; its pidfd comes along.

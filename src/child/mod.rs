@@ -1,4 +1,4 @@
-//! What runs between clone and exec.
+//! The processes between clone and exec.
 //!
 //! ```text
 //! supervisor ──clone──► assembler            new mount namespace, the host's user namespace
@@ -32,5 +32,5 @@ pub mod init;
 pub mod label;
 /// The container's PID 1 until it executes the payload.
 pub mod leader;
-/// What parent and children say to each other.
+/// Messages between parent and children.
 pub mod message;

@@ -27,7 +27,7 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
-/// How a command is run in a container.
+/// Options of a command that runs in a container.
 #[derive(Debug, clap::Args)]
 pub struct How {
     /// User and group, as names inside or as numbers; root by default
@@ -64,7 +64,7 @@ pub fn run(host: &Host, args: &Args) -> Result<ExitCode> {
 }
 
 impl How {
-    /// What is asked of the core.
+    /// The request to the core.
     pub fn request(&self, command: &[OsString], terminal: bool) -> Result<Request> {
         Ok(Request {
             command: command.to_vec(),

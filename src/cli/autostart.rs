@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::machine::Host;
 use crate::machine::lifecycle::autostart::Entry;
 
-/// What is started at boot
+/// Containers that start at boot
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// List the containers that start at boot in their order

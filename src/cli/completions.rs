@@ -16,7 +16,7 @@ pub struct Args {
     directory: PathBuf,
 }
 
-/// What each shell runs for the names.
+/// The command that each shell runs to list names.
 const NAMES: &str = "containerctl list --columns name 2>/dev/null | tail -n +2";
 
 pub fn run(args: &Args) -> Result<()> {

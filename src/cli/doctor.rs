@@ -73,7 +73,7 @@ fn row(setting: &Setting) -> [String; 4] {
     [setting.name.to_string(), output::or_dash(setting.value), wanted, format!("{mark}{}", setting.why)]
 }
 
-/// What to write where; nothing is changed by us.
+/// Lines to write and the files to write them to; nothing is changed by us.
 fn advice(settings: &[Setting]) -> String {
     let mut text = String::new();
     for (file, head, then) in [

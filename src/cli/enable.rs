@@ -44,7 +44,7 @@ pub fn disable(host: &Host, args: &Disable) -> Result<ExitCode> {
     Ok(finish(done.into_iter().chain(stopped).collect()))
 }
 
-/// Those that worked have more done to them.
+/// Splits results into failures and machines to go on with.
 fn split(done: Vec<Done<()>>, machines: Vec<Machine>) -> (Vec<Done<()>>, Vec<Machine>) {
     let worked = machines.into_iter().zip(&done).filter(|(_, done)| done.result.is_ok());
     let worked = worked.map(|(machine, _)| machine).collect();

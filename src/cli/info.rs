@@ -61,7 +61,7 @@ fn limit(limit: &Limit) -> String {
     format!("{}={}", limit.key, limit.value)
 }
 
-/// What is called a user namespace is one.
+/// The user namespace and its range, or that ids are the host's.
 fn users(users: Option<Users>, range: Option<(u32, u32)>) -> String {
     match (users, range) {
         (Some(Users::Host), _) => "PrivateUsers=no: root inside is root on the host".to_string(),

@@ -29,7 +29,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What a row can tell.
+/// The columns of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Column {
     Name,

@@ -1,4 +1,4 @@
-//! What verbs print: tables for people, JSON for programs. Nothing that a container or a file chose reaches
+//! Output of verbs: tables for people, JSON for programs. Nothing that a container or a file chose reaches
 //! the terminal as it is.
 
 use std::io::{ErrorKind, Write};
@@ -139,7 +139,7 @@ pub fn cpu_time(usec: u64) -> String {
     if usec < 60_000_000 { format!("{:.2}s", usec as f64 / 1e6) } else { duration(usec / 1_000_000) }
 }
 
-/// What there is of something, joined, or `-`.
+/// Items joined by commas, or `-` for none.
 pub fn list(items: impl IntoIterator<Item = impl ToString>) -> String {
     let text = items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ");
     if text.is_empty() { dash() } else { text }

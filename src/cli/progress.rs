@@ -11,7 +11,7 @@ use super::output::{bytes, escape};
 use crate::machine::Host;
 use crate::progress::{Amount, Listener, Progress};
 
-/// What is over by then is not shown.
+/// Operations that end within this time show no progress.
 const MOMENT: Duration = Duration::from_secs(1);
 /// Between two lines of a log.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ pub fn show<T>(host: &Host, work: impl FnOnce(&Host) -> T) -> T {
     result
 }
 
-/// Where it is shown.
+/// The display of progress.
 enum Display {
     /// On a terminal: from then on, and the bar once there is one.
     Terminal(Instant, Option<ProgressBar>),
@@ -84,7 +84,7 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
     bar.tick();
 }
 
-/// What is done, and what it is at.
+/// The amount done and the current step, as text.
 fn words(progress: &Progress) -> String {
     match progress.now {
         "" => escape(progress.work),

@@ -20,9 +20,9 @@ use crate::machine::enter::attach::{Attached, Stream, Streams};
 use crate::sys::poll::{happened, poll};
 use crate::sys::tty::{self, WindowSize};
 
-/// What is carried at a time. A pipe that can be written at all takes so much without making us wait (pipe(7)).
+/// Bytes that are carried at a time. A pipe that can be written at all takes so much without making us wait (pipe(7)).
 const CHUNK: usize = 4096;
-/// How much a terminal that others still write to is listened to after the command's end.
+/// Bytes that are read after the command's end from a terminal that others still write to.
 const LAST_WORDS: u64 = 256 * 1024;
 /// Signals that the command gets in our place.
 const PASSED_ON: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT];
@@ -106,7 +106,7 @@ fn take_signals() -> Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(failed)
 }
 
-/// What goes where. The first one is the input.
+/// The flows between the caller and the command. The first one is the input.
 fn flows(caller: Caller, master: Option<Rc<OwnedFd>>) -> Result<Vec<Flow>> {
     let screen = caller.screen();
     let [input, output, error] = caller.pipes.map(|pipe| pipe.map(Rc::new));
@@ -158,7 +158,7 @@ impl Relay {
         }
     }
 
-    /// What has happened to: signals, the command, each flow.
+    /// Waits for an event. The result has a flag for signals, for the command, and for each flow.
     fn wait(&self, attached: &Attached, signals: &SignalFd) -> Result<Vec<bool>> {
         let ended = if self.ended { PollFlags::empty() } else { PollFlags::POLLIN };
         let mut fds =
@@ -232,7 +232,7 @@ struct Flow {
     to: Option<End>,
     /// Read, and not yet written.
     pending: Vec<u8>,
-    /// How much will still be read; unknown while the command runs.
+    /// Bytes that will still be read; unknown while the command runs.
     left: Option<u64>,
 }
 

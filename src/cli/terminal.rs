@@ -6,7 +6,7 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::error::{Context, Result};
 
-/// What a program may have left a terminal in: colours, a hidden cursor, mouse reports, bracketed paste.
+/// Resets modes that a program may have left set: colours, a hidden cursor, mouse reports, bracketed paste.
 const RESET: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l";
 /// Leaves the alternate screen. Only where it was entered: elsewhere it moves the cursor.
 const LEAVE_ALTERNATE: &[u8] = b"\x1b[?1049l";

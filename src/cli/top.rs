@@ -61,7 +61,7 @@ impl From<Sort> for Order {
     }
 }
 
-/// What is on the screen before a table: the alternate one, from its top, and empty.
+/// Switches to the alternate screen, moves to its top and clears it.
 const CLEAR: &str = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J";
 const KEYS: &str = "c cpu  m memory  i io  t tasks  n name  q quit";
 

@@ -41,7 +41,7 @@ pub struct Directive {
     pub trust: Trust,
     /// When a change of it takes effect.
     pub effect: Effect,
-    /// Its documentation: sentences for the manual.
+    /// The documentation: sentences for the manual.
     pub doc: &'static str,
     pub(super) field: Field,
 }
@@ -206,7 +206,7 @@ mod tests {
             ("MACAddress", _) => "02:00:00:00:00:01",
             ("MTU", _) => "1400",
             ("RateIn" | "RateOut", _) => "1M",
-            ("Address" | "Gateway" | "DNS", _) => "10.0.0.1",
+            ("Address" | "AllowedAddress" | "Gateway" | "DNS", _) => "10.0.0.1",
             (_, "INTERFACE" | "ZONE" | "HOST[:INSIDE]…" | "PARENT[:INSIDE]…") => "e0",
             ("DeviceAllow", _) => "/dev/fuse",
             (_, "CAPABILITY…") => "CAP_CHOWN",

@@ -29,7 +29,7 @@ pub struct Line {
     pub place: Place,
     /// The number of physical lines that it covers.
     pub count: usize,
-    /// Its content.
+    /// The content.
     pub item: Item,
 }
 

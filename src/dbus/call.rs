@@ -1,6 +1,6 @@
 //! One method call, from its message to its reply.
 //!
-//! What is refused by the look of it (a path, an interface, a method, a type that cannot be) is refused for everyone.
+//! A malformed call (a path, an interface, a method, a type that cannot be) is refused for everyone.
 //! Then the caller is judged, for each container that the call is about, and only then, elsewhere, whether there is such
 //! a container.
 

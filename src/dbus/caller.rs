@@ -1,4 +1,4 @@
-//! Who calls, and what polkit lets him do (polkit(8), org.freedesktop.PolicyKit1.Authority).
+//! The caller of a method, and the actions that polkit allows them (polkit(8), org.freedesktop.PolicyKit1.Authority).
 
 use std::collections::HashMap;
 
@@ -61,7 +61,7 @@ impl Action {
     }
 }
 
-/// What polkit is to know beside the action.
+/// Details for polkit beside the action.
 pub struct Details<'a> {
     /// The containers, none where it is about all or nothing. Nobody has looked yet whether they exist.
     pub containers: &'a [String],

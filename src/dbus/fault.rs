@@ -1,4 +1,4 @@
-//! What a caller is told when a call fails: an error's name and a sentence.
+//! The error reply of a failed call: an error name and a sentence.
 
 use crate::error::{Error, Kind};
 

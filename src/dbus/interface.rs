@@ -18,17 +18,17 @@ use crate::name::MachineName;
 pub struct Argument {
     /// As in the interface's XML.
     pub name: &'static str,
-    /// Its type.
+    /// The D-Bus signature.
     pub signature: String,
 }
 
-/// What is left to do once the caller has his answer.
+/// Work that remains after the reply was sent.
 pub type FollowUp = Box<dyn FnOnce()>;
 
-/// What a method does to the containers that the call is about, on packed values.
+/// The implementation of a method for the containers of a call, on packed values.
 type Work = dyn Fn(&Host, &[String], &Values) -> Result<(Values, Option<FollowUp>), Fault> + Send + Sync;
 
-/// Where a method runs.
+/// The place in which a method runs.
 pub enum Run {
     /// In a process of its own.
     Process(Box<Work>),
@@ -52,23 +52,23 @@ pub enum About {
     Path,
     /// The one that the first argument names.
     Argument,
-    /// Those that the first argument selects ([`super::selection`]).
+    /// Containers that the first argument selects ([`super::selection`]).
     Selection,
 }
 
 /// A method.
 pub struct Method {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What the caller must be allowed, all of it.
+    /// Actions that the caller must be allowed, all of them.
     pub actions: Vec<Action>,
     /// To which containers.
     pub about: About,
-    /// Its arguments.
+    /// The arguments.
     pub takes: Vec<Argument>,
-    /// Its results.
+    /// The results.
     pub gives: Vec<Argument>,
-    /// Where and what.
+    /// The implementation.
     pub run: Run,
     read: fn(&Body) -> Result<Values, Fault>,
     write: fn(&Header<'_>, &Values) -> zbus::Result<Message>,
@@ -213,7 +213,7 @@ fn write<O: Type + Serialize + DeserializeOwned>(
     Message::method_return(call).build(&unpack::<O>(values)?)
 }
 
-/// How a property changes.
+/// The change signal of a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
     /// Never.
@@ -224,7 +224,7 @@ pub enum Changes {
     Untold,
 }
 
-/// What a program reads that wants all of it: a verb's `--json`.
+/// The text of a verb's `--json`.
 pub fn json(value: &impl Serialize) -> Result<(String,), Error> {
     let text = serde_json::to_string(value).map_err(std::io::Error::from);
     text.context(|| "failed to write JSON").map(|text| (text,))
@@ -232,9 +232,9 @@ pub fn json(value: &impl Serialize) -> Result<(String,), Error> {
 
 /// A property; all of them are read-only.
 pub struct Property {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Its type.
+    /// The D-Bus signature.
     pub signature: &'static str,
     /// Whether its changes are told.
     pub changes: Changes,
@@ -242,7 +242,7 @@ pub struct Property {
 
 /// A signal.
 pub struct Signal {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     /// Names and types of what it tells.
     pub tells: &'static [(&'static str, &'static str)],
@@ -255,11 +255,11 @@ pub type PropertyValues = HashMap<String, OwnedVariant>;
 pub struct Interface {
     /// `org.containerctl1.Manager`.
     pub name: &'static str,
-    /// What can be called.
+    /// The methods.
     pub methods: Vec<Method>,
-    /// What can be asked for.
+    /// The properties.
     pub properties: Vec<Property>,
-    /// What is told.
+    /// The signals.
     pub signals: Vec<Signal>,
 }
 

@@ -7,7 +7,7 @@ use super::interface::{Argument, Changes, Interface, Method, Property, Signal};
 const HEAD: &str = "<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\"\n\
     \"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n<node>\n";
 
-/// What every object of ours answers beside its own.
+/// Standard interfaces of every object.
 const STANDARD: &str = r#" <interface name="org.freedesktop.DBus.Peer">
   <method name="Ping"/>
   <method name="GetMachineId">

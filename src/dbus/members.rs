@@ -18,7 +18,7 @@ use crate::machine::change::network::Changes;
 /// A link changes several times when it comes or goes.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is told of.
+/// The last state that was signalled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Known {
     up: bool,

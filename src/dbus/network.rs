@@ -17,7 +17,7 @@ use crate::machine::change::network::{self, Member};
 use crate::machine::{Host, Machine};
 use crate::name::MachineName;
 
-/// Its name.
+/// The name of the interface.
 pub const NAME: &str = "org.containerctl1.Network";
 
 /// All interfaces of the network.

@@ -4,7 +4,7 @@ use super::interface::Interface;
 use super::{container, manager, network};
 use crate::systemd::label;
 
-/// What a path stands for.
+/// The object of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// `/` and `/org`: only a way to the manager.
@@ -42,7 +42,7 @@ impl Node {
         }
     }
 
-    /// What can be called there.
+    /// The interfaces of the object.
     pub fn interfaces(&self) -> Vec<Interface> {
         match self {
             Node::Manager => manager::interfaces(),

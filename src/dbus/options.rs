@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// As they come.
 pub type Given = HashMap<String, OwnedVariant>;
 
-/// Those that were not taken yet.
+/// Options that were not taken yet.
 pub struct Options(Given);
 
 impl From<Given> for Options {

@@ -1,4 +1,4 @@
-//! What the service and the process of a call say to each other: values in D-Bus' own format, with descriptors, one
+//! Messages between the service and the process of a call: values in D-Bus' own format, with descriptors, one
 //! packet each way.
 
 use std::io::{Error, Result};
@@ -19,7 +19,7 @@ pub type Values = Data<'static, 'static>;
 
 /// A call on its way to its process: path, interface, member, the containers that it is about, and arguments.
 pub type Request = (String, String, String, Vec<String>, Vec<u8>);
-/// What comes back: the name of an error or nothing, its sentence, and the results.
+/// A reply: the name of an error or nothing, its sentence, and the results.
 pub type Response = (String, String, Vec<u8>);
 
 fn context() -> Context {
@@ -46,12 +46,12 @@ pub fn inner(bytes: Vec<u8>, outer: &Values) -> Result<Values> {
     Ok(Data::new_fds(bytes, context(), fds?))
 }
 
-/// What a process answers that has done what it should.
+/// The reply of a successful call.
 pub fn success(values: &Values) -> Response {
     (String::new(), String::new(), values.bytes().to_vec())
 }
 
-/// What it answers otherwise.
+/// The reply of a failed call.
 pub fn failure(fault: Fault) -> Response {
     (fault.name, fault.text, Vec::new())
 }

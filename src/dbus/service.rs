@@ -24,7 +24,7 @@ use crate::machine::Host;
 use crate::paths::Root;
 use crate::systemd::{connect, notify};
 
-/// How often a service that leaves looks whether its last calls are done.
+/// Interval at which a service that is about to exit checks for unfinished calls.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// The service.
@@ -44,7 +44,7 @@ pub struct Service {
     last: Mutex<Instant>,
 }
 
-/// What the loop wakes for.
+/// Events of the loop.
 enum Event {
     Message(Message),
     Quiet,

@@ -16,7 +16,7 @@ use crate::storage;
 use crate::storage::host_path::HostPaths;
 use crate::storage::tree::Tree;
 
-/// Its path in an image.
+/// The path in an image.
 pub const PLACE: &str = "/usr/lib/containerctl/image.conf";
 
 /// The definition of `name` with its image's advice.

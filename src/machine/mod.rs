@@ -55,7 +55,7 @@ impl Machine {
         Machine { host: host.clone(), name: name.clone(), definition: Arc::default() }
     }
 
-    /// Its name.
+    /// The name of the container.
     pub fn name(&self) -> &MachineName {
         &self.name
     }

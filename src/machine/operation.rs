@@ -4,7 +4,7 @@
 /// An operation of the core.
 #[derive(Debug)]
 pub struct Operation {
-    /// Its verb: `create`.
+    /// The verb: `create`.
     pub verb: &'static str,
     /// The methods of the bus that offer it: `Manager.CreateContainer`.
     pub methods: &'static [&'static str],
@@ -17,9 +17,9 @@ pub struct Operation {
 /// A parameter of an operation.
 #[derive(Debug)]
 pub struct Parameter {
-    /// Its name: `from_tar`.
+    /// The name: `from_tar`.
     pub name: &'static str,
-    /// Its name on the bus, as an option or an argument; empty where another parameter has its function.
+    /// The name on the bus, as an option or an argument; empty where another parameter has its function.
     pub bus: &'static str,
     /// Documentation: a sentence in the imperative, or a noun phrase, without a full stop.
     pub help: &'static str,

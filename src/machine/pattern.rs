@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(Vec<Piece>);
 
-/// What one character, or any number of them, is compared with.
+/// A piece of a pattern, which matches one character or any number of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     /// `*`.
@@ -58,7 +58,7 @@ impl Pattern {
     }
 }
 
-/// Where `piece` leads to from what was reached.
+/// The positions that `piece` reaches from `reached`.
 fn step(piece: &Piece, name: &[char], reached: &[bool]) -> Vec<bool> {
     let mut next = vec![false; reached.len()];
     for at in 0..reached.len() {
@@ -80,7 +80,7 @@ fn fits(piece: &Piece, c: char) -> bool {
     }
 }
 
-/// What stands between `[` and `]`.
+/// The content of `[…]`.
 fn within(set: &str) -> Option<Piece> {
     let (set, inside) = set.strip_prefix(['!', '^']).map_or((set, true), |set| (set, false));
     let set: Vec<char> = set.chars().collect();

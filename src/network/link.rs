@@ -55,7 +55,7 @@ const IFADDR: usize = 8;
 pub struct Link {
     /// Interface number.
     pub index: u32,
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Alternative names.
     pub alternatives: Vec<String>,
@@ -134,7 +134,7 @@ impl Counters {
 
 /// A link to be made in another namespace on one of the host's, or as the other end of one.
 pub struct New<'a> {
-    /// Its name.
+    /// The name.
     pub name: &'a IfName,
     /// MAC address, if not the kernel's choice.
     pub mac: Option<Mac>,
@@ -321,7 +321,7 @@ impl Links {
         self.change_port(index, &[(IFLA_BRPORT_MODE, 1)])
     }
 
-    /// Tells a bridge that one MAC address is at a port and no other is, whatever comes by it: the bridge learns nothing
+    /// Pins one MAC address to a port of a bridge: the bridge learns nothing
     /// from it, floods nothing to it, and takes no multicast router to be there.
     pub fn pin_address(&mut self, index: u32, mac: Mac, vlan: Option<u16>) -> Result<(), Refusal> {
         const NOTHING: [(u16, u8); 3] =

@@ -30,9 +30,9 @@ pub mod moved;
 pub mod names;
 /// Netlink messages.
 pub mod netlink;
-/// What becomes of a container's packets on this host.
+/// A probe of the way of a container's packets through this host.
 pub mod probe;
-/// What answers guests in the managed network: DNS, DHCP, router advertisements.
+/// The service for guests in the managed network: DNS, DHCP, router advertisements.
 pub mod service;
 /// All links of a container: validated, set up, taken back.
 pub mod setup;

@@ -20,11 +20,11 @@ use crate::paths::Root;
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Its name on the host, before and after.
+    /// The name on the host, before and after.
     pub was: IfName,
-    /// Its first name inside.
+    /// The first name inside.
     pub inside: IfName,
-    /// Its number inside.
+    /// The interface index inside.
     pub index: u32,
     /// Settings that it had on the host.
     pub settings: Vec<(String, String)>,
@@ -74,7 +74,7 @@ pub fn forget(root: &Root, machine: &MachineName, inside: &IfName) -> Result<()>
     if left.is_empty() { unpin(root, machine) } else { Ok(()) }
 }
 
-/// Those of a machine.
+/// The interfaces moved into a machine.
 pub fn list(root: &Root, machine: &MachineName) -> Vec<Moved> {
     let line = |line: &str| {
         let mut words = line.split(' ');

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::name::MachineName;
 use crate::paths::Root;
 
-/// Where links are made, and for whom.
+/// The host, machine and definition for which links are made.
 pub struct Site<'a> {
     /// The host's paths.
     pub root: &'a Root,
@@ -24,7 +24,7 @@ impl Site<'_> {
     }
 }
 
-/// Where the links of a machine are made.
+/// The site of a machine.
 pub fn site<'a>(root: &'a Root, machine: &'a MachineName, definition: &'a Definition) -> Site<'a> {
     Site { root, machine, definition, host_id: host_id(root) }
 }

@@ -69,7 +69,7 @@ impl Prepared {
     }
 }
 
-/// Decides a start of `name`. A range of ids that is still to be picked is the one that would be picked now.
+/// Plans a start of `name`. A range of ids that is still to be picked is the one that would be picked now.
 pub fn prepare(root: &Root, name: &MachineName, purpose: Purpose) -> Result<Prepared> {
     let mut definition = defaults::load(root, name)?;
     if let Purpose::Execute(changes) = purpose {

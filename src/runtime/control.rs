@@ -38,10 +38,10 @@ const SOCKET: &str = "control";
 /// The largest piece of input or output in one message.
 pub const CHUNK: usize = 4096;
 
-/// What a client asks.
+/// A request of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
-    /// What follows is about this terminal, and not the console.
+    /// Selects a terminal in place of the console for the requests that follow.
     Select(Tty),
     /// Attach to it.
     Attach(WindowSize),
@@ -57,7 +57,7 @@ pub enum Request {
     Listen,
 }
 
-/// What is to be done with the scrollback.
+/// An operation on the scrollback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scrollback {
     /// Send it.
@@ -68,12 +68,12 @@ pub enum Scrollback {
     Take,
 }
 
-/// What the supervisor tells a client.
+/// A reply of the supervisor.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// The payload printed this.
     Output(&'a [u8]),
-    /// What was asked of the scrollback is done.
+    /// The operation on the scrollback is complete.
     Done,
     /// The container has ended.
     Ended,

@@ -1,4 +1,4 @@
-//! What a container's run-time directory holds: `/run/containerctl/NAME/`, 0700.
+//! The run-time directory of a container: `/run/containerctl/NAME/`, 0700.
 //!
 //! | name | what |
 //! |---|---|

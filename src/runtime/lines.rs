@@ -31,7 +31,7 @@ impl Lines {
         !self.partial.is_empty()
     }
 
-    /// What has no end yet, as a line.
+    /// The unfinished last line.
     pub fn rest(&mut self) -> Option<String> {
         let text = plain(&self.partial);
         self.partial.clear();

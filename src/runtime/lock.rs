@@ -1,4 +1,4 @@
-//! Who is alone with a machine: its supervisor from start to end, or destroy. The lock is on the machine's
+//! The exclusive lock of a machine: its supervisor holds it from start to end, or destroy. It is on the machine's
 //! run-time directory itself.
 
 use std::fs::{DirBuilder, File};

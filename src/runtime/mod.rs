@@ -21,7 +21,7 @@ pub mod namespaces;
 pub mod rights;
 /// The state of a container, from its service and its scope.
 pub mod run_state;
-/// What a supervisor records about its container.
+/// The record of a running container for its next supervisor and for readers.
 pub mod state;
 /// The state in a memfd.
 pub mod state_file;

@@ -1,4 +1,4 @@
-//! What a running container's processes may do: written down at its start, so that whoever enters it later is held by
+//! The rights of a running container's processes: recorded at its start, so that a process that enters later has
 //! just what its own processes are, whatever its definition says by then.
 //!
 //! The capabilities of the leader would not do: a payload may lower its own. A definition that has changed would not

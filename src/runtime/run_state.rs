@@ -1,4 +1,4 @@
-//! What a machine does, judged from its two units: the service that an administrator starts, and the scope of its
+//! The state of a machine, derived from its two units: the service that an administrator starts, and the scope of its
 //! payload.
 //!
 //! ```text
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// What a machine does. The names are LXC's where LXC has one.
+/// The state of a machine. The names are LXC's where LXC has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
@@ -30,7 +30,7 @@ pub enum RunState {
     Frozen,
     /// It is on its way down.
     Stopping,
-    /// Its service has ended, and processes of it are left that no kill has ended.
+    /// The service has ended, and processes are left that SIGKILL did not end.
     Stuck,
     /// It has ended with a failure.
     Failed,
@@ -48,7 +48,7 @@ impl RunState {
         RunState::Failed,
     ];
 
-    /// Its name.
+    /// The name of the state.
     pub fn as_str(self) -> &'static str {
         match self {
             RunState::Stopped => "stopped",
@@ -95,7 +95,7 @@ pub struct Service {
     pub sub: String,
 }
 
-/// What the scope is like.
+/// The condition of the scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
     /// There is none, or no process in it.

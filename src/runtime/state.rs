@@ -1,4 +1,4 @@
-//! What a supervisor records about a running machine, for its successor and for readers. Its text is in
+//! The record of a running machine for its next supervisor and for readers. Its text format is in
 //! [`state_format`](super::state_format).
 
 use std::io::ErrorKind;
@@ -55,7 +55,7 @@ pub struct State {
     pub execution: bool,
     /// When it is ready.
     pub readiness: Readiness,
-    /// What the payload last said of a shutdown under way: `reboot`, `poweroff`, …
+    /// The payload's last notice of a shutdown in progress: `reboot`, `poweroff`, …
     pub shutdown: String,
     /// When the payload was started, in microseconds of CLOCK_BOOTTIME.
     pub started_usec: u64,
@@ -69,7 +69,7 @@ pub struct State {
     pub rate_interval_usec: u64,
     /// Socket of the program that answers system calls; empty where there is none.
     pub notify_proxy: String,
-    /// What it is sent with every call.
+    /// The cookie that is sent to the proxy with every call.
     pub notify_cookie: String,
     /// The payload's confinement, beside its rights; none where an earlier version has started it.
     pub confinement: Option<Confinement>,
@@ -88,14 +88,14 @@ pub struct Confinement {
 }
 
 impl State {
-    /// How the console is treated from now on.
+    /// Takes over the settings of the console.
     pub fn take_console(&mut self, console: &Console) {
         self.buffer_bytes = console.buffer_bytes;
         self.rate_burst = console.rate_burst;
         self.rate_interval_usec = console.rate_interval_usec;
     }
 
-    /// Who answers system calls from now on.
+    /// Takes over the program that answers system calls.
     pub fn take_proxy(&mut self, exec: &Exec) {
         self.notify_proxy = exec.seccomp_notify_proxy.clone().unwrap_or_default();
         self.notify_cookie = exec.seccomp_notify_cookie.clone();

@@ -20,7 +20,7 @@ impl StateFile {
         Ok(StateFile(fd))
     }
 
-    /// One that was kept.
+    /// Opens a state that a previous supervisor stored.
     pub fn from_fd(fd: OwnedFd) -> StateFile {
         StateFile(fd)
     }

@@ -176,7 +176,7 @@ mod tests {
         STARTED_USEC=5550123\nTTYS=2\nBUFFER_BYTES=1048576\nRATE_BURST=1000\nRATE_INTERVAL_USEC=30000000\n\
         NOTIFY_PROXY=\nNOTIFY_COOKIE=\n";
 
-    /// What it recorded, as we record it.
+    /// The state of version 1 in today's form.
     fn of_version_1() -> State {
         State {
             watched: true,

@@ -1,4 +1,4 @@
-//! What no kill ends: processes that sleep in the kernel and cannot be woken, most often for a disk or a network file
+//! Processes that SIGKILL does not end: they sleep uninterruptibly in the kernel, most often for a disk or a network file
 //! system that does not answer.
 
 use std::fmt;
@@ -17,11 +17,11 @@ const NAMED: usize = 8;
 /// A process that is left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Process {
-    /// Its number on the host.
+    /// The process id on the host.
     pub pid: i32,
-    /// Its name (proc_pid_comm(5)), which it has chosen itself.
+    /// The name (proc_pid_comm(5)), which the process itself can set.
     pub command: String,
-    /// Where in the kernel it waits (proc_pid_wchan(5)); empty for those who may not know.
+    /// The kernel function in which it waits (proc_pid_wchan(5)); empty for callers without the right to know.
     pub waits_in: String,
 }
 

@@ -1,4 +1,4 @@
-//! How long the stages of a machine's last start took, as its supervisor wrote them: a stage and its microseconds per
+//! Durations of the stages of a machine's last start, as its supervisor wrote them: a stage and its microseconds per
 //! line.
 
 use std::fs;

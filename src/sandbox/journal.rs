@@ -14,7 +14,7 @@ use crate::sandbox::init::InitKind;
 use crate::sandbox::operation::{Attributes, Operation};
 use crate::sys::idmap::IdRange;
 
-/// Where journals are, on the host as in the guest (systemd-journald.service(8)).
+/// The directory of journals, on the host as in the guest (systemd-journald.service(8)).
 pub const DIRECTORY: &str = "/var/log/journal";
 
 /// The extended attribute that names the machine for which a directory below the host's journals was made.
@@ -26,7 +26,7 @@ pub const OWNER: &str = "trusted.containerctl";
 pub struct Journal {
     /// The directory on the host.
     pub directory: PathBuf,
-    /// Where the guest has it.
+    /// The path inside the guest.
     pub target: String,
     /// The link by which journalctl(1) finds it, where it is not among the host's journals.
     pub link: Option<PathBuf>,
@@ -61,19 +61,19 @@ impl Journal {
     }
 }
 
-/// Where a guest is, and what it boots.
+/// A guest: its root file system and what it boots.
 pub struct Guest<'a> {
     /// The machine.
     pub name: &'a MachineName,
     /// 32 hexadecimal digits.
     pub machine_id: &'a str,
-    /// Its ids; `None` shares the host's.
+    /// The range of ids; `None` shares the host's.
     pub ids: Option<IdRange>,
     /// The family of its init, where one is booted.
     pub init: Option<InitKind>,
 }
 
-/// Decides where the journal is. The second is why it is nowhere, in a mode that only tries.
+/// The place of the journal. The second value is the reason for none, in a mode that only tries.
 pub fn look(root: &Root, mode: LinkJournal, guest: &Guest) -> Result<(Option<Journal>, Option<String>)> {
     // Without systemd inside there is no journal, nor an id that stays the same.
     let trying = matches!(mode, LinkJournal::TryGuest | LinkJournal::TryHost);

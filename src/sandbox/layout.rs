@@ -1,4 +1,4 @@
-//! What a container sees mounted, and on what: the operations of every plan.
+//! The mounts of a container: operations of every plan.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::sandbox::operation::{Attributes, Operation};
 use crate::sandbox::survey::{Device, DeviceKind, Facts};
 use crate::sandbox::terminal;
 
-/// What is mounted from outside, in this order: the root first, the cgroups last. `custom` is the definition's.
+/// Mounts made from outside, in this order: the root first, the cgroups last. `custom` are the definition's.
 pub fn outside_operations(settings: &Settings, facts: &Facts, custom: Vec<Operation>) -> Vec<Operation> {
     let mut list = vec![Operation::Root {
         source: facts.rootfs.clone(),
@@ -113,13 +113,13 @@ fn proc_operations(settings: &Settings, facts: &Facts) -> Vec<Operation> {
     list
 }
 
-/// What stays writable below `/proc/sys`.
+/// Sysctls that stay writable below `/proc/sys`.
 pub fn writable_sysctls(private_network: bool, user_namespace: bool) -> impl Iterator<Item = &'static str> {
     let own = [("net", private_network), ("user", user_namespace)];
     own.into_iter().filter(|(_, own)| *own).map(|(name, _)| name).chain(WRITABLE_SYSCTLS)
 }
 
-/// What guests remount, so the leader mounts it itself.
+/// Mounts that guests remount, so the leader makes them itself.
 pub fn inside_operations(facts: &Facts, custom: Vec<Operation>) -> Vec<Operation> {
     let no_programs = Attributes(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV);
     let mut list = vec![
@@ -206,7 +206,7 @@ const WRITABLE_SYSCTLS: [&str; 13] = [
     "kernel/sem_next_id",
 ];
 
-/// What tells about the host or reaches into it.
+/// Files that describe the host or reach into it; masked.
 pub const MASKED: [&str; 28] = [
     "/proc/kcore",
     "/proc/kmsg",
@@ -238,5 +238,5 @@ pub const MASKED: [&str; 28] = [
     "/sys/devices/virtual/powercap",
 ];
 
-/// What a container may see and not write.
+/// Directories that a container may read but not write.
 pub const READ_ONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/driver"];

@@ -1,4 +1,4 @@
-//! What a container is confined by.
+//! Confinement of a container.
 //!
 //! [`plan`] decides, purely, from the settings and the facts of [`survey`]; [`mounts`] carries the mount part out
 //! in the child. The rest are the pieces: ids, capabilities, system calls, the kind of init.
@@ -11,7 +11,7 @@ pub mod host_operation;
 pub mod init;
 /// The place of the guest's journal.
 pub mod journal;
-/// What a container sees mounted.
+/// The mounts of a container.
 pub mod layout;
 /// Labels of AppArmor and SELinux.
 pub mod lsm;
@@ -21,15 +21,15 @@ pub mod mounts;
 pub mod operation;
 /// The printable list of everything a start does.
 pub mod plan;
-/// What a container is promised to be held by.
+/// The promised confinement, as checks.
 pub mod posture;
 /// The system call filter.
 pub mod seccomp;
-/// What must be known of host and root file system before a plan can be made.
+/// Facts about host and root file system that a plan needs.
 pub mod survey;
 /// A container's terminals, and how its init learns of them.
 pub mod terminal;
-/// Whom a caller asks for, and what a container's passwd says.
+/// Users of a container: requested ones, and those of its passwd(5).
 pub mod user;
 /// A user namespace that nobody runs in, and becoming root of one.
 pub mod userns;

@@ -81,11 +81,11 @@ pub fn dress(operation: &Operation, source: &OwnedFd, userns: Option<BorrowedFd>
 
 /// A root being assembled.
 pub struct Assembly {
-    /// Its tree.
+    /// The tree of the root.
     pub tree: Tree,
     /// The host id of the container's root: what is made belongs to it.
     pub owner: u32,
-    /// What masks a file and a directory: empty, mode 0000, the host's root's.
+    /// Masks of a file and of a directory: empty, mode 0000, owned by the host's root.
     pub blank: (OwnedFd, OwnedFd),
 }
 

@@ -17,7 +17,7 @@ pub enum Operation {
         source: PathBuf,
         /// Mounted read-only.
         read_only: bool,
-        /// What is written goes to a tmpfs over it, and with the container.
+        /// Writes go to a tmpfs over it, which ends with the container.
         ephemeral: bool,
         /// Ids mapped by the container's user namespace.
         idmap: bool,
@@ -26,7 +26,7 @@ pub enum Operation {
     Mount {
         /// The kernel's name of the type.
         filesystem: &'static str,
-        /// Where.
+        /// The path inside.
         target: String,
         /// Options of the file system itself.
         options: Vec<(String, String)>,
@@ -37,21 +37,21 @@ pub enum Operation {
     AwaitPlacement,
     /// A directory.
     Directory {
-        /// Where.
+        /// The path inside.
         target: String,
         /// Permission bits.
         mode: u32,
     },
     /// A symbolic link.
     Symlink {
-        /// Where.
+        /// The path inside.
         target: String,
-        /// What it says.
+        /// The target of the link.
         to: String,
     },
     /// A device node.
     Node {
-        /// Where.
+        /// The path inside.
         target: String,
         /// Block or character.
         kind: DeviceKind,
@@ -66,14 +66,14 @@ pub enum Operation {
     Terminal {
         /// The number that it has there.
         number: u32,
-        /// Where else it is found.
+        /// A further path inside.
         target: Option<String>,
     },
     /// Part of the host's tree.
     Bind {
         /// The file or directory on the host.
         source: PathBuf,
-        /// Where.
+        /// The path inside.
         target: String,
         /// With the mounts below it.
         recursive: bool,
@@ -86,17 +86,17 @@ pub enum Operation {
     },
     /// Something unreadable in place of what is there, if anything is.
     Mask {
-        /// What.
+        /// The path inside.
         target: String,
     },
-    /// What is there, if anything is, but read-only.
+    /// Makes a path read-only where it exists.
     ReadOnly {
-        /// What.
+        /// The path inside.
         target: String,
     },
     /// The writable original of a part below something that was made read-only.
     Writable {
-        /// What.
+        /// The path inside.
         target: String,
     },
 }

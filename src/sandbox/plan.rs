@@ -43,7 +43,7 @@ pub struct Plan {
     pub outside: Vec<Operation>,
     /// Mounts made by the leader, in this order.
     pub inside: Vec<Operation>,
-    /// What the kernel calls the machine.
+    /// The kernel's host name.
     pub hostname: String,
     /// 32 hexadecimal digits, `$container_uuid`.
     pub machine_id: String,
@@ -57,20 +57,20 @@ pub struct Plan {
     pub ambient_mask: capabilities::Mask,
     /// Devices beyond the standard ones that the scope allows, with `r`, `w` and `m`.
     pub devices: Vec<(String, String)>,
-    /// What the payload is labelled with.
+    /// Labels of the payload.
     pub labels: Labels,
     /// `no_new_privs` is set.
     pub no_new_privileges: bool,
     /// Resource limits (setrlimit(2)).
     #[serde(skip)]
     pub limits: Vec<ResourceLimit>,
-    /// What is written to `oom_score_adj`.
+    /// The value for `oom_score_adj`.
     pub oom_score_adjust: i32,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Its environment.
+    /// The environment of the payload.
     pub environment: Vec<(String, String)>,
-    /// Its working directory, inside.
+    /// The working directory of the payload, inside.
     pub working_directory: Option<PathBuf>,
     /// The first process is our own, and executes nothing.
     pub own_init: bool,

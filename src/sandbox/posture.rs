@@ -96,7 +96,7 @@ const ABSENT_CALLS: [(&str, i64); 7] = [
 const OPEN_CALLS: [(&str, i64); 3] =
     [("getpid", libc::SYS_getpid), ("sched_yield", libc::SYS_sched_yield), ("gettid", libc::SYS_gettid)];
 
-/// What is made for a container, and belongs to its root.
+/// Files and directories made for a container; they belong to its root.
 const OWNED: [&str; 17] = [
     "/dev",
     "/dev/null",

@@ -1,4 +1,4 @@
-//! What must be known of host and root file system before a plan can be made. Reads, and changes nothing.
+//! Facts about host and root file system that a plan needs. Reads, and changes nothing.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -32,13 +32,13 @@ use crate::sys::idmap::IdRange;
 pub struct Facts {
     /// The machine.
     pub name: MachineName,
-    /// Its root file system on the host.
+    /// The root file system on the host.
     pub rootfs: PathBuf,
     /// The same, open.
     pub tree: Rc<Tree>,
-    /// Its run-time directory on the host.
+    /// The run-time directory on the host.
     pub runtime: PathBuf,
-    /// Its ids; `None` shares the host's.
+    /// The range of ids; `None` shares the host's.
     pub ids: Option<IdRange>,
     /// The init that was found, where one is to be booted.
     pub init: Option<Init>,
@@ -46,15 +46,15 @@ pub struct Facts {
     pub machine_id: String,
     /// The capabilities that we ourselves may pass on.
     pub bounding: Mask,
-    /// Its network namespace and links.
+    /// The network namespace and links.
     pub network: NetworkConfig,
-    /// What the host has of AppArmor and SELinux.
+    /// AppArmor and SELinux on the host.
     pub lsm: lsm::Support,
     /// The host's devices that `DeviceAllow=` names.
     pub devices: Vec<Device>,
     /// `ID`, `VERSION_ID`, `BUILD_ID` and `VARIANT_ID` of the host, for `$container_host_…`.
     pub host: Vec<(String, String)>,
-    /// Where the guest's journal is, if host and guest share it.
+    /// The place of the guest's journal, if host and guest share it.
     pub journal: Option<Journal>,
     /// Sentences about what is left out.
     pub warnings: Vec<String>,
@@ -70,7 +70,7 @@ impl Facts {
 /// A device node of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Its path, on the host and inside.
+    /// The path, on the host and inside.
     pub path: String,
     /// Block or character.
     pub kind: DeviceKind,
@@ -84,7 +84,7 @@ pub struct Device {
     pub access: String,
 }
 
-/// What kind of device a node is.
+/// The kind of a device node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
@@ -190,7 +190,7 @@ fn image_machine_id(tree: &Tree) -> Option<String> {
     valid.then(|| id.to_string())
 }
 
-/// What the host has at `path`, for somebody who may do with it what `access` says.
+/// The device node of the host at `path`, with the rights in `access`.
 pub fn device_at(root: &Root, path: &Path, access: &str) -> Result<Device> {
     device_of(&HostPaths::new(root), "", path, access)
 }

@@ -24,9 +24,9 @@ use crate::name::MachineName;
 use crate::paths::Root;
 use crate::sys::mount;
 
-/// How often a look-up is tried again when the kernel saw a rename beside it (`EAGAIN`, openat2(2)).
+/// Retries of a look-up when the kernel saw a concurrent rename (`EAGAIN`, openat2(2)).
 const RETRIES: usize = 128;
-/// How many links a path may have, as path_resolution(7) has it.
+/// The number of symbolic links that a path may have, as path_resolution(7) has it.
 const LINKS: usize = 40;
 /// `FUSE_SUPER_MAGIC` (linux/magic.h).
 const FUSE: u64 = 0x6573_5546;
@@ -36,7 +36,7 @@ const PROC: u64 = 0x9fa0;
 /// Opens paths of the host. The definitions are read once, and only if a link is met.
 pub struct HostPaths {
     root: Root,
-    /// What absolute paths begin at: `/`.
+    /// The beginning of absolute paths: `/`.
     top: PathBuf,
     written: OnceCell<Vec<Written>>,
 }
@@ -61,7 +61,7 @@ pub enum Fault {
         link: PathBuf,
         /// The directory, on the way to the link, that somebody else can write.
         directory: PathBuf,
-        /// Who that is.
+        /// The user or container that can write it, as text.
         writer: String,
     },
 }
@@ -160,7 +160,7 @@ impl HostPaths {
         }
     }
 
-    /// Who else than root can write the directory, as the subject of a sentence.
+    /// The user or container beside root that can write the directory, as the subject of a sentence.
     fn writer(&self, directory: &Passed) -> Option<String> {
         let Stat { st_uid: uid, st_gid: gid, st_mode: mode, .. } = directory.stat;
         let by_group = mode & 0o020 != 0;
@@ -180,7 +180,7 @@ impl HostPaths {
     }
 }
 
-/// What becomes of a link at the end of a path.
+/// The treatment of a symbolic link at the end of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LastLink {
     Followed,
@@ -200,7 +200,7 @@ struct Walk<'a> {
     paths: &'a HostPaths,
     top: OwnedFd,
     at: OwnedFd,
-    /// Where `at` is, without a link.
+    /// The path of `at` without symbolic links.
     path: PathBuf,
     passed: Vec<Passed>,
     links: usize,

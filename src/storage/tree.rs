@@ -1,6 +1,6 @@
 //! A container's tree, touched by file descriptor only.
 //!
-//! Its content may be shaped by an attacker who wants our privileges. So no path string of it ever reaches a
+//! The content may be shaped by an attacker who wants our privileges. So no path string of it ever reaches a
 //! call that resolves links on the host: every look-up is openat2(2) held inside the tree, magic links refused.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

@@ -1,4 +1,4 @@
-//! How a container ended, and clearing away what was ours.
+//! The outcome of a container, and clean-up after it.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::systemd::{notify, payload};
 /// Exit code by which the unit is started again (`RestartForceExitStatus=`), as systemd-nspawn uses it.
 pub const REBOOT: u8 = 133;
 
-/// How a container ended.
+/// The outcome of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was shut down, from inside or by us.
     PoweredOff,
     /// It called reboot(2).
     Rebooted,
-    /// Its init or command ended with this status.
+    /// The init or command exited with this status.
     Exited(u8),
     /// This ended it.
     Failed(String),

@@ -64,13 +64,13 @@ pub struct HostSetup<'a> {
     pub root: &'a Root,
     /// The machine.
     pub name: &'a MachineName,
-    /// Its run-time directory.
+    /// The run-time directory.
     pub runtime: &'a Runtime,
     /// The start.
     pub prepared: &'a Prepared,
-    /// Its system call filters.
+    /// The system call filters.
     pub filters: &'a Filters,
-    /// Where warnings go.
+    /// The journal, for warnings.
     pub journal: &'a Journal,
 }
 

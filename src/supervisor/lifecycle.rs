@@ -1,4 +1,4 @@
-//! What a running container does next. Pure: the loop feeds events and carries out the actions.
+//! Phases of a running container. Pure: the loop feeds events and carries out the actions.
 //!
 //! ```text
 //!              StopAsked            signal can be taken           deadline, StopAsked again
@@ -10,18 +10,18 @@
 
 use std::time::Duration;
 
-/// How long a payload may take to shut down; less than the unit's `TimeoutStopSec=`, which would kill us too.
+/// Time limit for a payload's shutdown; less than the unit's `TimeoutStopSec=`, which would kill us too.
 pub const STOP_LIMIT: Duration = Duration::from_secs(90);
-/// How long to wait for an init that cannot take its signal yet.
+/// Time limit for an init that cannot take its signal yet.
 pub const DEAF_LIMIT: Duration = Duration::from_secs(20);
-/// How long to wait for a command that is no init: it has no handler, and as PID 1 the kernel spares it.
+/// Time limit for a command that is not an init: it has no handler, and the kernel ignores the signal for PID 1.
 pub const COMMAND_DEAF_LIMIT: Duration = Duration::from_secs(2);
-/// How often a payload that was asked to shut down is looked at.
+/// Interval for checking a payload that was asked to shut down.
 const ASKED_TICK: Duration = Duration::from_secs(1);
-/// How long a kill may take before we say that something is stuck. Whatever ends later is taken note of then.
+/// Time limit for a kill before the container counts as stuck. Processes that end later are noticed then.
 pub const KILL_LIMIT: Duration = Duration::from_secs(4);
 
-/// Where a container is between start and end. Times are those of the caller's monotonic clock.
+/// The phase of a container between start and end. Times are those of the caller's monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Started; `ready` once systemd was told.
@@ -53,7 +53,7 @@ pub enum Phase {
     Stuck,
 }
 
-/// What happened.
+/// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The payload says that it is ready, or was executed and need not say so.
@@ -71,7 +71,7 @@ pub enum Event {
     },
 }
 
-/// What is to be done.
+/// An action for the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing.
@@ -90,7 +90,7 @@ pub enum Action {
     GiveUp,
 }
 
-/// Decides.
+/// The next phase and action after an event.
 pub fn decide(phase: Phase, event: Event, now: Duration) -> (Phase, Action) {
     match (phase, event) {
         (Phase::Running { ready: false }, Event::Ready) => {

@@ -16,7 +16,7 @@
 pub mod adopt;
 /// The container's console: ring buffer, journal, attached clients.
 pub mod console;
-/// How a container ended, and clearing away.
+/// The outcome of a container, and clean-up.
 pub mod end;
 /// The poll loop.
 pub mod event_loop;
@@ -28,7 +28,7 @@ pub mod initctl;
 pub mod intercept;
 /// The guest's journal where the host's can find it.
 pub mod journal_link;
-/// What a running container does next; pure.
+/// Phases of a running container; pure.
 pub mod lifecycle;
 /// The container's links, and when they come and go.
 pub mod links;
@@ -77,7 +77,7 @@ fn seal(root: &Root, name: &MachineName) -> Result<()> {
     Err(sealed::execute_ourselves(std::env::vars_os()))
 }
 
-/// What `ExecStopPost=` does: nothing after an orderly end, nothing when a crashed supervisor is about to be
+/// Carries out `ExecStopPost=`: nothing after an orderly end, nothing when a crashed supervisor is about to be
 /// restarted, and otherwise the end that the supervisor could not bring about.
 pub fn cleanup(name: &MachineName) -> Result<u8> {
     let root = Root::system();
@@ -129,13 +129,13 @@ fn is_restarted(name: &MachineName) -> Result<bool> {
     Ok(!payload::is_being_stopped(name)?)
 }
 
-/// What `container-reaper@.service` does: waits for the end of a payload that was killed in vain, or whether one that
+/// Carries out `container-reaper@.service`: waits for the end of a payload that was killed in vain, or whether one that
 /// nobody watches over is taken over or has been stopped.
 pub fn reap(name: &MachineName) -> Result<u8> {
     end::reap(&Root::system(), name).map(|()| 0)
 }
 
-/// What `ExecReload=` does first: a definition that cannot be applied fails the reload, with file, line and column.
+/// Carries out the first `ExecReload=`: a definition that cannot be applied fails the reload, with file, line and column.
 pub fn check(name: &MachineName) -> Result<u8> {
     config::load(&Root::system(), name).map(|_| 0)
 }

@@ -16,7 +16,7 @@ const AT_A_TIME: usize = 32;
 /// A longer status is cut.
 const STATUS_LIMIT: usize = 200;
 
-/// What one message says.
+/// The content of one message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Notification {
     /// `READY=1`.
@@ -53,7 +53,7 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !is_control(*c)).take(STATUS_LIMIT).collect()
 }
 
-/// What the leader has said since; messages of others are thrown away. Takes so many messages at a time, for
+/// New messages of the leader; messages of others are discarded. Takes a bounded number of messages at a time, since
 /// whoever floods the socket must not keep us from everything else.
 pub fn receive(socket: impl AsFd, leader: i32) -> Vec<Notification> {
     let mut notifications = Vec::new();

@@ -73,7 +73,7 @@ impl Drop for Child {
 
 /// A payload that was executed.
 pub struct Running {
-    /// Its leader.
+    /// The leader.
     pub leader: OwnedFd,
     /// The masters of its terminals.
     pub terminals: Terminals,
@@ -83,7 +83,7 @@ pub struct Running {
 pub struct Terminals {
     /// That of the console.
     pub console: OwnedFd,
-    /// Those of the others, in the order of their numbers.
+    /// Masters of the other terminals, in the order of their numbers.
     pub ttys: Vec<OwnedFd>,
 }
 

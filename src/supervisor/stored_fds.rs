@@ -24,7 +24,7 @@ pub struct StoredFds {
     pub ttys: Vec<OwnedFd>,
     /// The scrollback.
     pub ring: OwnedFd,
-    /// Where the payload's PID 1 notifies.
+    /// The notification socket of the payload's PID 1.
     pub notifications: OwnedFd,
     /// The control socket.
     pub control: OwnedFd,
@@ -138,7 +138,7 @@ impl StoredFds {
     }
 }
 
-/// What a predecessor left.
+/// Descriptors that a previous supervisor stored.
 pub enum Passed {
     /// Everything.
     All(StoredFds),

@@ -38,7 +38,7 @@ impl Job {
         }
     }
 
-    /// Its present participle, for messages.
+    /// The present participle, for messages.
     pub fn progressive(self) -> &'static str {
         match self {
             Job::Start => "starting",

@@ -42,9 +42,9 @@ trait Machined {
     fn unregister_machine(&self, name: &str) -> zbus::Result<()>;
 }
 
-/// How long machined may take to forget a machine.
+/// Time limit for machined to remove a machine.
 const MACHINED_LIMIT: Duration = Duration::from_secs(5);
-/// How long a bus that went away is waited for.
+/// Time limit for a bus that went away.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries to reach it.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -55,11 +55,11 @@ const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 pub struct Payload<'a> {
     /// The machine.
     pub name: &'a MachineName,
-    /// Its leader.
+    /// The process id of the leader.
     pub leader: u32,
-    /// Its 128-bit id.
+    /// The 128-bit machine id.
     pub id: [u8; 16],
-    /// Its root file system on the host.
+    /// The root file system on the host.
     pub root: &'a Path,
     /// Number of the signal that the scope is stopped with.
     pub stop_signal: i32,
@@ -67,7 +67,7 @@ pub struct Payload<'a> {
     pub devices: &'a [(String, String)],
 }
 
-/// How the registration went.
+/// The outcome of the registration.
 pub enum Registration {
     /// machined lists the machine.
     Done,

@@ -23,7 +23,7 @@ use crate::sys::to_errno;
 use crate::sys::{keyring, memory, pidfd, seccomp};
 use crate::worker::entrant::let_go;
 
-/// What there is to enter, and which rights are left in there.
+/// The container to enter, and the rights that the process keeps.
 pub struct Entry<'a> {
     /// The leader's pidfd.
     pub leader: BorrowedFd<'a>,
@@ -35,7 +35,7 @@ pub struct Entry<'a> {
     pub no_new_privileges: bool,
     /// System call filters.
     pub filters: &'a Filters,
-    /// What of our program may be reached from inside.
+    /// The part of our program that can be reached from inside.
     pub memory: Memory,
 }
 

@@ -35,7 +35,7 @@ impl Helper {
         Helper::TABLE.into_iter().find(|(_, known)| *known == name).map(|(helper, _)| helper)
     }
 
-    /// Its name.
+    /// The name of the helper.
     pub fn name(self) -> &'static str {
         Helper::TABLE.into_iter().find(|(helper, _)| *helper == self).map_or("", |(_, name)| name)
     }

@@ -43,7 +43,7 @@ pub struct Launch {
     input: OwnedFd,
     nothing: OwnedFd,
     mounts: Mounts,
-    /// What is said on `input` before the reason why it could not be executed.
+    /// The beginning of the message on `input` when the program could not be executed.
     complaint: Vec<u8>,
 }
 
@@ -131,7 +131,7 @@ impl Launched {
 }
 
 impl AsFd for Launched {
-    /// Its pidfd, readable once it has ended.
+    /// The pidfd, readable once the process has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }

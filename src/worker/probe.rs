@@ -9,7 +9,7 @@ use rustix::thread::UnshareFlags;
 use crate::sandbox::posture::{Finding, Probe};
 use crate::sys::{probe, tty};
 
-/// Where a fresh file system is mounted: any directory will do, as the mount namespace is the probe's own.
+/// The mount point of a fresh file system: any directory will do, as the mount namespace is the probe's own.
 const MOUNT_POINT: &str = "/dev/shm";
 
 /// The user and group that the kernel shows for those that a user namespace does not know (user_namespaces(7)).

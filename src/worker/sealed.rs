@@ -17,7 +17,7 @@ use crate::sys::exec::StringList;
 /// All that can be sealed.
 const SEALS: SealFlags =
     SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
-/// What `/proc/self/exe` is, by whatever path it was executed.
+/// The running program, by whatever path it was executed.
 const OURSELVES: &str = "/proc/self/exe";
 
 /// Whether the program that we run is sealed.

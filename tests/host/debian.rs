@@ -17,8 +17,6 @@ fn a_debian_guest_lives_as_on_a_machine() -> Result<()> {
     let host = boot!("--guest");
     host.ok("containerctl create d1 --from-tar /srv/guests/debian.tar")?;
     let d1 = Container { host: &host, name: "d1" };
-    // What the image was built with; without it the container's name is its host name.
-    host.ok("rm -f /var/lib/containerctl/d1/rootfs/etc/hostname")?;
     d1.start()?;
     host.case("it reaches 'running', and no unit has failed", || {
         reaches_running(&host, "d1")?;

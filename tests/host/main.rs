@@ -50,6 +50,7 @@ mod stuck;
 mod survival;
 mod together;
 mod traps;
+mod trees;
 mod ttys;
 mod untrusted;
 mod verbs;

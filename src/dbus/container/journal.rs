@@ -1,4 +1,4 @@
-//! What a container has said: the output of a journalctl(1) that runs for the caller.
+//! A container's journal: the output of a journalctl(1) that runs for the caller.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};

@@ -35,7 +35,7 @@ pub fn how(usec: u64) -> Stop {
     }
 }
 
-/// Whom a signal is for.
+/// The target of a signal, by its name on the bus.
 pub fn target(whom: &str) -> Result<Target> {
     match whom {
         "leader" => Ok(Target::Leader),

@@ -24,7 +24,7 @@ use crate::machine::change::limits::{self, Lasting};
 use crate::machine::inspect::scrollback::Scrollback;
 use crate::name::MachineName;
 
-/// Its name.
+/// The name of the interface.
 pub const NAME: &str = "org.containerctl1.Container";
 
 /// All interfaces of a container.

@@ -1,4 +1,4 @@
-//! What there is to see of all containers, and of the host.
+//! Methods that show all containers, and the host.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What makes containers, unmakes them, and gives them other names.
+//! Methods that create, destroy and rename containers.
 
 use std::path::PathBuf;
 

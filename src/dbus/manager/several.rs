@@ -1,4 +1,4 @@
-//! What is done to several containers at once: the caller must be allowed for each of them before anything is done to
+//! Methods for several containers at once: the caller must be allowed for each of them before anything is done to
 //! one, and is told which of them it failed for.
 
 use crate::dbus::caller::Action;

@@ -24,9 +24,9 @@ const DROP_IN: &str = "50-config.conf";
 /// A key of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its section.
+    /// The section of the key.
     pub section: String,
-    /// Its name.
+    /// The name of the key.
     pub name: String,
 }
 
@@ -163,7 +163,7 @@ impl Machine {
 pub struct Draft {
     /// The file; it need not be there yet.
     pub path: PathBuf,
-    /// What it holds.
+    /// The content of the file.
     pub text: String,
 }
 
@@ -224,9 +224,9 @@ pub struct Outcome {
 /// A key with another value than before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Changed {
-    /// Its section.
+    /// The section of the key.
     pub section: String,
-    /// Its name.
+    /// The name of the key.
     pub key: String,
     /// The time at which that takes effect.
     pub effect: Effect,

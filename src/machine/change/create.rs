@@ -32,9 +32,9 @@ pub enum Source {
 /// A container to create.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Its name.
+    /// The name of the container.
     pub name: MachineName,
-    /// Its root file system.
+    /// The source of the root file system.
     pub source: Source,
     /// The command that runs instead of an init; empty to boot.
     pub command: Vec<String>,

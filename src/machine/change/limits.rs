@@ -22,9 +22,9 @@ pub use crate::systemd::manager::Lasting;
 /// One limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Limit {
-    /// Its key in `[Resources]`, as in systemd.resource-control(5).
+    /// The key in `[Resources]`, as in systemd.resource-control(5).
     pub key: String,
-    /// Its value, as it can be set; `infinity` is none.
+    /// The value, as it can be set; `infinity` is no limit.
     pub value: String,
     /// The amount in use, in bytes, tasks, or for CPUQuota in microseconds since the slice began.
     pub used: Option<u64>,

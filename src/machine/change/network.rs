@@ -251,9 +251,9 @@ pub struct Network {
     pub name: String,
     /// Whether it exists and is up.
     pub up: bool,
-    /// Its IPv4 address with the length of its network.
+    /// The bridge's IPv4 address with its prefix length.
     pub ipv4: String,
-    /// Its IPv6 address with the length of its network.
+    /// The bridge's IPv6 address with its prefix length.
     pub ipv6: String,
     /// Domain of the containers' names.
     pub domain: &'static str,
@@ -268,13 +268,13 @@ pub struct Network {
 pub struct Member {
     /// The container.
     pub machine: String,
-    /// Its interface.
+    /// The interface inside.
     pub interface: String,
     /// That interface's MAC address.
     pub mac: Mac,
-    /// Its IPv4 address.
+    /// The member's IPv4 address.
     pub ipv4: Ipv4Addr,
-    /// Its IPv6 address.
+    /// The member's IPv6 address.
     pub ipv6: IpAddr,
     /// The port of the bridge, while the container runs.
     pub port: Option<String>,

@@ -30,11 +30,11 @@ use crate::worker::probe;
 /// One line of an audit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
-    /// What was looked at, or tried.
+    /// The property that was examined or tried.
     pub what: String,
-    /// What is so.
+    /// The value found.
     pub found: String,
-    /// What is promised.
+    /// The value promised.
     pub promised: String,
     /// Whether the promise is kept.
     pub holds: bool,

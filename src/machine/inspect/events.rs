@@ -154,11 +154,11 @@ fn lost() -> Error {
 pub enum Notice {
     /// It is defined: at the first look, or from now on.
     Defined(MachineName),
-    /// Its definition is gone.
+    /// The definition was removed.
     Undefined(MachineName),
-    /// Its state at the first look, if it is not stopped.
+    /// The state at the first look, if it is not stopped.
     Found(MachineName, RunState),
-    /// Its state changed.
+    /// The state changed.
     Changed(Event),
     /// All containers were looked at.
     Looked,

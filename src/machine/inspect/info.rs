@@ -24,9 +24,9 @@ use crate::systemd::{self, manager::UnitProperties};
 pub struct Info {
     /// The container's name.
     pub name: String,
-    /// Its definition.
+    /// The definition.
     pub definition: PathBuf,
-    /// Its state.
+    /// The state.
     pub state: RunState,
     /// The status line of its supervisor.
     pub status: Option<String>,
@@ -59,7 +59,7 @@ pub struct Info {
     /// Resources that it uses.
     #[serde(flatten)]
     pub usage: Usage,
-    /// Its limits, where systemd runs.
+    /// The limits, where systemd runs.
     pub limits: Vec<Limit>,
 }
 

@@ -1,4 +1,4 @@
-//! What can be seen of containers without changing them.
+//! Looking at containers without changing them.
 
 /// Rates of processor time, input and output.
 pub mod activity;
@@ -10,7 +10,7 @@ pub mod audit;
 pub mod events;
 /// Everything known of one container.
 pub mod info;
-/// Where a container's messages are in the journal.
+/// A container's messages in the journal.
 pub mod logs;
 /// The operations of a start.
 pub mod plan;

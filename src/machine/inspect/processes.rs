@@ -24,15 +24,15 @@ const LONGEST: usize = 4096;
 /// One process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Process {
-    /// Its container.
+    /// The container of the process.
     pub machine: String,
-    /// Its number on the host.
+    /// The process id on the host.
     pub pid: i32,
-    /// Its number inside; `None` for one that entered and sees the host's numbers.
+    /// The process id inside; `None` for a process that entered and sees the host's ids.
     pub inside: Option<i32>,
-    /// Its user's number inside; `None` for a user that the container does not have.
+    /// The user id inside; `None` for a user that the container does not have.
     pub user: Option<u32>,
-    /// Its command line, or its name in brackets.
+    /// The command line, or the name in brackets.
     pub command: String,
 }
 

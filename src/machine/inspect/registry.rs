@@ -28,7 +28,7 @@ use crate::systemd::{
 pub struct Entry {
     /// The container's name.
     pub name: String,
-    /// Its state.
+    /// The state.
     pub state: RunState,
     /// PID of the payload's first process.
     pub leader: Option<u32>,
@@ -43,7 +43,7 @@ pub struct Entry {
     pub autostart: bool,
     /// Seconds since its payload was started.
     pub uptime_seconds: Option<u64>,
-    /// Its service.
+    /// The name of the service.
     pub unit: String,
     /// Root file system, unless the definition is broken.
     pub root: Option<PathBuf>,
@@ -94,7 +94,7 @@ impl Host {
 }
 
 impl Machine {
-    /// Its state; `Stopped` where systemd does not run.
+    /// The state; `Stopped` where systemd does not run.
     pub fn state(&self) -> Result<RunState> {
         if !systemd::is_running(self.root()) {
             return Ok(RunState::Stopped);
@@ -116,12 +116,12 @@ impl Machine {
         }
     }
 
-    /// Its root file system: `RootDirectory=`, or its place in the store.
+    /// The path of the root file system: `RootDirectory=`, or the place in the store.
     pub(in crate::machine) fn rootfs(&self) -> Result<PathBuf> {
         Ok(storage::locate(self.root(), &self.name, &self.definition()?.settings))
     }
 
-    /// Its state, given the states of services.
+    /// The state, given the states of services.
     fn state_of(&self, services: &HashMap<String, Service>) -> RunState {
         let events = fs::read_to_string(self.scope_cgroup().join("cgroup.events")).unwrap_or_default();
         let service = services.get(&self.name.service()).cloned().unwrap_or_default();

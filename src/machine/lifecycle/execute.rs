@@ -26,7 +26,7 @@ use crate::sys::scm;
 
 pub use crate::runtime::execution::Changes;
 
-/// How long the supervisor may take to be there for a container that has just started.
+/// Time limit for the supervisor of a container that has just started to accept connections.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A container that runs one command; stopped when it is dropped.

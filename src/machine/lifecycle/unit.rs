@@ -30,7 +30,7 @@ const REPORT: Duration = Duration::from_millis(200);
 pub struct Done<T> {
     /// The container.
     pub name: MachineName,
-    /// Its result.
+    /// The result for this container.
     pub result: Result<T>,
 }
 

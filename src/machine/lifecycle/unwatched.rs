@@ -13,11 +13,11 @@ use crate::runtime::stuck;
 use crate::sys::signal::pidfd_send_signal;
 use crate::systemd::{jobs::Job, payload};
 
-/// How long a payload may take to shut down, as its supervisor has it.
+/// Time limit for a payload's shutdown, the same as the supervisor's.
 const ASK_LIMIT: Duration = Duration::from_secs(90);
-/// How long a kill may take before the container counts as stuck.
+/// Time limit for a kill before the container counts as stuck.
 const KILL_LIMIT: Duration = Duration::from_secs(4);
-/// How long clearing away may take.
+/// Time limit for clean-up.
 const CLEAR_LIMIT: Duration = Duration::from_secs(5);
 /// The time between two looks.
 const TICK: Duration = Duration::from_millis(20);

@@ -23,7 +23,7 @@ const NFTA_RULE_USERDATA: u16 = 7;
 /// Length of `struct nfgenmsg`.
 const NFGEN: usize = 4;
 
-/// What makes them, or makes them anew. networkd masquerades, too; but what it has added somebody may flush, and it adds
+/// Commands that create the tables anew. networkd masquerades, too; but its rules may be flushed, and it adds
 /// it no more before it is started again.
 fn commands() -> String {
     format!(

@@ -18,9 +18,9 @@ use crate::config::network::{IfName, Mac, Prefix};
 use crate::network::managed::BRIDGE;
 use crate::network::managed::leases::link_local;
 
-/// How many addresses of each kind a port can claim beside those that it was given.
+/// The number of addresses of each family that a port can claim beside those that it was given.
 const CLAIMS: u8 = 16;
-/// How long a claim lasts after the last packet from its address.
+/// The lifetime of a claim after the last packet from its address.
 const KEPT: &str = "timeout 1h";
 /// Mark in the table of owners of addresses that nobody can claim.
 const RESERVED: u32 = 1;

@@ -200,7 +200,7 @@ pub fn restore(root: &Root, machines: &[MachineName]) -> Vec<Error> {
     }
 }
 
-/// Those of some machines of which rules are not there.
+/// The machines whose rules are missing in the kernel.
 pub fn lacking(root: &Root, machines: Vec<MachineName>) -> Result<Vec<MachineName>> {
     let there = inventory::loaded();
     let mut lacking = Vec::new();

@@ -26,7 +26,7 @@ pub enum Namespace {
     Private,
     /// The host's.
     Host,
-    /// One that is there already, at this path.
+    /// An existing namespace at this path.
     Path(PathBuf),
     /// That of another container.
     Machine(String),
@@ -77,7 +77,7 @@ pub enum Driver {
     Macvlan {
         /// That interface.
         parent: IfName,
-        /// How those of one parent reach each other.
+        /// The mode, which decides whether links of one parent reach each other.
         mode: Mode,
     },
     /// On an interface of the host, with that one's address.

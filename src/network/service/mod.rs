@@ -6,7 +6,7 @@
 //!                  ├─ UDP 67: DHCP               dhcp
 //!                  └─ ICMPv6: solicitations      router
 //! ```
-//! Its sockets are bound to the bridge, so nobody else reaches them, and need no address to be there. A port that another
+//! All sockets are bound to the bridge, so other links do not reach them, and need no address to exist. A port that another
 //! program holds is tried again for as long as it takes; what does not work is said in the journal, in the unit's status
 //! and in a file, which starts of containers, `check` and `network info` read.
 

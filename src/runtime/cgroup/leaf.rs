@@ -102,7 +102,7 @@ impl Cgroup {
         Ok(leaf)
     }
 
-    /// Its directory.
+    /// Opens the directory of the leaf.
     pub(super) fn open(&self) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::openat(CWD, &self.path, flags, Mode::empty())

@@ -25,14 +25,14 @@ use crate::sys::poll::poll;
 
 pub use tree::pids;
 
-/// Where cgroup2 is mounted on every host that we support.
+/// The mount point of cgroup2 on every supported host.
 const MOUNT: &str = "/sys/fs/cgroup";
 /// The payload's child of the scope.
 const PAYLOAD: &CStr = c"payload";
 /// Cgroups that the payload may have in one another, and in all: a systemd in a container in a container is 12 deep, and
 /// each of them takes memory of the kernel's.
 const LIMITS: [(&str, &str); 2] = [("cgroup.max.depth", "32"), ("cgroup.max.descendants", "4096")];
-/// What the payload's root owns beside the directory (`/sys/kernel/cgroup/delegate`, systemd's own list).
+/// Files that the payload's root owns beside the directory (`/sys/kernel/cgroup/delegate`, systemd's own list).
 const DELEGATED: [&str; 5] =
     ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim"];
 
@@ -124,7 +124,7 @@ impl Cgroup {
         }
     }
 
-    /// Its directory.
+    /// The path of the cgroup.
     pub fn path(&self) -> &Path {
         &self.path
     }

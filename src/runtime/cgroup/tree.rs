@@ -50,7 +50,7 @@ pub(super) fn remove(above: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     Ok(())
 }
 
-/// How a cgroup's directory is opened.
+/// Flags for opening a cgroup's directory.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Opens a cgroup of another one, and nothing that is mounted there.

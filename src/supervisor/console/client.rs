@@ -13,7 +13,7 @@ const QUEUE_LIMIT: usize = 256 * 1024;
 /// One connection.
 pub struct Client {
     socket: OwnedFd,
-    /// What it is about; none is the console.
+    /// The terminal that it is attached to; `None` is the console.
     tty: Option<Tty>,
     attached: bool,
     queue: VecDeque<Vec<u8>>,

@@ -2,12 +2,12 @@
 //! attached. None of the three can hold the container up: the ring overwrites, the journal and slow clients lose
 //! lines and are told how many.
 //!
-//! What is printed on the other terminals ([`terminals`]) goes to whoever is attached there, and while nobody is it is
+//! Output of the other terminals ([`terminals`]) goes to attached clients, and while there is none it is
 //! read and forgotten.
 
 /// A client that is attached.
 pub mod client;
-/// How many lines the journal gets.
+/// The rate limit of lines in the journal.
 pub mod rate;
 /// The scrollback.
 pub mod ring;
@@ -27,7 +27,7 @@ use crate::supervisor::console::rate::{RateLimit, Verdict};
 use crate::supervisor::console::ring::Ring;
 use crate::systemd::journal::Journal;
 
-/// What becomes of what a container prints on its console.
+/// The destinations of a container's console output.
 pub struct Console {
     ring: Ring,
     lines: Lines,

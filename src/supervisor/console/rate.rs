@@ -1,4 +1,4 @@
-//! How many lines the journal gets: so many per interval, as `LogRateLimitIntervalSec=` and
+//! The rate limit of lines in the journal, per interval, as `LogRateLimitIntervalSec=` and
 //! `LogRateLimitBurst=` of systemd.exec(5) count them.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub struct RateLimit {
     dropped: u64,
 }
 
-/// What becomes of a line.
+/// The treatment of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes through; before it, so many did not.

@@ -30,7 +30,7 @@ impl Ring {
         Ok(Ring { memfd, size, written: 0 })
     }
 
-    /// One that was kept.
+    /// Opens a ring that a previous supervisor stored.
     pub fn from_fd(memfd: OwnedFd) -> Result<Ring> {
         let failed = || "failed to take over the console buffer";
         let size = (fstat(&memfd).context(failed)?.st_size as u64).saturating_sub(HEADER).max(1);

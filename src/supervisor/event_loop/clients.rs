@@ -1,4 +1,4 @@
-//! Who is connected to the control socket, and what they ask for.
+//! Clients of the control socket and their requests.
 
 use std::os::fd::OwnedFd;
 

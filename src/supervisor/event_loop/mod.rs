@@ -2,19 +2,19 @@
 
 /// Calls that a program outside answers.
 mod calls;
-/// Who is connected to the control socket.
+/// Clients of the control socket.
 mod clients;
 /// The address that a start waits for.
 mod network;
-/// What the payload's PID 1 tells.
+/// Notifications of the payload's PID 1.
 mod notifications;
 /// Signals to us.
 mod signals;
-/// What is waited for.
+/// The descriptors of the loop.
 mod sources;
 /// The ways to a payload's end.
 mod stopping;
-/// What is printed and typed.
+/// Output and input of terminals.
 mod terminals;
 
 use std::convert::Infallible;
@@ -54,10 +54,10 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// Silence after which a line without an end is journaled as it is: a prompt.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// What `systemctl status` says of a container that runs.
+/// The status text of a running container in `systemctl status`.
 pub const STATUS: &str = "Container running.";
 
-/// What it says where an address was waited for in vain.
+/// The status text after waiting for an address in vain.
 const NO_ADDRESS: &str =
     "failed: no interface of the container had an address before it was stopped (NotifyReady=)";
 
@@ -65,11 +65,11 @@ const NO_ADDRESS: &str =
 pub struct Adopted {
     /// The machine.
     pub name: MachineName,
-    /// Its run-time directory.
+    /// The run-time directory.
     pub runtime: Runtime,
-    /// Its descriptors.
+    /// The stored descriptors.
     pub stored: StoredFds,
-    /// What is known of it.
+    /// The recorded state.
     pub state: State,
 }
 

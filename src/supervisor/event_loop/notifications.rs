@@ -1,4 +1,4 @@
-//! What the payload's PID 1 tells us, on its way to systemd and into the state.
+//! Notifications of the payload's PID 1, forwarded to systemd and recorded in the state.
 
 use super::{EventLoop, monotonic};
 use crate::config::settings::Readiness;

@@ -1,4 +1,4 @@
-//! What the loop waits for, by name. The order in which it is acted on is the loop's, not that of the descriptors.
+//! The descriptors of the loop, by name. The loop decides the order of handling, not the order of descriptors.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::config::tty::Tty;
 use crate::error::{Context, Result};
 use crate::sys::poll::{happened, poll};
 
-/// Where something may happen.
+/// A source of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The leader ended.
@@ -30,7 +30,7 @@ pub enum Source {
     Client(usize),
 }
 
-/// What is wanted of a descriptor.
+/// The events wanted of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
     /// Nothing but its end.
@@ -78,7 +78,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Where something happened.
+/// The sources with events.
 pub struct Happened(Vec<Source>);
 
 impl Happened {

@@ -31,7 +31,7 @@ impl EventLoop<'_> {
         self.thaw();
     }
 
-    /// What is frozen neither hears nor ends.
+    /// Thaws the payload: a frozen process neither handles a signal nor exits.
     pub(super) fn thaw(&self) {
         if Cgroup::of(&self.state).is_some_and(|cgroup| cgroup.is_frozen())
             && let Err(error) = payload::thaw(&self.name)

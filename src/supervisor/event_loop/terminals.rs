@@ -1,4 +1,4 @@
-//! What passes between the container's terminals and those who are attached to them.
+//! Input and output between the container's terminals and attached clients.
 
 use super::{EventLoop, monotonic};
 use crate::config::tty::Tty;

@@ -1,4 +1,4 @@
-//! What is said between LXC's monitor, in whose place we are, and a program that answers system calls: one packet for a
+//! Messages between LXC's monitor, whose place we take, and a program that answers system calls: one packet for a
 //! call, with three descriptors, and one for its answer.
 //!
 //! | bytes | a call | its answer |
@@ -20,7 +20,7 @@ use crate::sys::listener::{self, Sizes};
 /// Bytes before the kernel's structures.
 const HEADER: usize = 32;
 
-/// Who asks.
+/// The process that makes the call.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking {
     /// The supervisor.
@@ -34,7 +34,7 @@ pub struct Asking {
 pub struct Reply<'a> {
     /// Number of the call that it was sent, and sends back.
     pub asked: u64,
-    /// Its answer, for the kernel to judge: with `SECCOMP_USER_NOTIF_FLAG_CONTINUE` the call is let through.
+    /// The answer as the kernel takes it: with `SECCOMP_USER_NOTIF_FLAG_CONTINUE` the call is allowed.
     pub answer: &'a [u8],
 }
 

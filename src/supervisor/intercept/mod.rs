@@ -21,7 +21,7 @@
 //! No process and no thread of its own: it would have to be watched, handed over and kept as we are, for the sake of a
 //! few descriptors in a loop that is there.
 
-/// What is said on the connection.
+/// Messages on the connection.
 pub mod message;
 /// The program at a start.
 pub mod outside;
@@ -43,14 +43,14 @@ use crate::supervisor::console::rate::{RateLimit, Verdict};
 use crate::sys::listener::{self, Call, Calls, SLOTS, Sizes};
 use crate::sys::poll::poll;
 
-/// How long the program may take over an answer; LXC's monitor waits as long.
+/// Time limit for an answer of the program; LXC's monitor waits as long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The listeners of the payload and of so many attached processes; the calls of more fail with ENOSYS.
 const LISTENERS: usize = 65;
-/// What goes wrong is told so often in a minute: whoever makes calls inside can make them fail, too.
+/// Failures logged per minute: a process inside that makes calls can make them fail, too.
 const COMPLAINTS: u32 = 10;
 
-/// What outlives a supervisor.
+/// The descriptors that outlive a supervisor.
 pub struct StoredCalls {
     /// The payload's listener and those of attached processes.
     pub listeners: Vec<OwnedFd>,
@@ -116,7 +116,7 @@ impl Interceptor {
         self.listeners.push(Rc::new(listener));
     }
 
-    /// What to wait for: every listener, and the program. New calls wait in the kernel while `calls` are not wanted,
+    /// The descriptors to poll: every listener, and the program. New calls wait in the kernel while `calls` are not wanted,
     /// or no more can be taken.
     pub fn watched(&self, calls: Taking) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let take = calls == Taking::Yes && self.pending.len() < SLOTS;
@@ -158,14 +158,14 @@ impl Interceptor {
         complaints
     }
 
-    /// What has happened where, in the order of [`Interceptor::watched`].
+    /// Events in the order of [`Interceptor::watched`].
     fn events(&self, calls: Taking) -> Vec<PollFlags> {
         let mut fds: Vec<_> = self.watched(calls).map(|(fd, wanted)| PollFd::new(fd, wanted)).collect();
         let _ = poll(&mut fds, Some(Duration::ZERO));
         fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect()
     }
 
-    /// What is to be kept for a successor.
+    /// The descriptors to store for the next supervisor.
     pub fn into_stored(self) -> StoredCalls {
         drop(self.pending);
         let listeners = self.listeners.into_iter().filter_map(Rc::into_inner).collect();

@@ -72,7 +72,7 @@ impl<'a> Outside<'a> {
         }
     }
 
-    /// What is to be kept for who watches over the payload. What the program has by now fails.
+    /// The descriptors to store for the supervisor. Calls that the program has not answered by now fail.
     pub fn into_stored(self) -> StoredCalls {
         self.interceptor.into_stored()
     }

@@ -13,7 +13,7 @@ use crate::sys::{scm, to_errno};
 /// Longer than any answer.
 const LONGEST: usize = 512;
 
-/// Where it listens, and what it is sent with every call.
+/// The socket of the program and the cookie that is sent with every call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
     /// `SeccompNotifyProxy=`.
@@ -35,7 +35,7 @@ pub struct Proxy {
     connection: Option<OwnedFd>,
 }
 
-/// What came from it.
+/// Input from the program.
 pub enum News {
     /// A packet.
     Packet(Vec<u8>),
@@ -64,17 +64,17 @@ fn connected(address: Result<UnixAddr, Errno>) -> Result<OwnedFd, rustix::io::Er
 }
 
 impl Proxy {
-    /// One that is connected to when there is something to ask.
+    /// A proxy that connects with the first call.
     pub fn new(address: Address) -> Proxy {
         Proxy { address, connection: None }
     }
 
-    /// Where it listens.
+    /// The socket of the program.
     pub fn socket(&self) -> &str {
         &self.address.socket
     }
 
-    /// What it is sent with every call.
+    /// The cookie that is sent with every call.
     pub fn cookie(&self) -> &[u8] {
         self.address.cookie.as_bytes()
     }
@@ -92,7 +92,7 @@ impl Proxy {
         self.connection.as_ref().map_or(Err(Errno::ENOTCONN), |it| scm::send_fds(it, message, fds))
     }
 
-    /// What it has said.
+    /// Reads the program's input.
     pub fn receive(&mut self) -> News {
         let Some(connection) = &self.connection else { return News::Nothing };
         let mut message = vec![0; LONGEST];

@@ -73,7 +73,7 @@ impl Scene {
         (connection, packet)
     }
 
-    /// What a program makes of a packet: no cookie, and this answer.
+    /// Answers a packet without a cookie.
     fn answer(&mut self, value: i64, flags: u32) -> OwnedFd {
         let (connection, mut packet) = self.asked();
         packet.truncate(packet.len() - "c".len());

@@ -1,4 +1,4 @@
-//! Who the user is, as the container itself says: its passwd(5) and group(5), and where these do not know him its
+//! The account of a user as the container itself defines it: by its passwd(5) and group(5), and failing these by its
 //! getent(1), all of it with the container's rights.
 
 use rustix::fs::{Mode, OFlags};
@@ -51,7 +51,7 @@ fn account(user: &Id, passwd: &str) -> Result<Account> {
     }
 }
 
-/// What the container's getent(1) says; nothing where it has none.
+/// Output of the container's getent(1); empty where it has none.
 fn asked(database: &str, name: &str) -> String {
     program::output(&["getent", database, name]).unwrap_or_default()
 }

@@ -40,7 +40,7 @@ use crate::worker::entry::{self, Entry, Received};
 /// Exit status of an entrant that has said why it failed, or that nobody listens to.
 const FAILED: u8 = 125;
 
-/// How often to ask for the status of a command that has ended while somebody inside traces it.
+/// Interval for asking the status of a command that has ended while a process inside traces it.
 const TRACED: Duration = Duration::from_millis(20);
 
 /// Enters, and runs what the caller on standard input asks for. The result is the exit status.

@@ -1,4 +1,4 @@
-//! What is executed in a container, laid out before the clone; and the few calls between clone and exec.
+//! The program to execute in a container, laid out before the clone, and the calls between clone and exec.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Read;
@@ -18,23 +18,23 @@ use crate::sys::poll::poll;
 use crate::sys::{signal, tty};
 use crate::worker::entry::Entry;
 
-/// Where programs are looked for unless the environment says otherwise.
+/// The search path for programs unless the environment sets another.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Exit statuses of a program that cannot be executed, as shells have them.
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
-/// How long a question to a program of the container may take.
+/// Time limit for a program of the container that we ask.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How much of an answer is read.
+/// Bytes of its output that are read.
 const ANSWER_LIMIT: u64 = 64 * 1024;
 
 /// A program and all that exec takes.
 pub struct Program {
-    /// Where it may be, in the order in which it is tried.
+    /// Paths of the program in the order in which they are tried.
     candidates: Vec<CString>,
     arguments: StringList,
     environment: StringList,
-    /// What is written to standard error before the reason why it could not be executed.
+    /// The beginning of the message on standard error when it could not be executed.
     complaint: Vec<u8>,
 }
 
@@ -118,7 +118,7 @@ impl Program {
     }
 }
 
-/// What a program of the container prints, run as its root; nothing if it fails or takes its time.
+/// Output of a program of the container, run as its root; `None` if it fails or exceeds the time limit.
 pub fn output(command: &[&str]) -> Option<String> {
     let arguments: Vec<OsString> = command.iter().map(OsString::from).collect();
     let program = Program::lay_out(command.first()?.as_ref(), arguments, Vec::new()).ok()?;
@@ -160,7 +160,7 @@ fn environment(entry: &Entry, login: &Login) -> Vec<(OsString, OsString)> {
     all
 }
 
-/// Where `program` may be: as it is if it has a slash, otherwise in each directory of `paths`.
+/// Candidate paths of `program`: itself if it has a slash, otherwise in each directory of `paths`.
 fn candidates(program: &OsStr, paths: &OsStr) -> Vec<OsString> {
     let name = program.as_bytes();
     if name.contains(&b'/') {

@@ -11,9 +11,9 @@ use crate::network::moved::{self, Moved};
 /// An interface, and its name inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its name on the host.
+    /// The interface's name on the host.
     pub device: IfName,
-    /// Its name inside; by default that on the host.
+    /// The interface's name inside; by default that on the host.
     pub inside: Option<IfName>,
 }
 

@@ -94,7 +94,7 @@ pub enum Environment {
 /// The rights of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Power {
-    /// Those of the container's own processes.
+    /// The rights of the container's own processes.
     Payload,
     /// All rights of root of the container's user namespace: no dropped capability, no filter, no label.
     Elevated,
