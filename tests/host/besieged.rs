@@ -116,8 +116,8 @@ __attribute__((constructor)) static void begin(void)
 #[test]
 fn an_init_that_is_our_own_program_cannot_write_to_it() -> Result<()> {
     let host = boot!();
-    for (name, users) in [("no", "no"), ("same", "identity")] {
-        host.case(&format!("PrivateUsers={users}"), || {
+    for (name, users) in [("no", "no\nPrivileged=yes"), ("same", "identity")] {
+        host.case(&format!("ids of the host: {name}"), || {
             let c1 = Container::defined(
                 &host,
                 name,

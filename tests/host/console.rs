@@ -103,9 +103,10 @@ fn people_attach_to_the_console() -> Result<()> {
         host.ok("containerctl console p1 --log | head -n 1").map(drop)
     });
     host.case("a supervisor that does not know of it is told from an empty log", || {
+        host.ok("touch /etc/containerctl/old.conf")?;
         host.ok(OLDER)?;
         let refused = host.fails("containerctl console old --log")?;
-        host.ok("rm -r /run/containerctl/old")?;
+        host.ok("rm -r /run/containerctl/old /etc/containerctl/old.conf")?;
         ensure!(
             refused.code == 69 && refused.stderr.contains("'systemctl reload container@old'"),
             "{refused}"

@@ -48,7 +48,8 @@ fn a_debian_guest_lives_as_on_a_machine() -> Result<()> {
         d1.inside("test -L /var/log/journal && rm /var/log/journal && mv /var/log/kept /var/log/journal; true").map(drop)
     });
     host.case("its boot is on the console, as text", || {
-        d1.says("Reached target multi-user.target")?;
+        // Of what comes after the login prompt systemd writes nothing on a console that is in use.
+        d1.says("Reached target basic.target")?;
         host.fails("journalctl CONTAINER_NAME=d1 -o export | grep -P '\\x1b'").map(drop)
     });
     host.case("its status reaches the unit's", || {
