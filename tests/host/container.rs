@@ -149,3 +149,9 @@ impl<'a> Container<'a> {
         Ok(())
     }
 }
+
+/// The line `PrivateUsers=` of a definition, with the second word that the host's ids need.
+pub fn private_users(users: &str) -> String {
+    let word = if users == "no" { "Privileged=yes\n" } else { "" };
+    format!("PrivateUsers={users}\n{word}")
+}

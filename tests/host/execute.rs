@@ -1,6 +1,6 @@
 //! Application containers: one command in a container of its own, with an init of ours.
 
-use crate::container::{Container, SOON};
+use crate::container::{Container, SOON, private_users};
 use crate::harness::{Host, Output, Result};
 
 fn execute(host: &Host, arguments: &str) -> Result<Output> {
@@ -103,7 +103,7 @@ fn an_ephemeral_one_leaves_nothing() -> Result<()> {
     let listed = || host.ok(&format!("find {} -printf '%P %y %m %U %s %T@\\n' | sort", p1.root()));
     for users in ["pick", "no"] {
         host.case(&format!("PrivateUsers={users}"), || {
-            p1.define(&format!("[Exec]\nPrivateUsers={users}\n"))?;
+            p1.define(&format!("[Exec]\n{}", private_users(users)))?;
             says(&execute(&host, "-- true")?, 0, "")?;
             let before = listed()?;
             let script = "echo x >>/etc/passwd; rm -r /usr/sbin; mkdir /new; chown 1:1 /root; touch /bin/new; test -d /new && test ! -e /usr/sbin && echo done";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::container::{Container, SOON};
+use crate::container::{Container, SOON, private_users};
 use crate::harness::{Failure, Host, Result};
 
 /// The matrix of traps and paths, a script because hundreds of cases are to take no longer than they need.
@@ -179,11 +179,13 @@ fn keys_of_the_host_stay_its_own() -> Result<()> {
     for users in ["pick", "no"] {
         host.case(&format!("PrivateUsers={users}: no key is seen, and no call for keys is there"), || {
             let name = if users == "no" { "plain" } else { "mapped" };
-            let script = "l=$(ls /h/lib/*/ld-linux-*.so.* | head -n 1); exec $l --library-path ${l%/*} /h/bin/perl /p";
+            let script =
+                "l=$(ls /h/lib/*/ld-linux-*.so.* | head -n 1); exec $l --library-path ${l%/*} /h/bin/perl /p";
             let p1 = Container::running(&host, name, script)?;
             p1.write("/p", KEY_CALLS)?;
             p1.define(&format!(
-                "[Exec]\nPrivateUsers={users}\nBoot=no\nParameters=/bin/sh /script\n[Files]\nBindReadOnly=/usr:/h\n"
+                "[Exec]\n{}Boot=no\nParameters=/bin/sh /script\n[Files]\nBindReadOnly=/usr:/h\n",
+                private_users(users)
             ))?;
             p1.start()?;
             p1.says("probed")?;

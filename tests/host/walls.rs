@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::container::Container;
+use crate::container::{Container, private_users};
 use crate::harness::{Host, Result};
 
 /// Settings of the kernel that are everybody's, or the host's; a value that none has stands behind each.
@@ -58,7 +58,8 @@ fn no_setting_of_the_host_is_changed_from_inside() -> Result<()> {
             Container::running(&host, p1.name, &script)?;
             // The managed network has the host forward packets, which is not the container's doing.
             p1.define(&format!(
-                "[Exec]\nPrivateUsers={users}\nBoot=no\nParameters=/bin/sh /script\n[Network]\nVirtualEthernet=no\n"
+                "[Exec]\n{}Boot=no\nParameters=/bin/sh /script\n[Network]\nVirtualEthernet=no\n",
+                private_users(users)
             ))?;
             p1.start()?;
             p1.says("tried")?;
