@@ -12,3 +12,4 @@ mod apparmor;
 mod container;
 mod kernel;
 mod session;
+mod starved;

@@ -201,7 +201,9 @@ impl Draft {
         warnings.extend(changed.iter().filter_map(|change| overruled(machine, change)));
         if text != self.text {
             replace_definition(&self.path, text)?;
-            warnings.extend(machine.host().reload().err().map(|error| error.to_string()));
+            let limited = changed.iter().any(|change| change.section == "Resources");
+            let reloaded = if limited { machine.reload_limits() } else { machine.host().reload() };
+            warnings.extend(reloaded.err().map(|error| error.to_string()));
         }
         let runs = !machine.state()?.is_down();
         Ok(Outcome { file: self.path, changed, runs, warnings })

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::config::resources::{self, Kind, Property};
+use crate::config::resources::{self, Kind, Property, Value};
 use crate::config::verbatim;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::machine::Machine;
@@ -104,7 +104,24 @@ impl Machine {
                 removed |= remove_file(&path)?;
             }
         }
-        if removed { self.host().reload() } else { Ok(()) }
+        if removed { self.reload_limits() } else { Ok(()) }
+    }
+
+    /// Has systemd read its files again, and apply the limits to a container that runs. systemd 257 applies none of them to
+    /// a slice that is active when it reloads; a change of any property has it apply all.
+    pub(super) fn reload_limits(&self) -> Result<()> {
+        const ANY: &str = "TasksAccounting";
+        self.host().reload()?;
+        let [_, (path, _)] = self.limit_files(ANY);
+        if !self.state()?.is_up() || path.exists() {
+            return Ok(());
+        }
+        let (slice, any) =
+            (self.name.slice(), [Property { name: ANY.to_string(), value: Value::Flag(true) }]);
+        self.host()
+            .systemd(async |manager| manager.set_unit_properties(&slice, Lasting::Runtime, &any).await)?;
+        remove_file(&path)?;
+        self.host().reload()
     }
 
     /// A limit that is set until the boot beside one that is set for good would last until systemd reads its files again.
