@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use libseccomp::error::SeccompError;
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+use rustix::io::Errno;
 
 use super::lxc::{self, Action, Arch, Call, Comparison, Condition, Fault, Profile, Rule, Section};
 use super::{NEW_CALLS, export};
 use crate::config::{self, Definition};
-use crate::error::{Error, Result};
-use crate::storage::host_path::HostPaths;
+use crate::error::{Error, Kind, Result};
+use crate::storage::host_path::{self, HostPaths};
 
 /// A profile, and where it was read.
 #[derive(Debug)]
@@ -42,8 +43,12 @@ impl ProfileFile {
             ))
             .hint("set one of the two"));
         }
-        let opened =
-            paths.file(path).map_err(|fault| fault.of(format!("failed to open '{}'", path.display())));
+        let opened = paths.file(path).map_err(|fault| match fault {
+            host_path::Fault::Errno(Errno::NOENT) => {
+                Error::new(Kind::NotFound, format!("'{}' does not exist", path.display()))
+            }
+            fault => fault.of(format!("failed to open '{}'", path.display())),
+        });
         let text = opened
             .and_then(|file| config::text_of(file, path))
             .map_err(|error| Error::new(error.kind(), format!("{named} {}", error.message())))?;
