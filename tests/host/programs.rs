@@ -237,7 +237,7 @@ fn programs_do_the_rest_of_what_verbs_do() -> Result<()> {
             (manager(r#"DescribeContainers 'a{sv}' '{"States":["as",["asleep"]]}'"#), "Config: 'asleep'"),
             (manager(r#"DescribeLoad 'a{sv}' '{"IntervalUSec":["t",0]}'"#), "Config: the interval"),
             (manager(r#"DescribeLoad 'a{sv}' '{"Order":["s","colour"]}'"#), "Config: 'colour' is none of"),
-            (container("p9", "DescribePlan"), "NotFound: container 'p9' is not defined"),
+            (container("p9", "DescribePlan"), "NotFound: there is no container 'p9'"),
             (container("p9", "ListTimings"), "NotFound: there is no container 'p9'"),
             (container("p1", r#"OpenJournal 'a{sv}' '{"Source":["s","host"]}'"#), "Config: 'host' is none of"),
             (container("p1", r#"OpenJournal 'a{sv}' '{"File":["s","/etc/shadow"]}'"#), "Config: option 'File' means"),
