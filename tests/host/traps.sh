@@ -70,10 +70,11 @@ attempt() {
         *) echo "$2 as $1: exit code $code: $(cat $log)" ;;
     esac
     [ -z "$VERBOSE" ] || echo "$2 as $1: $code $(tr '\n' ' ' <$log)"
-    # The journal that journalctl -M would read: in the container's tree or nowhere.
+    # The journal that journalctl -M would read: the container's directory beside its tree, what an earlier version left
+    # in the tree, or nowhere.
     for link in /var/log/journal/*; do
         [ ! -L "$link" ] || case $(realpath -m "$link") in
-            $root/*) ;;
+            "${root%/rootfs}/journal" | $root/*) ;;
             *) echo "$2 as $1: $link leads to $(realpath -m "$link")" ;;
         esac
     done
