@@ -16,7 +16,7 @@ fn a_hostile_tree_reaches_nothing_of_the_host() -> Result<()> {
     Container::busybox(&host, "t")?;
     fs::write(host.path("/root/traps.sh")?, MATRIX)?;
     host.case("every trap on every path", || {
-        let told = host.run_within(Duration::from_secs(400), "sh /root/traps.sh")?;
+        let told = host.run_within(Duration::from_secs(560), "sh /root/traps.sh")?;
         let (violations, sum) = told.stdout.trim_end().rsplit_once('\n').unwrap_or(("", told.stdout.trim()));
         eprintln!("{sum}");
         ensure!(told.code == 0 && violations.is_empty() && sum.contains("cases"), "{told}");
