@@ -37,7 +37,7 @@ fn all_well(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// What is made for the question has gone.
+/// Checks that nothing made for the probe is left.
 fn nothing_is_left(host: &Host) -> Result<()> {
     host.fails("ip -o link | grep ctl0-")?;
     host.fails("nft list tables | grep containerctl_probe").map(drop)

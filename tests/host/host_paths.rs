@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::container::Container;
 use crate::harness::{Failure, Host, Result};
 
-/// What the attacks are after.
+/// The file that the attacks try to reach or change.
 const MARKER: &str = "/var/lib/marker";
 /// A volume that users of the host do not reach, as set-user-ID files can be made in it.
 const VOLUME: &str = "/srv/closed/vol";

@@ -77,7 +77,7 @@ fn segment(path: &str) -> Option<String> {
     (end > 0).then(|| path[..end].to_string())
 }
 
-/// What each room imports of others, with the files that do.
+/// Imports of each room from others, with the files that have them.
 fn imports() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     let mut files = Vec::new();
     sources(Path::new("src"), &mut files);

@@ -184,7 +184,7 @@ impl Made {
         }
         let _ = self.bridge.take().map(|bridge| self.here.delete(bridge));
         if let Err(error) = nft::run(&format!("destroy table inet {RULES}\n")) {
-            eprintln!("{error}, ignoring");
+            log::warn!("{error}, ignoring");
         }
     }
 }

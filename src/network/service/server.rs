@@ -63,7 +63,7 @@ fn router(bridge: u32) -> Option<Router> {
     match Router::open(bridge) {
         Ok(router) => Some(router),
         Err(error) => {
-            eprintln!("no router advertisements: {error}, ignoring");
+            log::warn!("no router advertisements: {error}, ignoring");
             None
         }
     }
@@ -181,7 +181,7 @@ impl Server {
     fn step(&mut self, ready: &[bool]) {
         // Half of a table is none; the one before it stands until it is whole.
         if let Err(error) = self.known.refresh() {
-            eprintln!("{error}, ignoring");
+            log::warn!("{error}, ignoring");
         }
         let own = usize::from(self.dhcp.is_some()) + usize::from(self.router.is_some());
         let (names, own) = ready.split_at(ready.len() - own);
